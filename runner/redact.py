@@ -1,0 +1,210 @@
+"""Keeps secrets out of what people read, whatever the pieces in which it comes.
+
+Every secret is looked for in the forms that tools print: as it is, by line, in base64 at each of
+the three alignments, URL-encoded, and escaped as JSON and HCL escape. Line breaks and tabs count
+as spaces, because terraform wraps its messages at 78 columns. Only what may be the beginning of a
+secret is held back, so that a live log stays live.
+
+A secret of one or two characters is not masked: it would tear holes into every line, and the holes
+would tell what it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from urllib.parse import quote, quote_plus
+
+MASK = b"***"
+_SHORTEST = 3
+_SHORTEST_LINE = 8
+_DEPTH = 4  # bytes that the search looks at before a candidate is compared in full
+_SPACES = bytes.maketrans(b"\n\r\t", b"   ")
+_LINE_BREAK = re.compile(r"\r\n|\n|\r|\\n")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+
+_Trie = dict[int, "_Trie"]
+
+
+class Redactor:
+    """Masks one stream. Feed it in order, flush it at the end."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._forms = _Forms(secrets)
+        self._held = b""
+        self._covered = 0  # bytes at the head of what is held whose mask was already given out
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may be shown now."""
+        text = self._held + chunk
+        return self._give_out(text, self._forms.undecided(text))
+
+    def flush(self) -> bytes:
+        """The rest, when nothing more comes."""
+        return self._give_out(self._held, len(self._held))
+
+    def mask(self, text: str) -> str:
+        """The whole text at once, apart from the stream."""
+        raw = text.encode(errors="surrogatepass")
+        shown, _ = self._forms.masked(raw, 0, len(raw))
+        return shown.decode(errors="replace")
+
+    def _give_out(self, text: bytes, until: int) -> bytes:
+        if until == 0:
+            self._held = text
+            return b""
+        shown, covered = self._forms.masked(text, self._covered, until)
+        self._held, self._covered = text[until:], max(0, covered - until)
+        return shown
+
+
+class _Forms:
+    """All forms of all secrets, sorted, so that one search finds the longest at a place."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form.translate(_SPACES) for secret in secrets for form in _forms(secret)}
+        self._sorted = sorted(form for form in forms if len(form) >= _SHORTEST)
+        self._shorter = _longest_prefixes(self._sorted)
+        self._longest = max(map(len, self._sorted), default=0)
+        self._start = re.compile(_pattern(self._sorted)) if self._sorted else None
+
+    def masked(self, text: bytes, covered: int, until: int) -> tuple[bytes, int]:
+        """The text up to `until` with its secrets masked, and where the last of these ends.
+
+        The first `covered` bytes belong to a mask that was given out before.
+        """
+        shown = bytearray()
+        end = covered
+        for start, stop in self._matches(text, until):
+            if start >= end:
+                shown += text[end:start] + MASK
+            end = max(end, stop)
+        shown += text[end:until]
+        return bytes(shown), end
+
+    def undecided(self, text: bytes) -> int:
+        """Where the longest end of the text starts that may grow into a secret."""
+        if self._start is None:
+            return len(text)
+        folded = text.translate(_SPACES)
+        first = max(0, len(text) - self._longest + 1)
+        near_end = max(first, len(text) - _DEPTH + 1)
+        for place in chain(_places(self._start, folded, first), range(near_end, len(text))):
+            if self._is_beginning(folded[place:]):
+                return place
+        return len(text)
+
+    def _matches(self, text: bytes, until: int) -> Iterator[tuple[int, int]]:
+        """Where secrets are that start before `until`, overlapping ones too, from left to right."""
+        if self._start is None:
+            return
+        folded = text.translate(_SPACES)
+        for place in _places(self._start, folded, 0):
+            if place >= until:
+                return
+            form = self._longest_at(folded, place)
+            if form:
+                yield place, place + len(form)
+
+    def _longest_at(self, text: bytes, place: int) -> bytes:
+        window = text[place : place + self._longest]
+        # all that sorts between a text and a beginning of it starts with that beginning too
+        index = bisect_right(self._sorted, window) - 1
+        form = self._sorted[index] if index >= 0 else b""
+        while not window.startswith(form):
+            form = self._shorter[form]
+        return form
+
+    def _is_beginning(self, text: bytes) -> bool:
+        index = bisect_right(self._sorted, text)
+        return index < len(self._sorted) and self._sorted[index].startswith(text)
+
+
+def _places(pattern: re.Pattern[bytes], text: bytes, first: int) -> Iterator[int]:
+    """Where the pattern matches, overlapping or not."""
+    found = pattern.search(text, first)
+    while found:
+        yield found.start()
+        found = pattern.search(text, found.start() + 1)
+
+
+def _longest_prefixes(ordered: list[bytes]) -> dict[bytes, bytes]:
+    """For each form the longest other form that it begins with, or nothing."""
+    shorter: dict[bytes, bytes] = {}
+    open_forms: list[bytes] = [b""]
+    for form in ordered:
+        while not form.startswith(open_forms[-1]):
+            open_forms.pop()
+        shorter[form] = open_forms[-1]
+        open_forms.append(form)
+    return shorter
+
+
+def _pattern(forms: list[bytes]) -> bytes:
+    """A pattern that matches where a form may start: their first bytes as a tree."""
+    root: _Trie = {}
+    previous = b""
+    for form in sorted({form[:_DEPTH] for form in forms}):
+        if previous and form.startswith(previous):
+            continue
+        previous, node = form, root
+        for byte in form:
+            node = node.setdefault(byte, {})
+    return _branches(root)
+
+
+def _branches(node: _Trie) -> bytes:
+    by_rest: dict[bytes, list[int]] = {}
+    for byte, child in node.items():
+        by_rest.setdefault(_branches(child) if child else b"", []).append(byte)
+    branches = [
+        b"[" + b"".join(re.escape(bytes([byte])) for byte in first) + b"]" + rest
+        for rest, first in by_rest.items()
+    ]
+    return b"(?:" + b"|".join(branches) + b")"
+
+
+def _forms(secret: str) -> Iterator[bytes]:
+    """The forms in which a secret may be printed."""
+    whole = {secret, secret.strip()}
+    lines = {line.strip() for line in _LINE_BREAK.split(secret)}
+    for text in whole | {line for line in lines if len(line) >= _SHORTEST_LINE}:
+        if len(text) >= _SHORTEST:
+            raw = text.encode(errors="surrogatepass")
+            yield raw
+            yield from _base64_forms(raw)
+            yield from _url_forms(raw)
+            yield from _escaped_forms(text)
+
+
+def _base64_forms(raw: bytes) -> Iterator[bytes]:
+    """What encoding a text with the secret in it must contain, wherever the secret starts."""
+    for before in range(3):
+        code = base64.b64encode(bytes(before) + raw)
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        for form in (code[first:last], code[first:].rstrip(b"="), code[first:]):
+            yield form
+            yield form.translate(bytes.maketrans(b"+/", b"-_"))
+    wrapped = base64.encodebytes(raw).splitlines()
+    yield from (line for line in wrapped if len(line) >= _SHORTEST_LINE)
+
+
+def _url_forms(raw: bytes) -> Iterator[bytes]:
+    for form in (quote(raw, safe=""), quote(raw), quote_plus(raw), quote_plus(raw, safe="/")):
+        yield form.encode()
+        yield _PERCENT.sub(lambda found: found[0].lower(), form).encode()
+
+
+def _escaped_forms(text: str) -> Iterator[bytes]:
+    """As JSON, as JSON inside JSON, and as terraform prints a string."""
+    for ascii_only in (True, False):
+        plain = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        go = plain.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+        hcl = plain.replace("${", "$${").replace("%{", "%%{")
+        twice = (json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in (plain, go))
+        for form in (plain, go, hcl, *twice):
+            yield form.encode(errors="surrogatepass")
