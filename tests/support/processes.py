@@ -1,0 +1,132 @@
+"""Real processes of a test: started with a log file, found by pid, never by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+Found = TypeVar("Found")
+
+
+class Process:
+    """One child of the test in a session of its own, whose output goes to a file."""
+
+    def __init__(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path
+    ) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child.poll() is None
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def descendants(self) -> list[psutil.Process]:
+        """Children, their children, and so on; none when it has ended."""
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
+    def interrupt_group(self) -> None:
+        """What Ctrl-C does in a terminal."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """End this process alone, with kill -9."""
+        self._child.kill()
+        self._child.wait()
+
+    def kill_tree(self) -> None:
+        """End this process, with kill -9, and everything that it started and still knows."""
+        family = self.descendants()
+        self.kill()
+        kill_all(family)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        return self._child.wait(seconds)
+
+    def stop(self, seconds: float = 20.0) -> None:
+        """SIGTERM, and kill -9 when that is not obeyed: then it raises AssertionError."""
+        if not self.running:
+            return
+        family = self.descendants()
+        self._child.terminate()
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill_tree()
+            raise AssertionError(
+                f"{self._child.args!r} did not stop within {seconds} s:\n{self.said()[-4000:]}"
+            ) from None
+        _, alive = psutil.wait_procs(family, timeout=5.0)
+        kill_all(alive)
+        assert not alive, f"{self._child.args!r} left {alive}"
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(
+    found: Callable[[], Found | None], what: str, *, seconds: float = 30.0, every: float = 0.02
+) -> Found:
+    """The first answer that is not empty. Raises AssertionError, saying what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not (answer := found()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s for {what}")
+        time.sleep(every)
+    return answer
+
+
+def living_in(folder: Path) -> list[psutil.Process]:
+    """Processes that work in a folder or were started with it in their environment."""
+    sought = str(folder)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and (
+                process.cwd().startswith(sought)
+                or any(sought in value for value in process.environ().values())
+            ):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found

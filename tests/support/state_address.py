@@ -1,0 +1,56 @@
+"""A client of one state address that says what terraform says, header by header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.support.documents import md5_of
+from tests.support.wire import Answer, Wire, basic
+
+
+class StateAddress:
+    def __init__(self, wire: Wire, path: str, token: str) -> None:
+        self.wire = wire
+        self.path = path
+        self.token = token
+
+    @property
+    def url(self) -> str:
+        return self.wire.url + self.path
+
+    def read(self, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.send("GET", headers=headers)
+
+    def write(self, body: bytes, lock_id: str | None = None, *, verb: str = "POST") -> Answer:
+        """POST or PUT; without a lock ID it is the write of `-lock=false`."""
+        query = "" if lock_id is None else f"?ID={lock_id}"
+        return self.send(verb, body, path=self.path + query)
+
+    def lock(self, info: Mapping[str, Any]) -> Answer:
+        return self.send("LOCK", json.dumps(info).encode())
+
+    def unlock(self, info: Mapping[str, Any]) -> Answer:
+        return self.send("UNLOCK", json.dumps(info).encode())
+
+    def delete(self) -> Answer:
+        return self.send("DELETE")
+
+    def send(
+        self,
+        verb: str,
+        body: bytes | None = None,
+        *,
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """With Content-MD5 and the JSON type when there is a body; `headers` win."""
+        described = (
+            {}
+            if body is None
+            else {"Content-Type": "application/json", "Content-MD5": md5_of(body)}
+        )
+        return self.wire.send(
+            verb, path or self.path, body, basic(self.token) | described | dict(headers or {})
+        )

@@ -1,0 +1,133 @@
+"""A real installation: `stateroom server` and `stateroom worker` as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.support.api import Api, token_of
+from tests.support.processes import Process, free_port, kill_all, living_in, wait_until
+from tests.support.wire import Http
+
+ROOT = Path(__file__).parents[2]
+
+
+class Stateroom:
+    """Its processes are started on demand and all end with `stop`, which also looks for leftovers."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings: dict[str, object] = {
+            "data_dir": self.data_dir,
+            "port": self.port,
+            "poll_seconds": 0.5,
+            "stop_grace_seconds": 20,
+            "local_repositories": folder.parent,
+            **settings,
+        }
+        self.server: Process | None = None
+        self.workers: list[Process] = []
+
+    @property
+    def api(self) -> Api:
+        return Api(self.url, self.token)
+
+    @property
+    def token(self) -> str:
+        return token_of(self.data_dir)
+
+    @property
+    def wire(self) -> Http:
+        return Http(self.url)
+
+    @property
+    def work_dir(self) -> Path:
+        return self.data_dir / "work"
+
+    def environment(self) -> dict[str, str]:
+        """What every process of the installation gets: settings, PATH, and nothing of ours."""
+        kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        given = {f"STATEROOM_{name.upper()}": str(v) for name, v in self.settings.items()}
+        return {**kept, "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **given}
+
+    def start(self, workers: int = 1) -> Stateroom:
+        self.start_server()
+        for _ in range(workers):
+            self.start_worker()
+        return self
+
+    def start_server(self) -> Process:
+        """Raises AssertionError with the server's own words when it is not ready in time."""
+        self.server = server = self.command("server")
+        wait_until(lambda: self._ready(server), f"{self.url}/readyz", seconds=60, every=0.05)
+        return server
+
+    def start_worker(self) -> Process:
+        worker = self.command("worker")
+        self.workers.append(worker)
+        return worker
+
+    def kill_server(self) -> None:
+        """End the server and all of its processes with kill -9."""
+        assert self.server is not None
+        self.server.kill_tree()
+
+    def kill_worker(self) -> None:
+        """End the worker and its pool with kill -9; what the runs started is left alone."""
+        worker = self.workers.pop()
+        own = [p for p in worker.descendants() if p.cmdline() and "stateroom" not in p.name()]
+        pool = [p for p in own if "celery" in " ".join(p.cmdline()) or _is_ours(p.cmdline())]
+        worker.kill()
+        for process in pool:
+            process.kill()
+
+    def command(self, *arguments: str) -> Process:
+        """A `stateroom` command as a process."""
+        name = f"{arguments[0]}-{len(list(self.folder.glob('*.log'))) + 1}.log"
+        argv = [sys.executable, "-m", "cli", *arguments]
+        return Process(argv, env=self.environment(), cwd=ROOT, log=self.folder / name)
+
+    def logs(self) -> str:
+        parts = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')}" for path in parts)
+
+    def stop(self) -> None:
+        """End every process. Raises AssertionError when something of a run is left (I8)."""
+        problems: list[str] = []
+        processes: list[Process] = [*self.workers, *([self.server] if self.server else [])]
+        for process in processes:
+            try:
+                process.stop(30)
+            except AssertionError as error:
+                problems.append(str(error))
+        left = living_in(self.folder)
+        problems += [f"left running: {process}" for process in left]
+        kill_all(left)
+        problems += [f"left in the work folder: {name}" for name in self.work_folders()]
+        assert not problems, "\n".join(problems) + "\n" + self.logs()[-6000:]
+
+    def work_folders(self) -> list[str]:
+        if not self.work_dir.is_dir():
+            return []
+        return [path.name for path in self.work_dir.iterdir() if path.is_dir()]
+
+    def _ready(self, server: Process) -> bool:
+        assert server.running, f"the server ended:\n{server.said()}"
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+
+def _is_ours(argv: list[Any]) -> bool:
+    return "cli" in argv or any("worker" in part for part in argv)
