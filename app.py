@@ -1,0 +1,37 @@
+"""create_app(settings): the Flask server."""
+
+from __future__ import annotations
+
+from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models.server import Server
+
+from backend import installation
+from backend.config import Settings
+from backend.web import api, current, health, home, problems, protocol
+
+
+def create_app(settings: Settings) -> OpenAPI:
+    """The server of one installation; the first start makes the schema, keyring and administrator.
+
+    Raises installation.NotReady when the keyring does not fit the database.
+    """
+    here = installation.prepare(settings)
+    app = OpenAPI(
+        "stateroom",
+        info=Info(title="Stateroom", version=installation.version()),
+        servers=[Server(url=settings.public_url)],
+        security_schemes=api.SECURITY_SCHEMES,
+        validation_error_callback=api.invalid_request,
+        validation_error_model=api.Problem,
+        doc_ui=False,
+        static_folder=None,
+    )
+    # A redirect turns terraform's POST into a GET that stores nothing and exits 0.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.extensions[current.EXTENSION] = here
+    problems.install(app)
+    for blueprint in (home.bp, health.bp, protocol.bp):
+        app.register_blueprint(blueprint)
+    api.install(app)
+    return app

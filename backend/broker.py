@@ -1,0 +1,73 @@
+"""Celery as the bell: a message is a run's id and nothing else. The database row is the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from backend.config import Settings
+
+RUN_TASK = "stateroom.run"
+QUEUE = "stateroom"
+TIMEOUT_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+def celery_app(settings: Settings) -> Celery:
+    app = Celery("stateroom", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_publish_retry=False,  # a failed ring costs one poll, a retry costs the caller's time
+        broker_connection_timeout=TIMEOUT_SECONDS,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(settings),
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_acks_late=False,
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.broker_url.startswith("filesystem://"):
+        return {
+            "socket_connect_timeout": TIMEOUT_SECONDS,
+            "socket_timeout": 5.0,
+            "max_retries": 0,
+        }
+    folder = settings.bell_dir
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return {
+        "data_folder_in": str(folder),
+        "data_folder_out": str(folder),
+        "control_folder": str(folder / "control"),
+        "polling_interval": 0.05,
+    }
+
+
+class Bell:
+    """Tells the workers that there is something to do. May be lost; may ring twice."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._celery = celery_app(settings)
+
+    def ring(self, run_id: str) -> None:
+        """Ring for a run, after its commit. A broker that does not answer is only noted."""
+        try:
+            self._celery.send_task(RUN_TASK, args=(run_id,), retry=False, expires=None)
+        except (OperationalError, OSError) as error:
+            log.warning("bell_lost", run=run_id, reason=str(error))
+
+    def check(self) -> None:
+        """Raise OperationalError or OSError when the broker does not answer."""
+        with self._celery.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=0, timeout=TIMEOUT_SECONDS)

@@ -1,0 +1,189 @@
+"""Settings: from the environment as STATEROOM_NAME, or from a file as STATEROOM_NAME_FILE."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PREFIX = "STATEROOM_"
+
+
+class WrongSetting(Exception):
+    """A setting cannot be used. The message is one line that names it."""
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError("must be an http or https URL")
+    return value.rstrip("/")
+
+
+def _database_url(value: str) -> str:
+    if value and not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("must start with sqlite:/// or postgresql://")
+    return value
+
+
+def _broker_url(value: str) -> str:
+    if not value.startswith(("filesystem://", "redis://", "rediss://", "redis+socket://")):
+        raise ValueError("must be filesystem:// or start with redis://")
+    return value
+
+
+class Settings(BaseModel):
+    """One installation's settings. Every field is documented by its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    data_dir: Path = Field(
+        Path("stateroom-data"),
+        description="Folder of the keyring, the SQLite database, large states and work dirs",
+    )
+    host: str = Field("127.0.0.1", description="Address the server listens on")
+    port: int = Field(8420, ge=0, le=65535, description="Port the server listens on")
+    url: Annotated[str, AfterValidator(_http_url)] = Field(
+        "", description="Where clients and workers reach the server; default http://HOST:PORT"
+    )
+    server_processes: int = Field(
+        1, ge=1, le=64, description="Server processes; more than 1 needs PostgreSQL"
+    )
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "", description="sqlite:///PATH or postgresql://…; default DATA_DIR/stateroom.db"
+    )
+    broker_url: Annotated[str, AfterValidator(_broker_url)] = Field(
+        "filesystem://", description="The bell: filesystem:// (one machine) or redis://…"
+    )
+    keyring: str = Field(
+        "",
+        repr=False,
+        description="The keyring itself, for trials (or KEYRING_FILE: default DATA_DIR/keyring)",
+    )
+    max_state_bytes: int = Field(100_000_000, ge=1_000, description="Largest state accepted, bytes")
+    refuse_unlocked_writes: bool = Field(
+        default=False, description="Refuse a state write that holds no lock (-lock=false)"
+    )
+    worker_slots: int = Field(4, ge=1, le=256, description="Runs one worker executes at a time")
+    poll_seconds: float = Field(
+        2.0, gt=0, le=60, description="How often queued and dead runs are looked for, seconds"
+    )
+    lease_seconds: float = Field(
+        30.0, ge=2, le=3600, description="A run whose worker is silent this long is taken from it"
+    )
+    stop_grace_seconds: float = Field(
+        300.0, gt=0, description="Time a canceled tool gets to save its state, per signal, seconds"
+    )
+    run_timeout_seconds: float = Field(
+        4 * 3600.0, gt=0, description="Longest time for one command of a run, seconds"
+    )
+    local_repositories: str = Field(
+        "", description="Folders (separated by :) whose git repositories may be cloned by path"
+    )
+    allow_private_hosts: bool = Field(
+        default=False, description="Allow repositories on loopback and private addresses"
+    )
+    allow_plain_http: bool = Field(default=False, description="Allow repositories over http://")
+    tools_dir: Path | None = Field(
+        None, description="Folder with tools as NAME/VERSION/NAME; default DATA_DIR/tools"
+    )
+    provider_mirror: Path | None = Field(
+        None, description="A filesystem mirror of providers, used before the registry"
+    )
+    sandbox: Literal["auto", "off", "required"] = Field(
+        "auto", description="Confine the tool to its work dir with Landlock"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="How log lines look")
+
+    @model_validator(mode="after")
+    def _processes_fit_the_database(self) -> Self:
+        if self.server_processes > 1 and self.is_sqlite:
+            raise ValueError("server_processes above 1 needs a PostgreSQL database_url")
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        return not self.database_url.startswith("postgresql")
+
+    @property
+    def public_url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 an address to compare with, not to bind
+        return self.url or f"http://{host}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """The URL in SQLAlchemy's form."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir.absolute() / 'stateroom.db'}"
+        return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def keyring_path(self) -> Path:
+        return self.data_dir / "keyring"
+
+    @property
+    def admin_token_path(self) -> Path:
+        return self.data_dir / "admin-token"
+
+    @property
+    def blobs_dir(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
+    def bell_dir(self) -> Path:
+        return self.data_dir / "bell"
+
+    @property
+    def work_dir(self) -> Path:
+        return self.data_dir / "work"
+
+    @property
+    def tools_path(self) -> Path:
+        return self.tools_dir or self.data_dir / "tools"
+
+    @property
+    def local_roots(self) -> tuple[Path, ...]:
+        return tuple(Path(p) for p in self.local_repositories.split(":") if p)
+
+
+def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """Settings from the environment, with what was given on the command line on top.
+
+    Raises WrongSetting, with one line that names the first wrong one.
+    """
+    values = _from_environment(os.environ if environ is None else environ)
+    values |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        raise WrongSetting(f"{name.rstrip('_')}: {reason}".replace("\n", " ")) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name in Settings.model_fields:
+            values.setdefault(name, text)
+        elif name.endswith("_file") and name[:-5] in Settings.model_fields:
+            values[name[:-5]] = _read(variable, text)
+        else:
+            raise WrongSetting(f"{variable}: there is no such setting")
+    return values
+
+
+def _read(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongSetting(f"{variable}: cannot read {path}: {error}") from None

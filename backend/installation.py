@@ -1,0 +1,108 @@
+"""What the first start makes and every start checks: folder, schema, keyring, administrator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import crypto, migrations, tokens
+from backend.blobs import Blobs
+from backend.broker import Bell
+from backend.config import Settings
+from backend.db import Database
+from backend.errors import Unreadable
+from backend.keyring import Keyring, WrongKeyring
+from backend.models import Canary, Token
+from backend.principal import SYSTEM
+
+_CANARY = b"stateroom"
+_CANARY_AAD = crypto.bind("canary", 1)
+
+
+class NotReady(Exception):
+    """The installation cannot be used. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    blobs: Blobs
+    bell: Bell
+
+
+def version() -> str:
+    return metadata.version("stateroom")
+
+
+def prepare(settings: Settings) -> Installation:
+    """Make the installation ready: idempotent, and safe when several processes start at once.
+
+    Raises NotReady when the keyring is not the one the database was sealed with.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings)
+    migrations.upgrade(database.engine)
+    try:
+        keyring = _keyring(settings, database)
+    except WrongKeyring as error:
+        raise NotReady(str(error)) from None
+    with database.transaction() as db:
+        _check_canary(db, keyring, settings)
+        _first_administrator(db, settings.admin_token_path)
+    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+
+
+def open_canary(keyring: Keyring, canary: bytes) -> None:
+    """Raises Unreadable when the keyring is not this installation's."""
+    crypto.open_value(keyring, canary, _CANARY_AAD)
+
+
+def _keyring(settings: Settings, database: Database) -> Keyring:
+    if settings.keyring:
+        return Keyring.from_text(settings.keyring)
+    path = settings.keyring_path
+    if not path.exists():
+        with database.reading() as db:
+            if db.scalar(select(Canary.id)) is not None:
+                raise NotReady(
+                    f"The keyring {path} is missing, and the database was sealed with it. "
+                    "Put it back from your backup: without it nothing can be read."
+                )
+        try:
+            return Keyring.create(path)
+        except FileExistsError:
+            pass  # another process was first
+    return Keyring.load(path)
+
+
+def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:
+    row = db.get(Canary, 1)
+    if row is None:
+        db.add(Canary(id=1, sealed=crypto.seal_value(keyring, _CANARY, _CANARY_AAD)))
+        return
+    try:
+        open_canary(keyring, row.sealed)
+    except Unreadable:
+        where = "STATEROOM_KEYRING" if settings.keyring else str(settings.keyring_path)
+        raise NotReady(
+            f"The keyring in {where} does not open this database. "
+            "Use the keyring it was sealed with: nothing was changed."
+        ) from None
+
+
+def _first_administrator(db: Session, path: Path) -> None:
+    if db.scalar(select(Token.id).where(Token.run_id.is_(None)).limit(1)) is not None:
+        return
+    _, secret = tokens.issue(db, SYSTEM, "administrator", ["admin"])
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())

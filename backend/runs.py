@@ -1,0 +1,351 @@
+"""Runs: the row is the truth. Every move is one compare-and-set on status and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from backend import audit, locks
+from backend.db import now
+from backend.errors import Conflict, Invalid, NotFound
+from backend.models import ACTIVE, ENDED, Project, Run, Step, Workspace
+from backend.principal import SYSTEM, Principal
+
+OPERATIONS = ("plan", "apply", "destroy")
+MAX_ATTEMPTS = 3
+
+# The only moves there are. What is not here is refused.
+EDGES: dict[str, frozenset[str]] = {
+    "queued": frozenset({"preparing", "canceled"}),
+    "preparing": frozenset({"planning", "queued", "errored", "canceled"}),
+    "planning": frozenset({"planned", "planned_and_finished", "queued", "errored", "canceled"}),
+    "planned": frozenset({"applying", "discarded", "stale", "queued", "errored", "canceled"}),
+    "applying": frozenset({"applied", "stale", "errored", "canceled", "lost"}),
+}
+BLOCKING = frozenset({*ACTIVE, "lost"})
+
+
+class Moved(Conflict):
+    """The run is not where, or not whose, the caller believed."""
+
+    code = "run-moved"
+
+
+def queue(  # noqa: PLR0913 what to run, where, and why
+    db: Session,
+    principal: Principal,
+    workspace: Workspace,
+    operation: str,
+    *,
+    ref: str | None = None,
+    message: str = "",
+) -> Run:
+    """A new run at the end of its workspace's queue. Ring the bell after the commit."""
+    principal.require("runs:create")
+    if operation not in OPERATIONS:
+        raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
+    run = Run(
+        project_id=workspace.project_id,
+        template_id=workspace.template_id,
+        workspace_id=workspace.id,
+        operation=operation,
+        ref=ref,
+        message=message,
+        created_by=principal.name,
+    )
+    db.add(run)
+    db.flush()
+    audit.record(db, principal, "run.queue", run.id, project_id=run.project_id, operation=operation)
+    return run
+
+
+def get(db: Session, principal: Principal, project: Project, run_id: str) -> Run:
+    principal.require("runs:read")
+    run = db.scalars(
+        select(Run)
+        .where(Run.id == run_id, Run.project_id == project.id)
+        .options(joinedload(Run.workspace), joinedload(Run.template))
+    ).one_or_none()
+    if run is None:
+        raise NotFound(f"There is no run {run_id} in the project {project.name}.")
+    return run
+
+
+def find_all(  # noqa: PLR0913 the filters of one list
+    db: Session,
+    principal: Principal,
+    project: Project,
+    *,
+    workspace_id: str | None = None,
+    status: str | None = None,
+    before: str | None = None,
+    limit: int = 50,
+) -> Sequence[Run]:
+    """Newest first, those before the run `before`."""
+    principal.require("runs:read")
+    found = (
+        select(Run)
+        .where(Run.project_id == project.id)
+        .options(joinedload(Run.workspace), joinedload(Run.template))
+    )
+    if workspace_id is not None:
+        found = found.where(Run.workspace_id == workspace_id)
+    if status is not None:
+        found = found.where(Run.status == status)
+    if before is not None:
+        found = found.where(Run.id < before)
+    return db.scalars(found.order_by(Run.id.desc()).limit(limit)).all()
+
+
+def steps(db: Session, run: Run) -> Sequence[Step]:
+    return db.scalars(
+        select(Step).where(Step.run_id == run.id).order_by(Step.epoch, Step.position)
+    ).all()
+
+
+def blocked_by(db: Session, run: Run) -> Run | None:
+    """The run that a queued one waits for: the one at work, else the one before it."""
+    if run.status != "queued":
+        return None
+    other = aliased(Run)
+    return db.scalars(
+        select(other)
+        .where(other.workspace_id == run.workspace_id, other.id != run.id)
+        .where(or_(other.blocking, and_(other.status == "queued", _before(other, run))))
+        .order_by(other.blocking.desc(), other.created_at, other.id)
+        .limit(1)
+    ).one_or_none()
+
+
+def cancel(db: Session, principal: Principal, run: Run, *, force: bool) -> None:
+    """Ask a run to stop. A queued one is canceled at once; its worker is told otherwise.
+
+    Raises Conflict when it has ended already.
+    """
+    principal.require("runs:cancel")
+    db.refresh(run, with_for_update=True)
+    if run.status in ENDED:
+        raise Conflict(f"The run has ended already: it is {run.status}.", code="run-ended")
+    if run.cancel_requested_at is None:
+        run.cancel_requested_at = db.scalar(select(now()))
+    run.force_cancel = run.force_cancel or force
+    audit.record(db, principal, "run.cancel", run.id, project_id=run.project_id, force=force)
+    if run.status == "queued":
+        db.flush()
+        move(db, run, "canceled", principal=principal)
+
+
+def acknowledge(db: Session, principal: Principal, run: Run) -> None:
+    """A person has looked at a lost run: its workspace may go on. Raises Conflict otherwise."""
+    principal.require("runs:approve")
+    db.refresh(run, with_for_update=True)
+    if run.status != "lost":
+        raise Conflict(f"Only a lost run is acknowledged; this one is {run.status}.")
+    if run.acknowledged_at is None:
+        run.acknowledged_at = db.scalar(select(now()))
+        run.blocking = False
+        audit.record(db, principal, "run.acknowledge", run.id, project_id=run.project_id)
+
+
+def claimable(db: Session, limit: int) -> Sequence[str]:
+    """The oldest queued runs whose workspace is free."""
+    other = aliased(Run)
+    busy = exists().where(other.workspace_id == Run.workspace_id, other.blocking)
+    return db.scalars(
+        select(Run.id)
+        .where(Run.status == "queued", ~busy)
+        .order_by(Run.created_at, Run.id)
+        .limit(limit)
+    ).all()
+
+
+def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None:
+    """Take a queued run for a worker under a new epoch; None when it is not there to be taken."""
+    other = aliased(Run)
+    waits = exists().where(
+        other.workspace_id == Run.workspace_id,
+        other.id != Run.id,
+        or_(other.blocking, and_(other.status == "queued", _before(other, Run))),
+    )
+    taking = (
+        update(Run)
+        .where(Run.id == run_id, Run.status == "queued", ~waits)
+        .values(
+            status="preparing",
+            blocking=True,
+            epoch=Run.epoch + 1,
+            attempts=Run.attempts + 1,
+            worker=worker,
+            lease_expires_at=now(lease),
+            started_at=func.coalesce(Run.started_at, now()),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    try:
+        with db.begin_nested():
+            taken = db.execute(taking).rowcount  # type: ignore[attr-defined]
+    except IntegrityError:  # another run of the workspace was claimed in the same moment
+        return None
+    if taken == 0:
+        return None
+    run = db.get_one(Run, run_id, populate_existing=True)
+    audit.record(
+        db, SYSTEM, "run.preparing", run.id, project_id=run.project_id,
+        worker=worker, epoch=run.epoch,
+    )  # fmt: skip
+    return run
+
+
+def renew(db: Session, run_id: str, epoch: int, lease: timedelta) -> tuple[bool, bool] | None:
+    """Prolong the lease of one epoch. Whether to stop, and whether at once; None when fenced."""
+    row = db.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+        .values(lease_expires_at=now(lease))
+        .returning(Run.cancel_requested_at, Run.force_cancel)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    return None if row is None else (row[0] is not None, row[1])
+
+
+def heard(db: Session, run_id: str, epoch: int) -> tuple[bool, bool] | None:
+    """Whether the run of this epoch should stop, and whether at once; None when fenced."""
+    row = db.execute(
+        select(Run.cancel_requested_at, Run.force_cancel).where(
+            Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE)
+        )
+    ).one_or_none()
+    return None if row is None else (row[0] is not None, row[1])
+
+
+def at_work(db: Session, run_id: str, epoch: int) -> bool:
+    return heard(db, run_id, epoch) is not None
+
+
+def of_epoch(db: Session, run_id: str, epoch: int) -> Run:
+    """The run, for as long as it is still of this epoch and at work. Raises Moved."""
+    run = db.scalars(
+        select(Run).where(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+    ).one_or_none()
+    if run is None:
+        raise Moved(f"The run {run_id} was taken from this worker.")
+    return run
+
+
+def note(db: Session, run_id: str, epoch: int, **facts: Any) -> None:
+    """Write facts into the row of a run at work. Raises Moved."""
+    noted = db.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+        .values(facts)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if noted == 0:
+        raise Moved(f"The run {run_id} was taken from this worker.")
+
+
+def move(
+    db: Session, run: Run, status: str, *, principal: Principal = SYSTEM, **values: Any
+) -> None:
+    """One step along EDGES, for the status and epoch that `run` was read with. Raises Moved."""
+    if status not in EDGES.get(run.status, frozenset()):
+        raise Moved(f"A run does not go from {run.status} to {status}.")
+    ended = status in ENDED
+    changes = {
+        "status": status,
+        "blocking": status in BLOCKING,
+        **({"finished_at": now(), "lease_expires_at": None} if ended else {}),
+        **values,
+    }
+    moved = db.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch)
+        .values(changes)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if moved == 0:
+        raise Moved(f"The run {run.id} is no longer {run.status} under epoch {run.epoch}.")
+    audit.record(
+        db, principal, f"run.{status}", run.id, project_id=run.project_id, epoch=run.epoch,
+        error=values.get("error_code"),
+    )  # fmt: skip
+    if ended or status == "queued":
+        locks.release_of_run(db, principal, run.id)
+        _end_open_steps(db, run)
+    db.refresh(run)
+
+
+def expire_leases(db: Session) -> list[str]:
+    """Take runs from workers that are silent; the ids of those that are to be rung for again.
+
+    A run that never began to apply is queued again (bounded); one that did is lost: an apply is
+    never started twice.
+    """
+    silent = db.scalars(
+        select(Run).where(Run.status.in_(ACTIVE), Run.lease_expires_at < now())
+    ).all()
+    again = []
+    for run in silent:
+        try:
+            with db.begin_nested():
+                status = _take_away(db, run)
+        except Moved:
+            continue  # it was renewed, or another reconciler was first
+        if status == "queued":
+            again.append(run.id)
+    return again
+
+
+def _take_away(db: Session, run: Run) -> str:
+    fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
+    worker = run.worker
+    if run.status == "applying":
+        message = (
+            f"The worker {worker} fell silent while it applied. What it saved is in the state; "
+            "compare it with what really exists, then acknowledge this run to free its workspace."
+        )
+        status = "lost"
+        fenced |= {"error_code": "worker-lost", "error_message": message}
+    elif run.cancel_requested_at is not None:
+        status = "canceled"
+    elif run.attempts >= MAX_ATTEMPTS:
+        message = f"Its worker fell silent {run.attempts} times before the apply; queue it again."
+        status = "errored"
+        fenced |= {"error_code": "worker-lost", "error_message": message}
+    else:
+        status = "queued"
+    move(db, run, status, **fenced)
+    return status
+
+
+def _before(one: Any, other: Any) -> ColumnElement[bool]:
+    return tuple_(one.created_at, one.id) < tuple_(other.created_at, other.id)
+
+
+def start_step(db: Session, run_id: str, epoch: int, name: str, position: int) -> None:
+    db.add(Step(run_id=run_id, epoch=epoch, name=name, position=position))
+
+
+def end_step(  # noqa: PLR0913 which step of which claim, and how it ended
+    db: Session, run_id: str, epoch: int, name: str, status: str, detail: dict[str, Any]
+) -> None:
+    db.execute(
+        update(Step)
+        .where(Step.run_id == run_id, Step.epoch == epoch, Step.name == name)
+        .values(status=status, detail=detail, finished_at=now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _end_open_steps(db: Session, run: Run) -> None:
+    db.execute(
+        update(Step)
+        .where(Step.run_id == run.id, Step.status == "running")
+        .values(status="failed", finished_at=now())
+        .execution_options(synchronize_session=False)
+    )

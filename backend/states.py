@@ -1,0 +1,285 @@
+"""States and their versions: bytes are sacred, numbers run 1..n, a lower serial needs force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session, undefer
+
+from backend import audit, locks, upload
+from backend.blobs import Blobs
+from backend.crypto import bind
+from backend.db import now
+from backend.errors import Conflict, Gone, Locked, NotFound
+from backend.keyring import Envelope, Keyring
+from backend.models import (
+    ACTIVE,
+    Lock,
+    Project,
+    RescuedWrite,
+    Run,
+    State,
+    StateVersion,
+    Workspace,
+)
+from backend.principal import Principal
+from backend.upload import Upload
+
+# terraform marks a forced push in no other way
+FORCED_OPERATIONS = {"state-push", "migration destination state"}
+
+
+def at(db: Session, principal: Principal, project: str, workspace: str | None) -> State:
+    """The state at an address; no workspace means the project's default one.
+
+    Raises NotFound for an unknown address and for a stranger alike.
+    """
+    which = Workspace.id == Project.default_workspace_id
+    if workspace is not None:
+        which = or_(Workspace.name == workspace, Workspace.id == workspace)
+    state = db.scalars(
+        select(State)
+        .join(Workspace, Workspace.id == State.workspace_id)
+        .join(Project, Project.id == State.project_id)
+        .where(or_(Project.name == project, Project.id == project), which, _open_to(principal))
+    ).one_or_none()
+    if state is None:
+        raise NotFound("There is no state at this address, or it is not open to this credential.")
+    return state
+
+
+def _open_to(principal: Principal) -> ColumnElement[bool]:
+    if principal.state_id is not None:
+        return State.id == principal.state_id
+    if principal.project_id is not None:
+        return State.project_id == principal.project_id
+    return State.id.is_not(None)
+
+
+def of_workspace(db: Session, workspace: Workspace) -> State:
+    return db.scalars(select(State).where(State.workspace_id == workspace.id)).one()
+
+
+def create(db: Session, workspace: Workspace) -> State:
+    """The empty state of a new workspace, with its lock free."""
+    state = State(project_id=workspace.project_id, workspace_id=workspace.id)
+    db.add(state)
+    db.flush()
+    db.add(Lock(state_id=state.id))
+    return state
+
+
+def current(db: Session, state: State) -> StateVersion | None:
+    """The newest version with its sealed body, or None when it was never written. Raises Gone."""
+    if state.deleted_at is not None:
+        raise Gone("This state was deleted. A person can restore it.", code="state-deleted")
+    if state.current == 0:
+        return None
+    return version(db, state, state.current)
+
+
+def version(db: Session, state: State, number: int) -> StateVersion:
+    found = db.scalars(
+        select(StateVersion)
+        .where(StateVersion.state_id == state.id, StateVersion.number == number)
+        .options(undefer(StateVersion.sealed))
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no version {number} of this state.")
+    return found
+
+
+def versions(
+    db: Session, state: State, before: int | None = None, limit: int = 50
+) -> Sequence[StateVersion]:
+    """Newest first, those below `before`, without their bodies."""
+    found = select(StateVersion).where(StateVersion.state_id == state.id)
+    if before is not None:
+        found = found.where(StateVersion.number < before)
+    return db.scalars(found.order_by(StateVersion.number.desc()).limit(limit)).all()
+
+
+def content(version: StateVersion, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
+    """The bytes as they were written. Raises Unreadable before the first of them, or not at all."""
+    envelope = Envelope(version.key_id, version.wrapped_key)
+    data_key = keyring.unwrap(envelope, _binding(version))
+    return upload.download(data_key, version.sealed, version.blob, blobs)
+
+
+def write(  # noqa: PLR0913 every one of them decides
+    db: Session,
+    principal: Principal,
+    state: State,
+    document: Upload,
+    keyring: Keyring,
+    *,
+    lock_id: str | None,
+    refuse_unlocked: bool = False,
+) -> StateVersion:
+    """Store a new version and make it current; the same bytes again are the version there is.
+
+    Raises Locked (another holds the lock), Conflict (the lock is lost, a lower serial, another
+    lineage, the same serial with other bytes) and Gone. Then nothing is changed.
+    """
+    fence(db, principal)
+    lock = locks.for_update(db, state)
+    db.refresh(state)
+    newest = current(db, state)
+    locks.check_write(lock, lock_id, newest, document.sha256, refuse_unlocked=refuse_unlocked)
+    if lock.held:
+        lock.last_seen_at = db.scalar(select(now()))
+    if newest is not None and newest.sha256 == document.sha256:
+        return newest
+    operation = lock.info.get("Operation") if lock_id is not None else None
+    objection = _objection(newest, document)
+    if objection and operation not in FORCED_OPERATIONS:
+        raise objection
+    made = StateVersion(
+        state_id=state.id,
+        number=state.current + 1,
+        lock_id=lock_id,
+        operation=operation,
+        forced=objection is not None,
+        sha256=document.sha256,
+        terraform_version=document.heading.terraform_version,
+        encrypted=document.heading.encrypted,
+        **_sealed_columns(document, keyring, principal, state, state.current + 1),
+    )
+    db.add(made)
+    state.current = made.number
+    audit.record(
+        db, principal, "state.write", state.id, project_id=state.project_id,
+        number=made.number, serial=made.serial, forced=made.forced or None, lock_id=lock_id,
+    )  # fmt: skip
+    return made
+
+
+def rescue(  # noqa: PLR0913 what is kept, whose, and why
+    db: Session, principal: Principal, state: State, document: Upload, keyring: Keyring, reason: str
+) -> RescuedWrite:
+    """Keep a refused document, sealed, so that a person can decide."""
+    kept = RescuedWrite(reason=reason, **_sealed_columns(document, keyring, principal, state, None))
+    kept.state_id = state.id
+    db.add(kept)
+    db.flush()
+    audit.record(
+        db, principal, "state.rescue", state.id, project_id=state.project_id,
+        rescued=kept.id, reason=reason,
+    )  # fmt: skip
+    return kept
+
+
+def rescued(db: Session, state: State) -> Sequence[RescuedWrite]:
+    """Refused documents, newest first, without their bodies."""
+    return db.scalars(
+        select(RescuedWrite)
+        .where(RescuedWrite.state_id == state.id)
+        .order_by(RescuedWrite.id.desc())
+    ).all()
+
+
+def get_rescued(db: Session, state: State, rescued_id: str) -> RescuedWrite:
+    found = db.scalars(
+        select(RescuedWrite)
+        .where(RescuedWrite.state_id == state.id, RescuedWrite.id == rescued_id)
+        .options(undefer(RescuedWrite.sealed))
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no rescued write {rescued_id}.")
+    return found
+
+
+def rescued_content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
+    """The refused bytes, as they arrived. Raises Unreadable."""
+    binding = bind("state", kept.state_id, None, kept.lineage, kept.serial)
+    data_key = keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
+    return upload.download(data_key, kept.sealed, kept.blob, blobs)
+
+
+def delete(db: Session, principal: Principal, state: State) -> None:
+    """Take the state away, until a person restores it. Raises Locked."""
+    fence(db, principal)
+    lock = locks.for_update(db, state)
+    db.refresh(state)
+    if lock.held:
+        raise Locked("The state is locked: it cannot be deleted now.", locks.holder(lock))
+    if state.deleted_at is None:
+        state.deleted_at = db.scalar(select(now()))
+        audit.record(db, principal, "state.delete", state.id, project_id=state.project_id)
+
+
+def undelete(db: Session, principal: Principal, state: State) -> None:
+    """Bring a deleted state back as it was. Harmless when it was not deleted."""
+    locks.for_update(db, state)
+    db.refresh(state)
+    if state.deleted_at is not None:
+        state.deleted_at = None
+        audit.record(db, principal, "state.undelete", state.id, project_id=state.project_id)
+
+
+def fence(db: Session, principal: Principal) -> None:
+    """A run that lost its epoch writes nothing, however late it comes. Raises Conflict."""
+    if principal.run_id is None:
+        return
+    alive = db.scalar(
+        select(Run.id)
+        .where(
+            Run.id == principal.run_id,
+            Run.epoch == principal.run_epoch,
+            Run.status.in_(ACTIVE),
+        )
+        .with_for_update(read=True)
+    )
+    if alive is None:
+        raise Conflict(
+            "This run was taken from its worker: its write came too late.", code="fenced"
+        )
+
+
+def _objection(newest: StateVersion | None, document: Upload) -> Conflict | None:
+    if newest is None:
+        return None
+    serial, lineage = document.heading.serial, document.heading.lineage
+    if newest.lineage and lineage and newest.lineage != lineage:
+        return Conflict(
+            f"This state has the lineage {newest.lineage}, the document has {lineage}: "
+            "it belongs to another state. `state push -force` replaces it on purpose.",
+            code="lineage-mismatch",
+        )
+    if newest.serial is None or serial is None or serial > newest.serial:
+        return None
+    if serial == newest.serial:
+        return Conflict(
+            f"Serial {serial} is stored already, with other content: somebody else wrote it.",
+            code="serial-reused",
+        )
+    return Conflict(
+        f"The newest serial is {newest.serial}, the document has {serial}: it is older. "
+        "`state push -force` replaces it on purpose.",
+        code="serial-too-low",
+    )
+
+
+def _binding(version: StateVersion) -> bytes:
+    return bind("state", version.state_id, version.number, version.lineage, version.serial)
+
+
+def _sealed_columns(
+    document: Upload, keyring: Keyring, principal: Principal, state: State, number: int | None
+) -> dict[str, object]:
+    heading = document.heading
+    binding = bind("state", state.id, number, heading.lineage, heading.serial)
+    envelope = keyring.wrap(document.data_key, binding)
+    return {
+        "serial": heading.serial,
+        "lineage": heading.lineage,
+        "size": document.size,
+        "md5": document.md5,
+        "run_id": principal.run_id,
+        "created_by": principal.name,
+        "key_id": envelope.key_id,
+        "wrapped_key": envelope.wrapped_key,
+        "sealed": document.ciphertext,
+        "blob": document.blob,
+    }

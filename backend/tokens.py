@@ -1,0 +1,162 @@
+"""API credentials: shown once, kept hashed, with scopes, a project and an expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from backend import audit, crypto
+from backend.db import now
+from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
+from backend.models import ACTIVE, Run, Token
+from backend.principal import ALIASES, SCOPES, Principal
+
+PREFIX = "stateroom"
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+RUN_SCOPES = ("state:read", "state:write")
+RESCUE = "state:rescue"  # not for people: all that a dead run may still do
+RUN_TOKEN_LIFE = timedelta(days=2)
+
+
+def issue(  # noqa: PLR0913 the columns of a token
+    db: Session,
+    principal: Principal,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    project_id: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[Token, str]:
+    """A new token and its secret, which is never shown again.
+
+    Raises Invalid for an unknown scope, Forbidden for one the principal does not have itself.
+    """
+    wanted = _expand(scopes)
+    for scope in wanted:
+        principal.require(scope)
+    if principal.project_id is not None and project_id != principal.project_id:
+        raise Forbidden("A project's token makes tokens of its own project only.")
+    secret = crypto.new_token(PREFIX)
+    token = Token(
+        hash=crypto.token_hash(secret),
+        name=name,
+        scopes=" ".join(wanted),
+        project_id=project_id,
+        expires_at=expires_at,
+        created_by=principal.name,
+    )
+    db.add(token)
+    db.flush()
+    audit.record(db, principal, "token.issue", token.id, project_id=project_id, scopes=wanted)
+    return token, secret
+
+
+def issue_for_run(db: Session, run: Run, state_id: str) -> str:
+    """The credential of one claim of one run: it opens one state, and dies with the epoch."""
+    secret = crypto.new_token(PREFIX)
+    db.add(
+        Token(
+            hash=crypto.token_hash(secret),
+            name=f"run {run.id}",
+            scopes=" ".join(RUN_SCOPES),
+            project_id=run.project_id,
+            state_id=state_id,
+            run_id=run.id,
+            run_epoch=run.epoch,
+            expires_at=db.scalar(select(now(RUN_TOKEN_LIFE))),
+            created_by="stateroom",
+        )
+    )
+    return secret
+
+
+def authenticate(db: Session, secret: str) -> Principal:
+    """Who this secret belongs to. Raises Unauthorised for every secret that opens nothing.
+
+    The credential of a run that is over, or was taken from its worker, opens nothing either; but
+    what it still wants to write is rescued, for a while.
+    """
+    row = None
+    if crypto.token_well_formed(secret):
+        row = db.execute(
+            select(Token, _run_is_alive())
+            .outerjoin(Run, Run.id == Token.run_id)
+            .where(Token.hash == crypto.token_hash(secret), _in_time())
+        ).one_or_none()
+    if row is None:
+        raise Unauthorised(
+            "The token is not valid: it is mistyped, expired or revoked. "
+            "Send it as a Bearer token, or as the password of Basic (with any username)."
+        )
+    token, alive = row
+    return Principal(
+        name=token.name,
+        token_id=token.id,
+        scopes=frozenset(token.scopes.split() if alive else [RESCUE]),
+        project_id=token.project_id,
+        state_id=token.state_id,
+        run_id=token.run_id,
+        run_epoch=token.run_epoch,
+    )
+
+
+def note_use(db: Session, token_id: str) -> None:
+    """Remember that the token was used, at most once a minute."""
+    db.execute(
+        update(Token)
+        .where(Token.id == token_id, use_is_due())
+        .values(last_used_at=now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def use_is_due() -> ColumnElement[bool]:
+    return or_(Token.last_used_at.is_(None), Token.last_used_at < now(-USE_IS_NOTED_EVERY))
+
+
+def _in_time() -> ColumnElement[bool]:
+    unexpired = or_(Token.expires_at.is_(None), Token.expires_at > now())
+    return and_(Token.revoked_at.is_(None), unexpired)
+
+
+def _run_is_alive() -> ColumnElement[bool]:
+    at_work = and_(Run.epoch == Token.run_epoch, Run.status.in_(ACTIVE))
+    return or_(Token.run_id.is_(None), at_work)
+
+
+def get(db: Session, principal: Principal, token_id: str) -> Token:
+    token = db.scalars(_visible(principal).where(Token.id == token_id)).one_or_none()
+    if token is None:
+        raise NotFound(f"There is no token {token_id}.")
+    return token
+
+
+def find_all(db: Session, principal: Principal) -> Sequence[Token]:
+    return db.scalars(_visible(principal).order_by(Token.id)).all()
+
+
+def revoke(db: Session, principal: Principal, token_id: str) -> None:
+    """End a token now. Revoking it twice is harmless."""
+    token = get(db, principal, token_id)
+    if token.revoked_at is None:
+        token.revoked_at = db.scalar(select(now()))
+        audit.record(db, principal, "token.revoke", token.id, project_id=token.project_id)
+
+
+def _visible(principal: Principal) -> Select[Token]:
+    found = select(Token).where(Token.run_id.is_(None))
+    if principal.project_id is not None:
+        found = found.where(Token.project_id == principal.project_id)
+    return found
+
+
+def _expand(scopes: Sequence[str]) -> list[str]:
+    wanted: list[str] = []
+    for scope in scopes:
+        if scope not in SCOPES and scope not in ALIASES:
+            raise Invalid(f"There is no scope {scope!r}. The scopes are {', '.join(SCOPES)}.")
+        wanted.extend(ALIASES.get(scope, (scope,)))
+    return sorted(set(wanted))

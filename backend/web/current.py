@@ -1,0 +1,61 @@
+"""What the request at hand works with: set up once by create_app, reached by name here."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from flask import current_app, g, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import tokens
+from backend.errors import Unauthorised
+from backend.installation import Installation
+from backend.models import Token
+from backend.principal import Principal
+
+EXTENSION = "stateroom"
+
+
+def installation() -> Installation:
+    found: Installation = current_app.extensions[EXTENSION]
+    return found
+
+
+def transaction() -> AbstractContextManager[Session]:
+    return installation().database.transaction()
+
+
+def reading() -> AbstractContextManager[Session]:
+    return installation().database.reading()
+
+
+def principal() -> Principal:
+    """Who sent this request. Raises Unauthorised."""
+    if "principal" not in g:
+        g.principal = _authenticate(_secret())
+    found: Principal = g.principal
+    return found
+
+
+def _authenticate(secret: str) -> Principal:
+    with reading() as db:
+        found = tokens.authenticate(db, secret)
+        due = db.scalar(select(Token.id).where(Token.id == found.token_id, tokens.use_is_due()))
+    if due is not None:
+        with transaction() as db:
+            tokens.note_use(db, found.token_id)
+    return found
+
+
+def _secret() -> str:
+    """A token works as a Bearer token and as the password of Basic, whatever the username."""
+    given = request.authorization
+    secret = None
+    if given is not None and given.type == "bearer":
+        secret = given.token
+    elif given is not None and given.type == "basic":
+        secret = given.password
+    if not secret:
+        raise Unauthorised("Say who you are: send a token as Bearer, or as the password of Basic.")
+    return secret

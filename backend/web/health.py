@@ -1,0 +1,64 @@
+"""/healthz: this process is alive. /readyz: it can do its work; each part is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from kombu.exceptions import OperationalError
+from sqlalchemy import select
+
+from backend import installation as installations
+from backend.errors import Error
+from backend.models import Canary
+from backend.web.current import installation, reading
+
+bp = Blueprint("health", __name__)
+log = structlog.get_logger()
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    return {"status": "alive", "version": installations.version()}
+
+
+@bp.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """A broker that is down delays runs and loses nothing: it degrades, the others stop us."""
+    parts = {name: _state_of(name, check) for name, check in CHECKS.items()}
+    ready = parts["database"] == parts["keyring"] == "ok"
+    status = "degraded" if ready and parts["broker"] != "ok" else "ready" if ready else "not-ready"
+    return {"status": status, "parts": parts}, 200 if ready else 503
+
+
+def _database() -> None:
+    with reading() as db:
+        db.scalar(select(Canary.id))
+
+
+def _keyring() -> None:
+    with reading() as db:
+        row = db.get_one(Canary, 1)
+    installations.open_canary(installation().keyring, row.sealed)
+
+
+def _broker() -> None:
+    installation().bell.check()
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": _database,
+    "keyring": _keyring,
+    "broker": _broker,
+}
+
+
+def _state_of(name: str, check: Callable[[], None]) -> str:
+    try:
+        check()
+    except (Error, OperationalError, OSError) as error:
+        log.warning("not_ready", part=name, reason=str(error))
+        return "failed"
+    return "ok"

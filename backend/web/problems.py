@@ -1,0 +1,78 @@
+"""Errors to HTTP: the only place that knows both. Bodies are application/problem+json."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from backend import errors
+
+log = structlog.get_logger()
+
+STATUS: dict[type[errors.Error], int] = {
+    errors.Unauthorised: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Invalid: 422,
+    errors.TooLarge: 413,
+    errors.Conflict: 409,
+    errors.Locked: 423,
+    errors.Gone: 410,
+    errors.Unavailable: 503,
+    errors.Unreadable: 500,
+}
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(errors.Error, from_error)
+    app.register_error_handler(HTTPException, from_http)
+    app.register_error_handler(Exception, from_bug)
+
+
+def status_of(error: errors.Error) -> int:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def from_error(error: errors.Error) -> Response:
+    status = status_of(error)
+    if status >= 500:
+        log.error("request_failed", code=error.code, path=request.path, reason=error.message)
+    response = problem(status, error.code, error.message, **error.facts)
+    if isinstance(error, errors.Unauthorised):
+        response.headers["WWW-Authenticate"] = 'Basic realm="Stateroom"'
+    if isinstance(error, errors.Unavailable):
+        response.headers["Retry-After"] = "2"
+    if isinstance(error, errors.TooLarge):
+        response.headers["Connection"] = "close"  # the rest of the body is not read
+    return response
+
+
+def from_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    code = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    response = problem(status, code, error.description or HTTPStatus(status).phrase)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def from_bug(error: Exception) -> Response:
+    log.error("request_crashed", path=request.path, exc_info=error)
+    return problem(500, "internal-error", "Something went wrong here. The server's log has more.")
+
+
+def problem(status: int, code: str, detail: str, **facts: Any) -> Response:
+    """An RFC 9457 problem: `code` is stable, `detail` says what is wrong and what to do."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    } | facts
+    return Response(json.dumps(body), status, content_type="application/problem+json")

@@ -1,0 +1,204 @@
+"""The state protocol, as real terraform and tofu speak it. No answer here is ever a redirect."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+
+from backend import errors, locks, states, tokens
+from backend.locks import MAX_INFO_BYTES, LockInfo
+from backend.models import State
+from backend.upload import Upload, receive
+from backend.web import problems
+from backend.web.current import installation, principal, reading, transaction
+
+bp = Blueprint("protocol", __name__, url_prefix="/api/terraform/state")
+
+ADDRESSES = ("/<project>", "/<project>/<workspace>")
+METHODS = ["GET", "POST", "PUT", "DELETE", "LOCK", "UNLOCK"]
+
+
+def answer(project: str, workspace: str | None = None) -> ResponseReturnValue:
+    verbs = {
+        "GET": read,
+        "HEAD": read,
+        "POST": write,
+        "PUT": write,
+        "DELETE": delete,
+        "LOCK": lock,
+        "UNLOCK": unlock,
+    }
+    return verbs[request.method](project, workspace)
+
+
+def lock_answer(project: str, workspace: str | None = None) -> ResponseReturnValue:
+    """GitLab's form of the lock: POST or PUT takes it, DELETE frees it."""
+    verbs = {"POST": lock, "PUT": lock, "LOCK": lock, "DELETE": unlock, "UNLOCK": unlock}
+    return verbs[request.method](project, workspace)
+
+
+def read(project: str, workspace: str | None) -> ResponseReturnValue:
+    _refuse_redirected_write()
+    with reading() as db:
+        state = _state(db, project, workspace, "state:read")
+        version = states.current(db, state)
+    if version is None:
+        return problems.problem(404, "never-written", "This state was never written.")
+    here = installation()
+    body = states.content(version, here.keyring, here.blobs)
+    response = Response(body, 200, content_type="application/json")
+    response.headers["Content-Length"] = str(version.size)
+    response.headers["Content-MD5"] = base64.b64encode(version.md5).decode()
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def write(project: str, workspace: str | None) -> ResponseReturnValue:
+    with reading() as db:
+        state = _state(db, project, workspace, _writing_scope())
+    document = _receive()
+    try:
+        _store(state, document)
+    except (errors.Conflict, errors.Gone) as refusal:
+        with transaction() as db:
+            kept = states.rescue(
+                db, principal(), state, document, installation().keyring, refusal.code
+            )
+        refusal.facts["rescued"] = kept.id
+        raise
+    return "", 200
+
+
+def delete(project: str, workspace: str | None) -> ResponseReturnValue:
+    with transaction() as db:
+        state = _state(db, project, workspace, "state:delete")
+        states.delete(db, principal(), state)
+    return "", 200
+
+
+def lock(project: str, workspace: str | None) -> ResponseReturnValue:
+    info = LockInfo.parse(_lock_body())
+    with transaction() as db:
+        state = _state(db, project, workspace, "state:write")
+        states.fence(db, principal())
+        locks.acquire(db, principal(), state, info)
+    return "", 200
+
+
+def unlock(project: str, workspace: str | None) -> ResponseReturnValue:
+    body = _lock_body()
+    if not body:
+        return _force_unlock(project, workspace)
+    info = LockInfo.parse(body)
+    with transaction() as db:
+        state = _state(db, project, workspace, "state:write")
+        locks.release(db, principal(), state, info.id)
+    return "", 200
+
+
+def _force_unlock(project: str, workspace: str | None) -> ResponseReturnValue:
+    """Terraform's force-unlock is an UNLOCK without a body: the ID that was typed is not sent."""
+    with transaction() as db:
+        state = _state(db, project, workspace, "state:unlock")
+        if locks.get(db, state).held:
+            locks.break_lock(db, principal(), state, "force-unlock")
+    return "", 200
+
+
+def _state(db: Any, project: str, workspace: str | None, scope: str) -> State:
+    principal().require(scope)
+    return states.at(db, principal(), project, workspace)
+
+
+def _writing_scope() -> str:
+    return tokens.RESCUE if principal().may(tokens.RESCUE) else "state:write"
+
+
+def _store(state: State, document: Upload) -> None:
+    here = installation()
+    with transaction() as db:
+        states.write(
+            db,
+            principal(),
+            db.merge(state, load=False),
+            document,
+            here.keyring,
+            lock_id=request.args.get("ID") or None,
+            refuse_unlocked=here.settings.refuse_unlocked_writes,
+        )
+
+
+def _receive() -> Upload:
+    here = installation()
+    limit = here.settings.max_state_bytes
+    if (request.content_length or 0) > limit:
+        raise errors.TooLarge(limit)
+    document = receive(request.stream, limit, here.keyring, here.blobs)
+    _check_md5(document.md5)
+    return document
+
+
+def _lock_body() -> bytes:
+    body = request.stream.read(MAX_INFO_BYTES + 1)
+    if len(body) > MAX_INFO_BYTES:
+        raise errors.TooLarge(MAX_INFO_BYTES)
+    return body
+
+
+def _check_md5(md5: bytes) -> None:
+    given = request.headers.get("Content-MD5")
+    if given is None:
+        return
+    try:
+        matches = base64.b64decode(given, validate=True) == md5
+    except (binascii.Error, ValueError):
+        matches = False
+    if not matches:
+        raise errors.Invalid(
+            "The body is not what Content-MD5 says: it was changed on its way.", code="md5-mismatch"
+        )
+
+
+def _refuse_redirected_write() -> None:
+    """Some proxy turned a write into this GET; a 200 would say "saved" to terraform."""
+    written = "Content-MD5" in request.headers or "ID" in request.args or request.is_json
+    if written:
+        raise errors.Invalid(
+            "This GET was a write until a proxy redirected it: let the proxy pass it on unchanged.",
+            code="redirected-write",
+        )
+
+
+def _not_found(error: errors.NotFound) -> Response:
+    """404 says "no state yet" to terraform, which then plans to create everything: never here."""
+    return problems.problem(403, "forbidden", error.message)
+
+
+def _invalid(error: errors.Invalid) -> Response:
+    status = 413 if isinstance(error, errors.TooLarge) else 400
+    response = problems.from_error(error)
+    response.status_code = status
+    return response
+
+
+def _locked(error: errors.Locked) -> Response:
+    """The holder's LockInfo is the body: the only one that clients show."""
+    return Response(json.dumps(error.holder), 423, content_type="application/json")
+
+
+bp.register_error_handler(errors.NotFound, _not_found)
+bp.register_error_handler(errors.Invalid, _invalid)
+bp.register_error_handler(errors.Locked, _locked)
+for path in ADDRESSES:
+    bp.add_url_rule(path, view_func=answer, methods=METHODS, provide_automatic_options=False)
+    bp.add_url_rule(
+        f"{path}/lock",
+        view_func=lock_answer,
+        methods=["POST", "PUT", "DELETE", "LOCK", "UNLOCK"],
+        provide_automatic_options=False,
+    )

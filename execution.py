@@ -1,0 +1,270 @@
+"""One claimed run: its frozen job, and what it tells, written into its row under its epoch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import structlog
+from backend.upload import receive
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import keys, locks, logs, runs, states, tokens, variables
+from backend.errors import Conflict, Gone, Unavailable
+from backend.installation import Installation
+from backend.locks import LockInfo
+from backend.models import Key, Run, State, new_id
+from backend.principal import SYSTEM, Principal
+from runner.errors import Fenced
+from runner.events import StepStatus
+from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
+from runner.ladder import StopLevel
+
+log = structlog.get_logger()
+
+FLUSH_BYTES = 32 * 1024
+FLUSH_SECONDS = 0.3
+RESCUE_RETRY_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+RENEW_AFTER = 0.2  # of the lease
+
+
+def freeze(db: Session, here: Installation, run: Run) -> Job:
+    """The job of a run that was just claimed: its secrets resolved, its credential minted.
+
+    Raises Unreadable when a sealed value does not open.
+    """
+    template, workspace, project = run.template, run.workspace, run.workspace.project
+    state = states.of_workspace(db, workspace)
+    address = f"{here.settings.public_url}/api/terraform/state/{project.name}/{workspace.name}"
+    settings = here.settings
+    return Job(
+        run_id=run.id,
+        epoch=run.epoch,
+        operation=run.operation,  # type: ignore[arg-type]  # the row was checked when it was queued
+        source=Source(
+            url=template.repository,
+            ref=run.ref or template.ref,
+            path=template.path,
+            credential=_credential(here, template.key),
+            known_hosts=project.known_hosts,
+            accept_new_host_keys=project.accept_new_host_keys,
+            policy=SourcePolicy(
+                settings.local_roots, settings.allow_private_hosts, settings.allow_plain_http
+            ),
+        ),
+        backend=Backend(
+            address=address,
+            lock_address=address,
+            unlock_address=address,
+            username="run",
+            password=tokens.issue_for_run(db, run, state.id),
+        ),
+        tool=template.tool,  # type: ignore[arg-type]  # as above
+        tool_version=template.tool_version,
+        backend_mode=template.backend_mode,  # type: ignore[arg-type]  # as above
+        override_file=template.override_file,
+        variables=tuple(
+            Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
+            for v, value in variables.opened(db, here.keyring, workspace)
+        ),
+        module_key=_module_key(here, workspace.module_key),
+        work_root=settings.work_dir,
+        tools_dir=settings.tools_path,
+        provider_mirror=settings.provider_mirror,
+        sandbox=settings.sandbox,
+        limits=Limits(command=settings.run_timeout_seconds, stop_grace=settings.stop_grace_seconds),
+    )
+
+
+def _credential(here: Installation, key: Key | None) -> SshKey | Login | None:
+    if key is None or key.kind == "none":
+        return None
+    secret = keys.opened(here.keyring, key)
+    if key.kind == "ssh":
+        return SshKey(secret["private_key"], secret.get("passphrase"))
+    return Login(secret["username"], secret["password"])
+
+
+def _module_key(here: Installation, key: Key | None) -> SshKey | None:
+    credential = _credential(here, key)
+    return credential if isinstance(credential, SshKey) else None
+
+
+class Execution:
+    """The events of one run under one epoch. `pulse` is called from another thread."""
+
+    def __init__(self, here: Installation, run: Run) -> None:
+        self._here = here
+        self.run_id, self.epoch, self._workspace_id = run.id, run.epoch, run.workspace_id
+        self._lease = timedelta(seconds=here.settings.lease_seconds)
+        self._lease_ends = time.monotonic() + self._lease.total_seconds()
+        self._level = StopLevel.GO_ON
+        self.fenced = False
+        self._next_look = 0.0
+        self._renew_at = 0.0
+        self._position = 0
+        self._text = bytearray()
+        self._writing = threading.Lock()
+        self._flushed_at = time.monotonic()
+
+    def step_started(self, name: str) -> None:
+        self._position += 1
+        with self._here.database.transaction() as db:
+            runs.start_step(db, self.run_id, self.epoch, name, self._position)
+
+    def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None:
+        self.flush()
+        with self._here.database.transaction() as db:
+            runs.end_step(db, self.run_id, self.epoch, name, status, dict(detail))
+
+    def output(self, text: bytes) -> None:
+        with self._writing:
+            self._text += text
+            full = len(self._text) >= FLUSH_BYTES
+        if full or time.monotonic() - self._flushed_at > FLUSH_SECONDS:
+            self.flush()
+
+    def noted(self, facts: Mapping[str, Any]) -> None:
+        with self._fencing(), self._here.database.transaction() as db:
+            runs.note(db, self.run_id, self.epoch, **facts)
+
+    def planning(self) -> None:
+        self._move("planning")
+
+    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None:
+        self._move("planned", changes=dict(changes), plan_sha256=plan_sha256)
+
+    def applying(self) -> None:
+        self._move("applying")
+
+    def finish(self, status: str, **values: Any) -> None:
+        self.flush()
+        self._move(status, **values)
+
+    def collect(self) -> Mapping[str, Any]:
+        with self._here.database.reading() as db:
+            version = states.current(db, self._state(db))
+        if version is None:
+            return {"version": None}
+        return {
+            "version": version.number,
+            "serial": version.serial,
+            "lineage": version.lineage,
+            "size": version.size,
+        }
+
+    def rescue(self, document: bytes) -> None:
+        """Write what the tool could not write; keep it beside the state where it is refused."""
+        while True:
+            try:
+                self._take_in(document)
+            except Unavailable as error:
+                log.warning("rescue_waits", run=self.run_id, reason=error.message)
+                time.sleep(RESCUE_RETRY_SECONDS)
+            else:
+                return
+
+    def stop(self) -> StopLevel:
+        if time.monotonic() > self._lease_ends:
+            self.fenced = True  # nobody could renew it: another may have it now
+        return max(self._level, StopLevel.INTERRUPT) if self.fenced else self._level
+
+    def interrupt(self) -> None:
+        """The worker is about to stop: let the tool save, and end."""
+        self._level = max(self._level, StopLevel.INTERRUPT)
+
+    def pulse(self) -> None:
+        """Flush the log, renew the lease, hear whether somebody wants the run to stop."""
+        self.flush()
+        moment = time.monotonic()
+        if moment < self._next_look or self.fenced:
+            return
+        self._next_look = moment + LOOK_SECONDS
+        heard = self._renew(moment) if moment > self._renew_at else self._look()
+        if heard is None:
+            self.fenced = True
+            return
+        cancel, force = heard
+        if cancel:
+            self._level = StopLevel.KILL if force else StopLevel.INTERRUPT
+
+    def flush(self) -> None:
+        """Bring the log's text into the database. What cannot be written now waits."""
+        with self._writing:
+            if not self._text:
+                return
+            try:
+                with self._here.database.transaction() as db:
+                    logs.append(db, self._here.keyring, self.run_id, self.epoch, bytes(self._text))
+            except logs.Fenced:
+                self.fenced = True
+            except Unavailable as error:
+                log.warning("log_waits", run=self.run_id, reason=error.message)
+                return
+            self._text.clear()
+            self._flushed_at = time.monotonic()
+
+    def _renew(self, moment: float) -> tuple[bool, bool] | None:
+        with self._here.database.transaction() as db:
+            heard = runs.renew(db, self.run_id, self.epoch, self._lease)
+        if heard is not None:
+            self._lease_ends = moment + self._lease.total_seconds()
+            self._renew_at = moment + self._lease.total_seconds() * RENEW_AFTER
+        return heard
+
+    def _look(self) -> tuple[bool, bool] | None:
+        with self._here.database.reading() as db:
+            return runs.heard(db, self.run_id, self.epoch)
+
+    def _move(self, status: str, **values: Any) -> None:
+        with self._fencing(), self._here.database.transaction() as db:
+            runs.move(db, runs.of_epoch(db, self.run_id, self.epoch), status, **values)
+
+    @contextmanager
+    def _fencing(self) -> Iterator[None]:
+        try:
+            yield
+        except runs.Moved as moved:
+            self.fenced = True
+            raise Fenced("fenced", moved.message) from None
+
+    def _state(self, db: Session) -> State:
+        return db.scalars(select(State).where(State.workspace_id == self._workspace_id)).one()
+
+    def _take_in(self, document: bytes) -> None:
+        here = self._here
+        taken = receive(BytesIO(document), len(document), here.keyring, here.blobs)
+        itself = Principal(
+            f"run {self.run_id}", "", frozenset(), run_id=self.run_id, run_epoch=self.epoch
+        )
+        lock = LockInfo(new_id("rescue"), {"Operation": "OperationTypeApply", "Who": itself.name})
+        try:
+            with here.database.transaction() as db:
+                state = self._state(db)
+                locks.acquire(db, itself, state, lock)
+                states.write(db, itself, state, taken, here.keyring, lock_id=lock.id)
+                locks.release(db, itself, state, lock.id)
+        except (Conflict, Gone) as refusal:
+            with here.database.transaction() as db:
+                kept = states.rescue(db, itself, self._state(db), taken, here.keyring, refusal.code)
+            log.warning("state_rescued", run=self.run_id, rescued=kept.id, reason=refusal.code)
+
+
+def rescue_leftover(here: Installation, run_id: str, document: bytes) -> None:
+    """Keep the state that a dead run's tool could not write: a person decides what it is worth."""
+    taken = receive(BytesIO(document), len(document), here.keyring, here.blobs)
+    with here.database.transaction() as db:
+        run = db.get(Run, run_id)
+        if run is None:
+            log.warning("leftover_of_no_run", run=run_id)
+            return
+        state = states.of_workspace(db, run.workspace)
+        kept = states.rescue(db, SYSTEM, state, taken, here.keyring, "worker-lost")
+    log.warning("state_rescued", run=run_id, rescued=kept.id, reason="worker-lost")

@@ -1,0 +1,45 @@
+"""What a run tells the one who keeps its row. Everything here is masked already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from .ladder import StopLevel
+
+StepStatus = Literal["done", "failed"]
+
+
+class Events(Protocol):
+    """Each call may raise Fenced: the run is not ours any more, and ends where it is."""
+
+    def step_started(self, name: str) -> None: ...
+
+    def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None: ...
+
+    def output(self, text: bytes) -> None: ...
+
+    def noted(self, facts: Mapping[str, Any]) -> None:
+        """Facts for the row: commit, tool, sandbox, detection, warnings."""
+
+    def planning(self) -> None: ...
+
+    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None: ...
+
+    def applying(self) -> None:
+        """The point of no return: after this call an apply may have begun."""
+
+    def collect(self) -> Mapping[str, Any]:
+        """What our backend holds now; called when the apply is over."""
+
+    def rescue(self, document: bytes) -> None:
+        """A state that the tool could not write. Returns when it is kept, and not before."""
+
+    def stop(self) -> StopLevel: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: Literal["applied", "planned_and_finished"]
+    facts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""The frozen value that a worker hands the runner. Its secrets live in memory only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ToolName = Literal["terraform", "tofu"]
+Operation = Literal["plan", "apply", "destroy"]
+BackendMode = Literal["auto", "override", "off"]
+VariableKind = Literal["terraform", "environment"]
+SandboxMode = Literal["auto", "off", "required"]
+
+
+@dataclass(frozen=True)
+class SshKey:
+    """A private key in PEM or OpenSSH form, with its passphrase if it has one."""
+
+    private_key: str = field(repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Login:
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SourcePolicy:
+    """What an administrator allows beyond public https and ssh hosts."""
+
+    local_roots: tuple[Path, ...] = ()  # folders whose repositories may be cloned by path
+    private_hosts: bool = False  # loopback, link-local, private and metadata addresses
+    plain_http: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the configuration comes from. None as `ref` is the default branch."""
+
+    url: str
+    ref: str | None = None
+    path: str = "."
+    credential: SshKey | Login | None = None
+    known_hosts: str = ""  # lines in known_hosts form, beside the shipped ones
+    accept_new_host_keys: bool = False
+    policy: SourcePolicy = SourcePolicy()
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Our state address for this run, and the credential that opens it and nothing else."""
+
+    address: str
+    lock_address: str
+    unlock_address: str
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """`is_expression`: the value of a terraform variable is HCL, not a string."""
+
+    name: str
+    value: str = field(repr=False)
+    kind: VariableKind = "terraform"
+    sensitive: bool = False
+    is_expression: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds. `stop_grace`: how long the tool may take to save and unlock after each SIGINT."""
+
+    command: float = 4 * 3600.0
+    clone: float = 600.0
+    stop_grace: float = 300.0
+
+
+@dataclass(frozen=True)
+class Job:
+    run_id: str
+    operation: Operation
+    source: Source
+    backend: Backend
+    epoch: int = 1  # of the claim: two claims of one run never share a folder
+    tool: ToolName = "terraform"
+    tool_version: str | None = None
+    backend_mode: BackendMode = "auto"
+    override_file: str | None = None
+    variables: tuple[Variable, ...] = ()
+    module_key: SshKey | None = None  # for private modules, during init only
+    work_root: Path = Path("work")
+    tools_dir: Path | None = None
+    provider_mirror: Path | None = None
+    sandbox: SandboxMode = "auto"
+    limits: Limits = Limits()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must not be seen in a log."""
+        values = [self.backend.password]
+        values += [v.value for v in self.variables if v.sensitive]
+        for key in (self.source.credential, self.module_key):
+            if isinstance(key, SshKey):
+                values += [key.private_key, key.passphrase or ""]
+            elif isinstance(key, Login):
+                values.append(key.password)
+        return tuple(v for v in values if v)

@@ -1,0 +1,221 @@
+"""The Celery worker: claim a run's row, execute it with no transaction open, finish the row.
+
+The message is only a bell. A poller finds what was rung for in vain, so that everything happens
+without the broker too, a little later.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from types import FrameType
+
+import structlog
+from celery import Celery
+from celery.worker import WorkController
+
+import execution
+from backend import installation, runs
+from backend.broker import RUN_TASK, celery_app
+from backend.config import Settings
+from backend.errors import Error, Unavailable
+from backend.installation import Installation
+from backend.models import Run
+from backend.reconciler import Reconciler
+from execution import Execution
+from runner import run, sandbox, workdir
+from runner.errors import Fenced, RunnerError, Stopped
+
+log = structlog.get_logger()
+PULSE_SECONDS = 0.25
+SWEEP_SECONDS = 20.0
+
+
+class Worker:
+    """Executes runs in its slots. Whoever rings, and however often, a run is claimed once."""
+
+    def __init__(self, here: Installation) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._here = here
+        self._slots = threading.BoundedSemaphore(here.settings.worker_slots)
+        self._active: dict[str, Execution] = {}
+        self._draining = threading.Event()
+        self._idle = threading.Condition()
+        self._busy = 0
+
+    def take(self, run_id: str) -> None:
+        """Execute this run if it is there to be taken, then what else waits, in a free slot."""
+        if self._draining.is_set() or not self._slots.acquire(blocking=False):
+            return
+        self._count(1)
+        try:
+            waiting: Sequence[str] = [run_id]
+            while waiting and not self._draining.is_set():
+                self._execute(waiting[0])
+                waiting = self._claimable(1)
+        except Unavailable as error:
+            log.warning("take_failed", run=run_id, reason=error.message)
+        finally:
+            self._slots.release()
+            self._count(-1)
+
+    def poll(self, pool: ThreadPoolExecutor) -> None:
+        """Look for what was rung for in vain."""
+        try:
+            waiting = self._claimable(self._here.settings.worker_slots)
+        except Unavailable as error:
+            log.warning("poll_failed", reason=error.message)
+            return
+        for run_id in waiting:
+            pool.submit(self.take, run_id)
+
+    def _claimable(self, limit: int) -> Sequence[str]:
+        with self._here.database.reading() as db:
+            return runs.claimable(db, limit)
+
+    def drain(self) -> None:
+        """Take nothing new, and wait until what is at work has ended."""
+        self._draining.set()
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0)
+
+    def interrupt(self) -> None:
+        """Let every tool at work save its state and end; take nothing new."""
+        self._draining.set()
+        for at_work in list(self._active.values()):
+            at_work.interrupt()
+
+    def pulse(self) -> None:
+        for at_work in list(self._active.values()):
+            try:
+                at_work.pulse()
+            except Unavailable as error:
+                log.warning("pulse_failed", run=at_work.run_id, reason=error.message)
+
+    def sweep(self) -> None:
+        """Take in what dead runs left on this machine, then remove their folders."""
+        root = self._here.settings.work_dir
+        keep = {workdir.name(e.run_id, e.epoch) for e in list(self._active.values())}
+        for left in workdir.leftovers(root, keep):
+            run_id, _, epoch = left.root.name.rpartition(".")
+            with self._here.database.reading() as db:
+                if runs.at_work(db, run_id, int(epoch)):
+                    continue  # its tool may still be saving; its lease will tell
+            for document in run.unwritten_states(left):
+                execution.rescue_leftover(self._here, run_id, document)
+            workdir.remove(left.root)
+
+    def _count(self, change: int) -> None:
+        with self._idle:
+            self._busy += change
+            self._idle.notify_all()
+
+    def _execute(self, run_id: str) -> None:
+        lease = timedelta(seconds=self._here.settings.lease_seconds)
+        with self._here.database.transaction() as db:
+            claimed = runs.claim(db, run_id, self.name, lease)
+        if claimed is None:
+            return
+        with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
+            at_work = Execution(self._here, claimed)
+            self._active[run_id] = at_work
+            try:
+                self._attempt(at_work)
+            except Fenced:
+                log.warning("run_fenced")
+            except Error as error:
+                log.error("run_not_finished", reason=error.message)  # its lease will end it
+            finally:
+                del self._active[run_id]
+
+    def _attempt(self, at_work: Execution) -> None:
+        """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
+        try:
+            with self._here.database.transaction() as db:
+                job = execution.freeze(db, self._here, db.get_one(Run, at_work.run_id))
+            outcome = run.execute(job, at_work)
+            at_work.finish(outcome.status, **outcome.facts)
+        except Stopped as stopped:
+            self._finish_stopped(at_work, stopped)
+        except Fenced:
+            raise
+        except (RunnerError, Error) as error:
+            at_work.finish("errored", error_code=error.code, error_message=error.message)
+        except Exception as bug:
+            log.exception("run_crashed", exc_info=bug)
+            message = f"The runner failed: {type(bug).__name__}. The worker's log has more."
+            at_work.finish("errored", error_code="runner-crashed", error_message=message)
+
+    def _finish_stopped(self, at_work: Execution, stopped: Stopped) -> None:
+        if at_work.fenced:
+            raise Fenced("fenced", "The run was taken from this worker.")
+        status = "errored" if stopped.code == "timed-out" else "canceled"
+        message = stopped.message
+        if self._draining.is_set() and status == "canceled":
+            message = f"{message} Its worker was stopped."
+        at_work.finish(status, error_code=stopped.code, error_message=message)
+
+
+def main(settings: Settings) -> None:
+    """Work until SIGTERM (what is at work ends first) or SIGINT (it saves and ends now)."""
+    here = installation.prepare(settings)
+    sandbox.hide_memory()
+    worker = Worker(here)
+    stopped = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            worker.interrupt()
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    reconciler = Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds)
+    reconciler.start()
+    bell = _listen(settings, worker)
+    _repeat(PULSE_SECONDS, worker.pulse)
+    _repeat(SWEEP_SECONDS, worker.sweep)
+    log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
+    with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
+        while not stopped.wait(settings.poll_seconds):
+            worker.poll(pool)
+        worker.drain()
+    bell.stop()
+    reconciler.stop()
+    log.info("worker_stopped", worker=worker.name)
+
+
+def tasks(app: Celery, worker: Worker) -> None:
+    """The one task: a run's id. Delivering it twice, late or never is harmless."""
+
+    @app.task(name=RUN_TASK)
+    def take(run_id: str) -> None:
+        worker.take(run_id)
+
+
+def _listen(settings: Settings, worker: Worker) -> WorkController:
+    """A Celery worker in a thread of its own: whatever becomes of it, the poller goes on."""
+    app = celery_app(settings)
+    tasks(app, worker)
+    controller = app.WorkController(pool="threads", concurrency=settings.worker_slots)
+    threading.Thread(target=controller.start, daemon=True, name="celery").start()
+    return controller
+
+
+def _repeat(seconds: float, work: Callable[[], None]) -> None:
+    def repeat() -> None:
+        while True:
+            time.sleep(seconds)
+            try:
+                work()
+            except (Error, OSError) as error:
+                log.warning("work_failed", work=work.__name__, reason=str(error))
+
+    threading.Thread(target=repeat, daemon=True, name=work.__name__).start()
