@@ -1,0 +1,61 @@
+"""Log lines, one event a line, on standard error. What libraries say goes the same way."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_SECRET_NAMES = ("password", "secret", "token", "authorization", "credential", "private_key")
+
+
+def configure(form: Literal["console", "json"]) -> None:
+    """Set up structlog and the standard library's logging for this process."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderer(form),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    # alembic tells every step of every start, kombu and celery their banners
+    for chatty in ("alembic", "kombu", "celery"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The last net, not the first: nobody logs a secret, and if somebody does it is not seen."""
+    for name in event:
+        if any(word in name.lower() for word in _SECRET_NAMES) and not name.endswith("_id"):
+            event[name] = "***"
+    return event
+
+
+def _renderer(form: Literal["console", "json"]) -> list[Processor]:
+    # no local variables in a traceback: they may be secrets
+    if form == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    colors = sys.stderr.isatty()
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
