@@ -1,0 +1,143 @@
+"""What a state document says about itself. Its bytes are never changed.
+
+Two readers that agree: `read_heading` for a body in memory, `HeadingReader` for a larger one as it
+arrives. Both check the whole JSON, in UTF-8, with one parser (msgspec).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from backend.errors import Invalid
+
+LONGEST_VALUE = 1024  # bytes of a serial, lineage or version as written; the real ones have 40
+_LARGEST = 2**63 - 1  # what a database column holds
+_WHOLE_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)")
+_SPACE = b" \t\r\n"
+_TRUNCATED = "Input data was truncated"
+_REASON = re.compile(r"^JSON is malformed: | \(byte \d+\)$")  # what is not the reason
+
+
+class _Fields(msgspec.Struct):
+    """The top level as written. Other keys are checked and skipped; of doubles the last counts."""
+
+    serial: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    lineage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    version: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    terraform_version: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    encrypted_data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decoder = msgspec.json.Decoder(_Fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """None is what the document does not say. `encrypted` by OpenTofu, at the client."""
+
+    serial: int | None
+    lineage: str | None
+    version: int | None
+    terraform_version: str | None
+    encrypted: bool
+
+
+def read_heading(body: bytes) -> Heading:
+    """Check a whole document and read its heading.
+
+    Raises Invalid: `state-empty`, `state-truncated`, `state-not-json`, or `not-a-state` for JSON
+    that no Terraform or OpenTofu would read back.
+    """
+    start = body[:LONGEST_VALUE].lstrip(_SPACE) or body.lstrip(_SPACE)
+    if not start:
+        raise empty()
+    check_start(start)
+    if not body.isascii():
+        _check_utf8(body)
+    return heading_of(fields_of(body, at_end=True))
+
+
+def check_start(text: bytes) -> None:
+    if not text.startswith(b"{"):
+        raise not_json("it does not start with {")
+
+
+def _check_utf8(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        # A letter cut at the end is for the JSON parser to say: it is no end of an object.
+        if error.reason != "unexpected end of data":
+            raise not_json("it is not in UTF-8") from None
+
+
+def fields_of(text: bytes, *, at_end: bool) -> dict[str, bytes]:
+    """The start of each heading value in a JSON object, as written. Raises Invalid."""
+    try:
+        found = _decoder.decode(text)
+    except RecursionError:
+        raise not_json("it is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        if at_end and str(error) == _TRUNCATED:
+            raise Invalid("The body ends before its JSON does.", code="state-truncated") from None
+        raise not_json(_REASON.sub("", str(error))) from None
+    return {
+        name: bytes(memoryview(raw)[: LONGEST_VALUE + 1])
+        for name in _Fields.__struct_fields__
+        if (raw := getattr(found, name)) is not msgspec.UNSET
+    }
+
+
+def heading_of(fields: Mapping[str, bytes]) -> Heading:
+    """Raises Invalid `not-a-state`."""
+    encrypted = fields.get("encrypted_data", b"").startswith(b'"')
+    heading = Heading(
+        serial=_number(fields, "serial"),
+        lineage=_text(fields, "lineage"),
+        version=_number(fields, "version"),
+        terraform_version=_text(fields, "terraform_version"),
+        encrypted=encrypted,
+    )
+    if heading.version is None and not encrypted:
+        raise _not_a_state("it has neither a version nor encrypted_data")
+    return heading
+
+
+def _number(fields: Mapping[str, bytes], name: str) -> int | None:
+    raw = fields.get(name, b"null")
+    if raw == b"null":
+        return None
+    if len(raw) > LONGEST_VALUE or not _WHOLE_NUMBER.fullmatch(raw):
+        raise _not_a_state(f"its {name} is not a whole number")
+    number = int(raw)
+    if not 0 <= number <= _LARGEST:
+        raise _not_a_state(f"its {name} is out of range")
+    return number
+
+
+def _text(fields: Mapping[str, bytes], name: str) -> str | None:
+    raw = fields.get(name, b"null")
+    if raw == b"null":
+        return None
+    if len(raw) > LONGEST_VALUE or not raw.startswith(b'"'):
+        raise _not_a_state(f"its {name} is not a string of at most {LONGEST_VALUE} bytes")
+    text = msgspec.json.decode(raw, type=str)
+    if "\0" in text:
+        raise _not_a_state(f"its {name} holds a NUL")  # PostgreSQL's text cannot
+    return text
+
+
+def empty() -> Invalid:
+    return Invalid("The body is empty: a state document was expected.", code="state-empty")
+
+
+def not_json(reason: str) -> Invalid:
+    return Invalid(f"The body is not a JSON object: {reason}.", code="state-not-json")
+
+
+def _not_a_state(reason: str) -> Invalid:
+    return Invalid(f"The body is not a Terraform or OpenTofu state: {reason}.", code="not-a-state")
