@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -87,10 +87,8 @@ class Keyring:
     def from_text(cls, text: str, source: str = "STATEROOM_KEYRING") -> Self:
         """Lines of `name base64`, or the same separated by semicolons. Raises WrongKeyring."""
         keys: dict[str, bytes] = {}
-        for number, line in enumerate(re.split(r"[\n;]", text), start=1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            key_id, key = _parse(line, f"Line {number} of the keyring {source}")
+        for where, entry in _entries(text, source):
+            key_id, key = _parse(entry, where)
             if key_id in keys:
                 raise WrongKeyring(f"The keyring {source} has two keys named {key_id}.")
             keys[key_id] = key
@@ -148,6 +146,14 @@ class Keyring:
         if envelope.key_id == self.current:
             return envelope
         return self.wrap(self.unwrap(envelope, aad), aad)
+
+
+def _entries(text: str, source: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.lstrip().startswith("#"):
+            for entry in line.split(";"):
+                if entry.strip():
+                    yield f"Line {number} of the keyring {source}", entry
 
 
 def _parse(line: str, where: str) -> tuple[str, bytes]:
