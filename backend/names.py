@@ -1,0 +1,73 @@
+"""Names that people choose. They stand in URLs, the address of a state among them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, false, or_
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.errors import Conflict, Invalid
+from backend.models import Base, Key, Project, Template, Workspace
+
+MAX_LENGTH = 63
+RULE = (
+    f"A name has 1 to {MAX_LENGTH} of the characters a-z, 0-9, '.', '_' and '-', "
+    "and begins and ends with a letter or a digit."
+)
+
+PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+
+_NAME = re.compile(PATTERN[1:-1])
+_ID = re.compile(r"[a-z]+_[0-9a-z]{26}")
+
+Named = Project | Key | Template | Workspace
+
+
+def check(name: str, reserved: Iterable[str] = ()) -> str:
+    """The name, when it may be one. Raises Invalid with the rule.
+
+    What looks like an id is refused: a name and an id are good for the same place in a URL.
+    """
+    if not _NAME.fullmatch(name):
+        raise Invalid(f"{name!r} cannot be a name. {RULE}", code="name-invalid", rule=RULE)
+    if name in reserved or _ID.fullmatch(name):
+        raise Invalid(
+            f"{name!r} cannot be a name here: it means something else in an address.",
+            code="name-reserved",
+        )
+    return name
+
+
+def made_of(text: str) -> str:
+    """A name as near to the text as the rule allows; empty when nothing is left."""
+    kept = re.sub(r"[^a-z0-9._-]+", "-", text.lower())
+    return kept.strip("._-")[: MAX_LENGTH - 4].strip("._-")
+
+
+def free(wish: str, taken: Iterable[str]) -> str:
+    """The wish, or the wish with the first number that nobody has."""
+    others = set(taken)
+    numbered = (f"{wish}-{number}" for number in range(2, len(others) + 3))
+    return next(name for name in (wish, *numbered) if name not in others)
+
+
+def called(model: type[Named], reference: str) -> ColumnElement[bool]:
+    """Rows with this name or id; none for what can be neither."""
+    if not _NAME.fullmatch(reference):
+        return false()
+    return or_(model.name == reference, model.id == reference)
+
+
+def store(db: Session, row: Base, noun: str) -> None:
+    """Flush the row; raises Conflict, `name-taken` when another one has its name already."""
+    db.add(row)
+    try:
+        db.flush()
+    except IntegrityError as error:
+        if "unique" not in str(error.orig).lower():
+            raise Conflict(f"Something that the {noun} refers to was just deleted.") from None
+        name = getattr(row, "name", "")
+        raise Conflict(f"There is a {noun} {name!r} already.", code="name-taken") from None

@@ -1,0 +1,160 @@
+"""Projects: what people belong to, and everything else belongs to."""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+from sqlalchemy import Select, select
+from sqlalchemy import delete as delete_from
+from sqlalchemy.orm import Session
+
+from backend import audit, names
+from backend.errors import Conflict, Invalid, NotFound
+from backend.models import ENDED, Key, Project, Run, State, Template, Token, Workspace
+from backend.paging import DEFAULT_LIMIT, Page, page
+from backend.principal import Principal
+
+# /api/terraform/state/workspace/… is the address of building blocks
+RESERVED = ("workspace",)
+SHOWN = 5
+
+
+class Fields(TypedDict, total=False):
+    name: str
+    description: str
+    known_hosts: str
+    accept_new_host_keys: bool
+    default_workspace: str | None
+
+
+def get(db: Session, principal: Principal, reference: str, scope: str) -> Project:
+    """The project of this name or id, for somebody with this scope in it.
+
+    Raises NotFound, for a stranger too, and Forbidden for who belongs to it without the scope.
+    """
+    found = db.scalars(_visible(principal).where(names.called(Project, reference))).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no project {reference!r}, or it is not open to you.")
+    principal.require(scope)
+    return found
+
+
+def find_all(
+    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Project]:
+    principal.require("runs:read")
+    return page(db, _visible(principal), Project.id, after, limit)
+
+
+def create(db: Session, principal: Principal, **fields: Unpack[Fields]) -> Project:
+    """Raises Forbidden for all but the installation's administrators; Invalid, Conflict."""
+    principal.require_installation()
+    project = Project()
+    _assign(db, project, fields)
+    names.store(db, project, "project")
+    audit.record(
+        db, principal, "project.create", project.id, project_id=project.id, name=project.name
+    )
+    return project
+
+
+def update(
+    db: Session, principal: Principal, project: Project, **changes: Unpack[Fields]
+) -> Project:
+    """Raises Invalid; Conflict when the name is taken, or a run uses the old one in its address."""
+    if changes.get("name", project.name) != project.name:
+        refuse_while_running(db, Run.project_id == project.id)
+    _assign(db, project, changes)
+    names.store(db, project, "project")
+    audit.record(
+        db, principal, "project.update", project.id, project_id=project.id, fields=sorted(changes)
+    )
+    return project
+
+
+def delete(db: Session, principal: Principal, project: Project) -> None:
+    """Delete it with its keys and tokens. Raises Conflict while it holds templates or states."""
+    principal.require_installation()
+    db.refresh(project, with_for_update=True)
+    in_the_way = {
+        "workspaces": _names(db, select(Workspace.name).where(Workspace.project_id == project.id)),
+        "templates": _names(db, select(Template.name).where(Template.project_id == project.id)),
+        "states": _names(db, select(State.id).where(State.project_id == project.id)),
+    }
+    held = {noun: found for noun, found in in_the_way.items() if found}
+    if held:
+        said = "; ".join(f"{noun} {', '.join(found)}" for noun, found in held.items())
+        raise Conflict(
+            f"The project still holds {said}. Delete them first.", code="project-not-empty", **held
+        )
+    db.execute(delete_from(Token).where(Token.project_id == project.id))
+    db.execute(delete_from(Key).where(Key.project_id == project.id))
+    db.delete(project)
+    audit.record(
+        db, principal, "project.delete", project.id, project_id=project.id, name=project.name
+    )
+
+
+def refuse_while_running(db: Session, *which: object) -> None:
+    """Raise Conflict when a run is queued or at work: it knows the state by its address."""
+    running = db.scalar(
+        select(Run.id).where(*which, Run.status.not_in(ENDED)).limit(1)  # type: ignore[arg-type]
+    )
+    if running is not None:
+        raise Conflict(
+            f"The run {running} has not ended. Wait for it, or cancel it.",
+            code="run-active",
+            run=running,
+        )
+
+
+def _visible(principal: Principal) -> Select[Project]:
+    if principal.project_id is None:
+        return select(Project)
+    return select(Project).where(Project.id == principal.project_id)
+
+
+def _names(db: Session, query: Select[str]) -> list[str]:
+    return list(db.scalars(query.limit(SHOWN)).all())
+
+
+def _assign(db: Session, project: Project, fields: Fields) -> None:
+    if "default_workspace" in fields:
+        project.default_workspace_id = _workspace(db, project, fields["default_workspace"])
+    if "name" in fields:
+        project.name = names.check(fields["name"], RESERVED)
+    if "description" in fields:
+        project.description = fields["description"]
+    if "known_hosts" in fields:
+        project.known_hosts = _known_hosts(fields["known_hosts"])
+    if "accept_new_host_keys" in fields:
+        project.accept_new_host_keys = fields["accept_new_host_keys"]
+
+
+def _known_hosts(text: str) -> str:
+    """Lines as ssh-keyscan prints them. Raises Invalid with the number of the first wrong one."""
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        expected = 4 if words[0].startswith("@") else 3
+        if len(words) < expected:
+            raise Invalid(
+                f"Line {number} of known_hosts is no host key: a line has a host, a key type and "
+                "a key, as `ssh-keyscan HOST` prints it.",
+                code="known-hosts-invalid",
+            )
+    return text
+
+
+def _workspace(db: Session, project: Project, reference: str | None) -> str | None:
+    if reference is None:
+        return None
+    found = db.scalar(
+        select(Workspace.id).where(
+            Workspace.project_id == project.id, names.called(Workspace, reference)
+        )
+    )
+    if found is None:
+        raise Invalid(f"There is no workspace {reference!r} in this project.", code="no-workspace")
+    return found

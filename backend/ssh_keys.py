@@ -1,0 +1,151 @@
+"""SSH private keys, as people paste them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
+
+from backend.errors import Invalid
+
+MAX_LENGTH = 32_768
+MAX_ROUNDS = 256  # of bcrypt: `ssh-keygen -a`, 16 or 24 by default; 256 take about 3 seconds
+
+_OPENSSH = re.compile(
+    r"-----BEGIN OPENSSH PRIVATE KEY-----\n(.+?)\n-----END OPENSSH PRIVATE KEY-----", re.DOTALL
+)
+_PUBLIC = re.compile(
+    r"(ssh-|ecdsa-|sk-)[\w@.-]+ AAAA|-----BEGIN (RSA )?PUBLIC KEY|---- BEGIN SSH2 PUBLIC KEY"
+)
+_Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+@dataclass(frozen=True)
+class SshKey:
+    """A key that opens with its passphrase. `fingerprint` is as `ssh-keygen -l` shows it."""
+
+    private_key: str = field(repr=False)
+    passphrase: str | None = field(repr=False)
+    public_key: str
+    fingerprint: str
+
+
+def read(pasted: str, passphrase: str | None) -> SshKey:
+    """Raises Invalid, saying what the text is instead, or that the passphrase is wrong."""
+    text = "\n".join(line.strip() for line in pasted.strip().splitlines()) + "\n"
+    _refuse_other_things(text)
+    key, secret = _opened(text, passphrase or None)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    digest = hashlib.sha256(base64.b64decode(public.split()[1])).digest()
+    fingerprint = "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+    return SshKey(text, secret, public, fingerprint)
+
+
+def _refuse_other_things(text: str) -> None:
+    if text.startswith("PuTTY-User-Key-File"):
+        raise Invalid(
+            "This is a PuTTY key. Convert it: `puttygen KEY.ppk -O private-openssh -o KEY`, or in "
+            "PuTTYgen with Conversions, Export OpenSSH key.",
+            code="ssh-key-putty",
+        )
+    if _PUBLIC.match(text):
+        raise Invalid(
+            "This is a public key. Paste the private one: the file without .pub at its end.",
+            code="ssh-key-public",
+        )
+    if "-----BEGIN ENCRYPTED PRIVATE KEY-----" in text:
+        raise Invalid(
+            "This is an encrypted PKCS#8 key. Convert it: `ssh-keygen -p -f KEY`.",
+            code="ssh-key-format",
+        )
+    if not re.match(r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\n", text):
+        raise Invalid(
+            "This is no private key: one begins with -----BEGIN OPENSSH PRIVATE KEY----- or "
+            "-----BEGIN RSA PRIVATE KEY-----.",
+            code="ssh-key-invalid",
+        )
+    _refuse_endless_work(text)
+
+
+def _refuse_endless_work(text: str) -> None:
+    """The rounds that the file itself asks for are the server's time."""
+    found = _OPENSSH.match(text)
+    if found is None:
+        return
+    try:
+        rounds = _rounds(base64.b64decode(found[1]))
+    except (binascii.Error, ValueError, IndexError):
+        raise _broken() from None
+    if rounds > MAX_ROUNDS:
+        raise Invalid(
+            f"The key asks for {rounds:,} rounds of bcrypt, which takes too long. Use fewer: "
+            "`ssh-keygen -p -a 64 -f KEY`.",
+            code="ssh-key-rounds",
+        )
+
+
+def _rounds(raw: bytes) -> int:
+    """From openssh-key-v1: magic, cipher, kdf name, kdf options (salt, rounds)."""
+    rest = raw.removeprefix(b"openssh-key-v1\0")
+    for _ in range(2):
+        _, rest = _string(rest)
+    options, _ = _string(rest)
+    if not options:
+        return 0
+    _, rounds = _string(options)
+    return int.from_bytes(rounds[:4], "big")
+
+
+def _string(raw: bytes) -> tuple[bytes, bytes]:
+    end = 4 + int.from_bytes(raw[:4], "big")
+    if len(raw) < max(end, 4):
+        raise ValueError("cut short")
+    return raw[4:end], raw[end:]
+
+
+def _opened(text: str, passphrase: str | None) -> tuple[_Private, str | None]:
+    """The key, and the passphrase it needs."""
+    try:
+        return _load(text, None), None
+    except TypeError:  # it is encrypted
+        pass
+    if passphrase is None:
+        raise Invalid("The key has a passphrase: send it too.", code="ssh-key-passphrase")
+    try:
+        return _load(text, passphrase), passphrase
+    except (Invalid, TypeError):
+        raise Invalid("The passphrase does not open the key.", code="ssh-key-passphrase") from None
+
+
+def _load(text: str, passphrase: str | None) -> _Private:
+    """Raises TypeError when the key is encrypted and there is no passphrase."""
+    load = load_ssh_private_key if "OPENSSH PRIVATE" in text else load_pem_private_key
+    try:
+        key = load(text.encode(), passphrase.encode() if passphrase else None)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _broken() from None
+    if not isinstance(key, _Private):
+        raise Invalid(
+            "SSH takes Ed25519, ECDSA and RSA keys. Make one: `ssh-keygen -t ed25519`.",
+            code="ssh-key-type",
+        )
+    return key
+
+
+def _broken() -> Invalid:
+    return Invalid(
+        "The private key cannot be read: it is damaged, cut short, or of a kind that SSH does not "
+        "take. Paste the whole file, from -----BEGIN to -----END.",
+        code="ssh-key-invalid",
+    )
