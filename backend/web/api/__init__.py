@@ -1,0 +1,33 @@
+"""The JSON API under /api/v1, and the document that describes it."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3.openapi import OpenAPI
+
+from backend.web.api import (
+    keys,
+    locks,
+    projects,
+    runs,
+    states,
+    templates,
+    tokens,
+    variables,
+    workspaces,
+)
+from backend.web.api.answers import PREFIX, SECURITY_SCHEMES, Problem, invalid_request
+
+__all__ = ["SECURITY_SCHEMES", "Problem", "install", "invalid_request"]
+
+PARTS = (projects, keys, templates, workspaces, variables, runs, states, locks, tokens)
+
+
+def install(app: OpenAPI) -> None:
+    for part in PARTS:
+        app.register_api(part.bp)
+    app.add_url_rule(f"{PREFIX}/openapi.json", "openapi", lambda: _document(app))
+
+
+def _document(app: OpenAPI) -> Response:
+    return jsonify(app.api_doc)

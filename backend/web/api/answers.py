@@ -1,0 +1,206 @@
+"""What every part of the API shares: who may come in, pages, problems, and repeated requests."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, TypeVar
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import UnsupportedMediaType
+
+from backend import idempotency, names, paging
+from backend.errors import Forbidden, Invalid, NotFound
+from backend.web.current import principal
+from backend.web.problems import problem
+
+PREFIX = "/api/v1"
+MAX_BODY_BYTES = 1_000_000
+SECURITY_SCHEMES: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token."},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A token as the password, with any username.",
+    },
+}
+
+Name = Annotated[
+    str,
+    StringConstraints(max_length=names.MAX_LENGTH),
+    # only documented here: the operation's refusal says the rule in words
+    Field(description=names.RULE, json_schema_extra={"minLength": 1, "pattern": names.PATTERN}),
+]
+Reference = Annotated[str, Field(min_length=1, max_length=64, description="A name or an id")]
+Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]
+Thing = TypeVar("Thing", bound=idempotency.Made)
+Item = TypeVar("Item")
+
+
+class Body(BaseModel):
+    """A request's body: an unknown field is an error, not a wish that is silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were sent."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Cursor(Query):
+    cursor: str | None = Field(
+        None,
+        pattern=r"^[0-9a-z_]{1,40}$",
+        description="`next_cursor` of the page before; without it the first page",
+    )
+    limit: int = Field(
+        paging.DEFAULT_LIMIT, ge=1, le=paging.MAX_LIMIT, description="Items on a page"
+    )
+
+
+class Page(Answer, Generic[Item]):
+    items: list[Item]
+    next_cursor: str | None = Field(description="For the page after this one; null on the last")
+
+
+class Repeatable(BaseModel):
+    """Headers of a POST."""
+
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text of your own. The same request with the same key makes one thing.",
+    )
+
+
+class ProjectPath(BaseModel):
+    project: str = Field(description="The project's name or id")
+
+
+class FieldError(Answer):
+    field: str = Field(description="Where it is, for example `body.workspace.name`")
+    message: str
+
+
+class Problem(Answer):
+    """RFC 9457: what is wrong, and what to do."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable, for programs")
+    detail: str = Field(description="For people: what is wrong, and what to do")
+    errors: list[FieldError] | None = Field(
+        default=None, description="The fields that are wrong, when it is known"
+    )
+
+
+def blueprint(noun: str, about: str) -> APIBlueprint:
+    """A part of the API: nobody comes in without a token, nor with the credential of a run."""
+    bp = APIBlueprint(
+        f"api-{noun}",
+        __name__,
+        url_prefix=PREFIX,
+        abp_tags=[Tag(name=noun, description=about)],
+        abp_security=[{"bearer": []}, {"basic": []}],
+        abp_responses=problems(401, 403, 404, 422, 503),
+        operation_id_callback=lambda name, **_: name,
+    )
+    bp.before_request(_let_in)
+    bp.before_request(_check_body)
+    return bp
+
+
+def problems(*statuses: int) -> dict[Any, Any]:
+    """These statuses, documented as problems."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}}
+    return {status: {"content": content} for status in statuses}
+
+
+WITH_BODY = problems(413, 415)
+
+
+def answer(model: BaseModel, status: int = 200) -> Response:
+    response = Response(model.model_dump_json(), status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def once(
+    db: Session,
+    header: Repeatable,
+    make: Callable[[], Thing],
+    again: Callable[[str], Thing],
+) -> Thing:
+    """What `make` makes; for a request that came before, with its key, what was made then."""
+    if header.idempotency_key is None:
+        return make()
+    return idempotency.once(
+        db,
+        principal(),
+        key=header.idempotency_key,
+        fingerprint=_fingerprint(),
+        make=make,
+        again=again,
+    )
+
+
+def invalid_request(error: ValidationError) -> Response:
+    """422 with the fields that are wrong; what was sent is not repeated: it may be a secret."""
+    wrong = [
+        {"field": ".".join(str(part) for part in found["loc"]) or "body", "message": found["msg"]}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    said = "; ".join(f"{field['field']}: {field['message']}" for field in wrong)
+    return problem(422, "invalid-request", f"The request is wrong: {said}.", errors=wrong)
+
+
+def _let_in() -> None:
+    if principal().run_id is not None:
+        raise Forbidden("A run's credential opens its state, and nothing else.", code="run-token")
+    if "\0" in request.path:
+        raise NotFound("There is nothing at this address.")
+
+
+def _check_body() -> None:
+    """A body is a JSON object, whatever the route makes of it."""
+    request.max_content_length = MAX_BODY_BYTES
+    if request.method in {"GET", "HEAD", "OPTIONS"} or not request.get_data():
+        return
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"The body is not JSON: {error}.", code="body-not-json") from None
+    if not isinstance(body, dict):
+        raise Invalid("The body must be a JSON object: { … }.", code="body-not-an-object")
+
+
+def _fingerprint() -> str:
+    """Of this request, under the caller's own secret: a body may hold a password to be guessed."""
+    given = request.authorization
+    secret = "" if given is None else given.token or given.password or ""
+    body = json.dumps(request.get_json(silent=True), sort_keys=True)
+    said = f"{request.method} {request.path}\n{body}"
+    return hmac.new(secret.encode(), said.encode(), hashlib.sha256).hexdigest()

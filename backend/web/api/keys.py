@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from flask import Response
+from pydantic import Field
+
+from backend import keys, projects, ssh_keys
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Name,
+    Page,
+    ProjectPath,
+    Repeatable,
+    answer,
+    blueprint,
+    once,
+    problems,
+)
+from backend.web.current import installation, principal, reading, transaction
+
+bp = blueprint("keys", "The key store: what is put in is never shown again")
+
+Kind = Literal["ssh", "password", "none"]
+Secret = Annotated[
+    str,
+    Field(
+        max_length=keys.MAX_PASSWORD, pattern=r"^[^\x00]*$", json_schema_extra={"writeOnly": True}
+    ),
+]
+PrivateKey = Annotated[
+    str, Field(max_length=ssh_keys.MAX_LENGTH, json_schema_extra={"writeOnly": True})
+]
+Username = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f:]+$")]
+
+
+class KeyPath(ProjectPath):
+    key: str = Field(description="The key's name or id")
+
+
+class KeyChange(Body):
+    name: Name = Field(default_factory=str)
+    private_key: PrivateKey = Field(
+        default_factory=str, description="ssh: in OpenSSH's or PEM form"
+    )
+    passphrase: Secret | None = Field(None, description="ssh: when the private key has one")
+    username: Username = Field(default_factory=str, description="password: for https")
+    password: Secret = Field(default_factory=str, description="password: or an access token")
+
+
+class NewKey(KeyChange):
+    kind: Kind
+    name: Name = Field(default_factory=str, description="By default its kind, made unique")
+
+
+class Key(Answer):
+    id: str
+    name: str
+    kind: Kind
+    username: str | None
+    fingerprint: str | None = Field(description="Of an SSH key, as `ssh-keygen -l` shows it")
+    public_key: str | None = Field(description="Of an SSH key: what the git server is given")
+    created_at: datetime
+
+
+class Keys(Page[Key]):
+    pass
+
+
+@bp.get("/projects/<project>/keys", responses={200: Keys})
+def list_keys(path: ProjectPath, query: Cursor) -> Response:
+    """The keys of a project, without their secrets."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "keys:manage")
+        found = keys.find_all(db, project, query.cursor, query.limit)
+    return answer(Keys.model_validate(found))
+
+
+@bp.post("/projects/<project>/keys", responses={201: Key, **WITH_BODY, **problems(409)})
+def create_key(path: ProjectPath, header: Repeatable, body: NewKey) -> Response:
+    """Store a key."""
+    given = body.given()
+    kind, name = given.pop("kind"), given.pop("name", None)
+    secret = keys.read(kind, given)  # type: ignore[arg-type]  # the model has these fields
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "keys:manage")
+        key = once(
+            db,
+            header,
+            lambda: keys.create(
+                db, principal(), installation().keyring, project,
+                kind=kind, secret=secret, name=name,
+            ),
+            lambda made: keys.get(db, project, made),
+        )  # fmt: skip
+    return answer(Key.model_validate(key), 201)
+
+
+@bp.get("/projects/<project>/keys/<key>", responses={200: Key})
+def get_key(path: KeyPath) -> Response:
+    """One key, without its secret."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "keys:manage")
+        key = keys.get(db, project, path.key)
+    return answer(Key.model_validate(key))
+
+
+@bp.patch("/projects/<project>/keys/<key>", responses={200: Key, **WITH_BODY, **problems(409)})
+def update_key(path: KeyPath, body: KeyChange) -> Response:
+    """Rename a key, or replace its secret by another one of its kind."""
+    given = body.given()
+    name = given.pop("name", None)
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "keys:manage")
+        kind = keys.get(db, project, path.key).kind
+    secret = keys.read_changes(kind, given)  # type: ignore[arg-type]  # the model has these fields
+    with transaction() as db:
+        key = keys.get(db, project, path.key)
+        keys.update(db, principal(), installation().keyring, key, secret=secret, name=name)
+    return answer(Key.model_validate(key))
+
+
+@bp.delete("/projects/<project>/keys/<key>", responses={204: None, **problems(409)})
+def delete_key(path: KeyPath) -> Response:
+    """Delete a key that nothing uses."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "keys:manage")
+        keys.delete(db, principal(), keys.get(db, project, path.key))
+    return Response(status=204)

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from flask import Response
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from backend import logs, projects, runs, sources, templates, versions, workspaces
+from backend.models import ENDED, Project
+from backend.models import Run as RunRow
+from backend.paging import cut
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Page,
+    ProjectPath,
+    Query,
+    Reference,
+    Repeatable,
+    answer,
+    blueprint,
+    once,
+    problems,
+)
+from backend.web.api.locks import WorkspacePath
+from backend.web.current import installation, principal, reading, transaction
+
+bp = blueprint("runs", "Executions of terraform or tofu")
+
+Operation = Literal["plan", "apply", "destroy"]
+Status = Literal[
+    "queued", "preparing", "planning", "planned", "applying", "applied", "planned_and_finished",
+    "discarded", "stale", "errored", "canceled", "lost",
+]  # fmt: skip
+MAX_LOG_BYTES = 1_048_576
+
+
+class RunPath(ProjectPath):
+    run: str = Field(max_length=40, pattern=r"^[^\x00]*$", description="The run's id")
+
+
+class RunFilter(Cursor):
+    workspace: Reference | None = Field(None, description="Only runs of this workspace")
+    status: Status | None = Field(None, description="Only runs in this status")
+
+
+class LogRange(Query):
+    offset: int = Field(0, ge=0, le=2**53, description="Where to begin, in bytes")
+    limit: int = Field(262_144, ge=1, le=MAX_LOG_BYTES, description="At most so many bytes")
+
+
+class NewWorkspaceRun(Body):
+    operation: Operation = "apply"
+    ref: str | None = Field(
+        None, max_length=255, description="A branch, tag or commit instead of the template's"
+    )
+    message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
+
+
+class NewRun(NewWorkspaceRun):
+    workspace: Reference | None = Field(
+        None, description="By default that of the template, or else of the project"
+    )
+    template: Reference | None = Field(None, description="Run its default workspace")
+
+
+class Named(Answer):
+    id: str
+    name: str
+
+
+class RunError(Answer):
+    code: str = Field(description="Stable, for programs")
+    message: str = Field(description="For people: what is wrong, and what to do")
+
+
+class Step(Answer):
+    name: str
+    status: str
+    epoch: int = Field(description="Which claim of the run it belongs to")
+    position: int
+    detail: dict[str, Any]
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class Steps(Answer):
+    items: list[Step]
+
+
+class Run(Answer):
+    id: str
+    operation: Operation
+    status: Status
+    workspace: Named
+    template: Named
+    ref: str | None
+    message: str
+    commit: str | None
+    changes: dict[str, Any] | None = Field(description="add, change, destroy")
+    error: RunError | None
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class RunDetail(Run):
+    blocked_by: str | None = Field(description="The run that this one waits for")
+    cancel_requested_at: datetime | None
+    acknowledged_at: datetime | None
+    attempts: int
+    worker: str | None
+    tool: str | None
+    sandbox: str | None = Field(description="What confined the tool")
+    detection: dict[str, Any] | None = Field(
+        description="What the sources configure, where, and what was injected"
+    )
+    warnings: list[str]
+    steps: list[Step]
+    state_versions: list[int] = Field(description="The versions of the state that it wrote")
+    log_size: int = Field(description="Bytes")
+
+
+class Runs(Page[Run]):
+    pass
+
+
+def summary(run: RunRow) -> Run:
+    return Run.model_validate(_facts(Run, run))
+
+
+@bp.get("/projects/<project>/runs", responses={200: Runs})
+def list_runs(path: ProjectPath, query: RunFilter) -> Response:
+    """The runs of a project, newest first."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "runs:read")
+        only = query.workspace and workspaces.get(db, project, query.workspace).id
+        found = runs.find_all(
+            db, principal(), project, workspace_id=only, status=query.status,
+            before=query.cursor, limit=query.limit + 1,
+        )  # fmt: skip
+    page = cut(found, query.limit, lambda run: run.id)
+    return answer(Runs(items=[summary(run) for run in page.items], next_cursor=page.next_cursor))
+
+
+@bp.post("/projects/<project>/runs", responses={201: RunDetail, **WITH_BODY})
+def create_run(path: ProjectPath, header: Repeatable, body: NewRun) -> Response:
+    """Queue a run: in a workspace, in a template's default one, or in the project's."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "runs:create")
+        template = body.template and templates.chosen(db, project, body.template)
+        workspace = workspaces.chosen(db, project, body.workspace, template or None)
+        run = _queue(db, header, project, workspace.id, body)
+    return _queued(run)
+
+
+@bp.post("/projects/<project>/workspaces/<workspace>/runs", responses={201: RunDetail, **WITH_BODY})
+def create_workspace_run(
+    path: WorkspacePath, header: Repeatable, body: NewWorkspaceRun
+) -> Response:
+    """Queue a run in this workspace."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "runs:create")
+        run = _queue(db, header, project, path.workspace, body)
+    return _queued(run)
+
+
+@bp.get("/projects/<project>/runs/<run>", responses={200: RunDetail})
+def get_run(path: RunPath) -> Response:
+    """One run: how far it is, what was found, and what it changed."""
+    with reading() as db:
+        found = detail(db, _run(db, path, "runs:read"))
+    return answer(found)
+
+
+@bp.get("/projects/<project>/runs/<run>/steps", responses={200: Steps})
+def list_steps(path: RunPath) -> Response:
+    """The steps of a run, in their order."""
+    with reading() as db:
+        found = runs.steps(db, _run(db, path, "runs:read"))
+    return answer(Steps(items=[Step.model_validate(step) for step in found]))
+
+
+@bp.get(
+    "/projects/<project>/runs/<run>/log",
+    responses={
+        200: {
+            "description": "The log's bytes from the offset on",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "headers": {
+                "X-Log-Next-Offset": {"schema": {"type": "integer"}},
+                "X-Log-Complete": {"schema": {"type": "string", "enum": ["true", "false"]}},
+            },
+        },
+        **problems(500),
+    },
+)
+def read_log(path: RunPath, query: LogRange) -> Response:
+    """The log from an offset on. Ask again from X-Log-Next-Offset until X-Log-Complete is true."""
+    with reading() as db:
+        run = _run(db, path, "runs:read")
+        text = logs.read(db, installation().keyring, run, query.offset, query.limit)
+    response = Response(text, content_type="text/plain; charset=utf-8")
+    reached = query.offset + len(text)
+    response.headers["X-Log-Next-Offset"] = str(reached)
+    ended = run.status in ENDED and reached >= run.log_size
+    response.headers["X-Log-Complete"] = "true" if ended else "false"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@bp.post("/projects/<project>/runs/<run>/cancel", responses={200: RunDetail, **problems(409)})
+def cancel_run(path: RunPath) -> Response:
+    """Stop a run: what is half done is saved, and the state unlocked."""
+    with transaction() as db:
+        run = _run(db, path, "runs:cancel")
+        runs.cancel(db, principal(), run, force=False)
+        found = detail(db, run)
+    return answer(found)
+
+
+@bp.post("/projects/<project>/runs/<run>/force-cancel", responses={200: RunDetail, **problems(409)})
+def force_cancel_run(path: RunPath) -> Response:
+    """Kill a run now: what it made since its last save is in no state."""
+    with transaction() as db:
+        run = _run(db, path, "runs:cancel")
+        runs.cancel(db, principal(), run, force=True)
+        found = detail(db, run)
+    return answer(found)
+
+
+@bp.post("/projects/<project>/runs/<run>/acknowledge", responses={200: RunDetail, **problems(409)})
+def acknowledge_run(path: RunPath) -> Response:
+    """Say that you looked at a lost run: its workspace may go on."""
+    with transaction() as db:
+        run = _run(db, path, "runs:approve")
+        runs.acknowledge(db, principal(), run)
+        found = detail(db, run)
+    return answer(found)
+
+
+def detail(db: Session, run: RunRow) -> RunDetail:
+    blocker = runs.blocked_by(db, run)
+    facts = _facts(RunDetail, run)
+    facts["blocked_by"] = None if blocker is None else blocker.id
+    facts["steps"] = runs.steps(db, run)
+    facts["state_versions"] = versions.written_by(db, run)
+    return RunDetail.model_validate(facts)
+
+
+def _facts(model: type[Run], run: RunRow) -> dict[str, Any]:
+    facts = {name: getattr(run, name) for name in model.model_fields if hasattr(run, name)}
+    failed = run.error_code is not None
+    facts["error"] = {"code": run.error_code, "message": run.error_message} if failed else None
+    return facts
+
+
+def _run(db: Session, path: RunPath, scope: str) -> RunRow:
+    project = projects.get(db, principal(), path.project, scope)
+    return runs.get(db, principal(), project, path.run)
+
+
+def _queue(
+    db: Session, header: Repeatable, project: Project, workspace: str, body: NewWorkspaceRun
+) -> RunDetail:
+    where = workspaces.get(db, project, workspace)
+    ref = sources.check_ref(body.ref)
+    run = once(
+        db,
+        header,
+        lambda: runs.queue(db, principal(), where, body.operation, ref=ref, message=body.message),
+        lambda made: runs.get(db, principal(), project, made),
+    )
+    return detail(db, run)
+
+
+def _queued(run: RunDetail) -> Response:
+    installation().bell.ring(run.id)
+    return answer(run, 201)

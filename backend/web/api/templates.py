@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from flask import Response
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from backend import projects, templates
+from backend.models import Project
+from backend.models import Template as TemplateRow
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Name,
+    Page,
+    ProjectPath,
+    Reference,
+    Repeatable,
+    answer,
+    blueprint,
+    once,
+    problems,
+)
+from backend.web.api.runs import Named
+from backend.web.api.workspaces import TemplateWorkspace, create_in_template
+from backend.web.current import principal, reading, transaction
+
+bp = blueprint("templates", "What to run: repository, branch or tag, path, tool, backend mode")
+
+ToolName = Literal["terraform", "tofu"]
+BackendMode = Literal["auto", "override", "off"]
+
+
+class TemplatePath(ProjectPath):
+    template: str = Field(description="The template's name or id")
+
+
+class TemplateChange(Body):
+    name: Name = Field(default_factory=str)
+    repository: str = Field(
+        default_factory=str,
+        min_length=1,
+        max_length=2000,
+        description="https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, "
+        "or a local path where an administrator allows it",
+    )
+    ref: str | None = Field(
+        None, max_length=255, description="A branch, tag or commit; null: the default branch"
+    )
+    path: str = Field(
+        default_factory=str, max_length=1000, description="The folder in the repository"
+    )
+    tool: ToolName = Field(default_factory=lambda: "terraform")
+    tool_version: str | None = Field(
+        None, max_length=32, description="For example 1.11.4; null: the one there is"
+    )
+    backend_mode: BackendMode = Field(
+        default_factory=lambda: "auto",
+        description="auto: give it our backend when the sources configure none; "
+        "override: always; off: never",
+    )
+    override_file: str | None = Field(
+        None, max_length=210, description="The name of the generated file; null: chosen to fit"
+    )
+    key: Reference | None = Field(None, description="The key that opens the repository")
+
+
+class NewTemplate(TemplateChange):
+    name: Name = Field(
+        default_factory=str, description="By default the last part of the repository, made unique"
+    )
+    repository: str = Field(min_length=1, max_length=2000)
+    workspace: TemplateWorkspace = Field(
+        default_factory=TemplateWorkspace, description="Its default workspace"
+    )
+
+
+class Template(Answer):
+    id: str
+    name: str
+    repository: str
+    ref: str | None
+    path: str
+    tool: ToolName
+    tool_version: str | None
+    backend_mode: BackendMode
+    override_file: str | None
+    key: Named | None
+    default_workspace_id: str | None
+    created_at: datetime
+
+
+class Templates(Page[Template]):
+    pass
+
+
+@bp.get("/projects/<project>/templates", responses={200: Templates})
+def list_templates(path: ProjectPath, query: Cursor) -> Response:
+    """The templates of a project."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "runs:read")
+        found = templates.find_all(db, project, query.cursor, query.limit)
+    return answer(Templates.model_validate(found))
+
+
+@bp.post("/projects/<project>/templates", responses={201: Template, **WITH_BODY, **problems(409)})
+def create_template(path: ProjectPath, header: Repeatable, body: NewTemplate) -> Response:
+    """Create a template with its default workspace: a run may follow at once."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "templates:manage")
+        template = once(
+            db,
+            header,
+            lambda: _create(db, project, body),
+            lambda made: templates.get(db, project, made),
+        )
+    return answer(Template.model_validate(template), 201)
+
+
+@bp.get("/projects/<project>/templates/<template>", responses={200: Template})
+def get_template(path: TemplatePath) -> Response:
+    """One template."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "runs:read")
+        template = templates.get(db, project, path.template)
+    return answer(Template.model_validate(template))
+
+
+@bp.patch(
+    "/projects/<project>/templates/<template>",
+    responses={200: Template, **WITH_BODY, **problems(409)},
+)
+def update_template(path: TemplatePath, body: TemplateChange) -> Response:
+    """Change a template, for the runs that begin from now on."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "templates:manage")
+        template = templates.get(db, project, path.template)
+        templates.update(db, principal(), project, template, **body.given())
+    return answer(Template.model_validate(template))
+
+
+@bp.delete("/projects/<project>/templates/<template>", responses={204: None, **problems(409)})
+def delete_template(path: TemplatePath) -> Response:
+    """Delete a template that no workspace runs."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "templates:manage")
+        templates.delete(db, principal(), templates.get(db, project, path.template))
+    return Response(status=204)
+
+
+def _create(db: Session, project: Project, body: NewTemplate) -> TemplateRow:
+    given: dict[str, Any] = body.given()
+    given.pop("workspace", None)
+    template = templates.create(db, principal(), project, **given)
+    create_in_template(db, project, template, body.workspace)
+    return template

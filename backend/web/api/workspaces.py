@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from flask import Response
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from backend import addresses, locks, projects, runs, states, templates, workspaces
+from backend.models import Project, Template
+from backend.models import Workspace as WorkspaceRow
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Name,
+    Page,
+    ProjectPath,
+    Reference,
+    Repeatable,
+    answer,
+    blueprint,
+    once,
+    problems,
+)
+from backend.web.api.locks import Lock, WorkspacePath
+from backend.web.api.runs import Named, Run, summary
+from backend.web.api.states import State, shown
+from backend.web.api.variables import NewVariable, create_in
+from backend.web.current import installation, principal, reading, transaction
+
+bp = blueprint("workspaces", "Where a template runs: each has a state of its own")
+
+
+class TemplateWorkspace(Body):
+    name: Name = Field(default_factory=str, description="By default the template's, made unique")
+    module_key: Reference | None = Field(None, description="An SSH key for private modules")
+    variables: list[NewVariable] = Field(default_factory=list, max_length=200)
+
+
+class NewWorkspace(TemplateWorkspace):
+    template: Reference
+
+
+class WorkspaceChange(Body):
+    name: Name = Field(default_factory=str)
+    module_key: Reference | None = Field(None, description="An SSH key for private modules")
+
+
+class Workspace(Answer):
+    id: str
+    name: str
+    template: Named
+    module_key: Named | None
+    created_at: datetime
+
+
+class Workspaces(Page[Workspace]):
+    pass
+
+
+class Snippets(Answer):
+    """Ready to paste."""
+
+    terraform: str
+    tofu: str
+    environment: str = Field(description="The same as TF_HTTP_… exports")
+
+
+class Addresses(Answer):
+    """Where terraform finds the state. Give it all three."""
+
+    address: str
+    lock_address: str
+    unlock_address: str
+    username: str = Field(description="Any; the password is a token")
+    snippets: Snippets
+
+
+class WorkspaceDetail(Workspace):
+    is_default: bool = Field(description="Of the project: for runs that name none")
+    state: State
+    addresses: Addresses
+    lock: Lock
+    last_run: Run | None = Field(description="Null without runs:read too")
+
+
+def create_in_template(
+    db: Session, project: Project, template: Template, new: TemplateWorkspace
+) -> WorkspaceRow:
+    given = new.given()
+    workspace = workspaces.create(
+        db, principal(), project, template,
+        name=given.get("name"), module_key=given.get("module_key"),
+    )  # fmt: skip
+    for variable in new.variables:
+        create_in(db, workspace, variable)
+    return workspace
+
+
+@bp.get("/projects/<project>/workspaces", responses={200: Workspaces})
+def list_workspaces(path: ProjectPath, query: Cursor) -> Response:
+    """The workspaces of a project."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "runs:read")
+        found = workspaces.find_all(db, project, query.cursor, query.limit)
+    return answer(Workspaces.model_validate(found))
+
+
+@bp.post(
+    "/projects/<project>/workspaces", responses={201: WorkspaceDetail, **WITH_BODY, **problems(409)}
+)
+def create_workspace(path: ProjectPath, header: Repeatable, body: NewWorkspace) -> Response:
+    """Create a workspace, with an empty state."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "templates:manage")
+        template = templates.chosen(db, project, body.template)
+        workspace = once(
+            db,
+            header,
+            lambda: create_in_template(db, project, template, body),
+            lambda made: workspaces.get(db, project, made),
+        )
+        found = _detail(db, project, workspace)
+    return answer(found, 201)
+
+
+@bp.get("/projects/<project>/workspaces/<workspace>", responses={200: WorkspaceDetail})
+def get_workspace(path: WorkspacePath) -> Response:
+    """One workspace: its addresses, its state, who holds the lock, and its last run."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "runs:read")
+        found = _detail(db, project, workspaces.get(db, project, path.workspace))
+    return answer(found)
+
+
+@bp.patch(
+    "/projects/<project>/workspaces/<workspace>",
+    responses={200: WorkspaceDetail, **WITH_BODY, **problems(409)},
+)
+def update_workspace(path: WorkspacePath, body: WorkspaceChange) -> Response:
+    """Change a workspace. A new name changes the address of its state."""
+    given = body.given()
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "templates:manage")
+        workspace = workspaces.get(db, project, path.workspace)
+        if "module_key" in given:
+            workspaces.set_module_key(db, principal(), project, workspace, given["module_key"])
+        if "name" in given:
+            workspaces.rename(db, principal(), workspace, given["name"])
+        found = _detail(db, project, workspace)
+    return answer(found)
+
+
+@bp.delete("/projects/<project>/workspaces/<workspace>", responses={204: None, **problems(409)})
+def delete_workspace(path: WorkspacePath) -> Response:
+    """Delete a workspace whose state is empty or deleted, with its runs and variables."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "templates:manage")
+        workspaces.delete(db, principal(), workspaces.get(db, project, path.workspace))
+    return Response(status=204)
+
+
+def _detail(db: Session, project: Project, workspace: WorkspaceRow) -> WorkspaceDetail:
+    state = states.of_workspace(db, workspace)
+    return WorkspaceDetail(
+        **Workspace.model_validate(workspace).model_dump(),
+        is_default=project.default_workspace_id == workspace.id,
+        state=shown(db, state),
+        addresses=_addresses(project, workspace),
+        lock=Lock.model_validate(locks.get(db, state)),
+        last_run=_last_run(db, project, workspace),
+    )
+
+
+def _addresses(project: Project, workspace: WorkspaceRow) -> Addresses:
+    url = installation().settings.public_url
+    found = addresses.of_workspace(url, project.name, workspace.name)
+    snippets = Snippets(**asdict(addresses.snippets(found)))
+    return Addresses(**asdict(found), username=addresses.USERNAME, snippets=snippets)
+
+
+def _last_run(db: Session, project: Project, workspace: WorkspaceRow) -> Run | None:
+    if not principal().may("runs:read"):
+        return None
+    found = runs.find_all(db, principal(), project, workspace_id=workspace.id, limit=1)
+    return summary(found[0]) if found else None
