@@ -12,6 +12,7 @@ from backend import audit, crypto
 from backend.db import now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
 from backend.models import ACTIVE, Run, Token
+from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import ALIASES, SCOPES, Principal
 
 PREFIX = "stateroom"
@@ -134,8 +135,10 @@ def get(db: Session, principal: Principal, token_id: str) -> Token:
     return token
 
 
-def find_all(db: Session, principal: Principal) -> Sequence[Token]:
-    return db.scalars(_visible(principal).order_by(Token.id)).all()
+def find_all(
+    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Token]:
+    return page(db, _visible(principal), Token.id, after, limit)
 
 
 def revoke(db: Session, principal: Principal, token_id: str) -> None:
