@@ -23,13 +23,18 @@ from .errors import ToolError
 from .job import SandboxMode
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-_ABI_QUESTION, _PATH_BENEATH, _PR_SET_NO_NEW_PRIVS = 1, 1, 38
+_ABI_QUESTION, _PATH_BENEATH, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 1, 4, 38
 _OLDEST_ABI = 2  # 1 refuses every rename between folders, which providers do
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 15
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
+# Landlock does not bind who may look at everything: CAP_PERFMON reads any process's environment.
+# A worker that is root passes on what files need: chown, dac_override, fowner, fsetid, setgid,
+# setuid and net_bind_service. Numbers that a kernel does not know are refused harmlessly.
+_DROPPED = tuple(number for number in range(64) if number not in {0, 1, 3, 4, 6, 7, 10})
+_PR_CAPBSET_DROP = 24
 # a device made by root in its own work dir would be a way to the disk under everything
 _NEVER = _MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV
 _RIGHTS = {2: 1 << 14, 3: 1 << 15, 4: 1 << 15, 5: 1 << 16}  # first bit that the ABI does not know
@@ -98,6 +103,8 @@ class Ruleset:
 
     def enter(self) -> None:
         """Confine the calling process for good. For the child, between fork and exec."""
+        for capability in _DROPPED:  # refused where there are none: all the better
+            _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
         if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _syscall(*self._enter_arguments):
             raise OSError(ctypes.get_errno(), "landlock")
 
@@ -204,3 +211,12 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
 def _refused(path: str) -> ToolError:
     reason = errno.errorcode.get(ctypes.get_errno(), "unknown")
     return ToolError("sandbox-unavailable", f"The kernel refused the sandbox at {path} ({reason}).")
+
+
+def hide_memory() -> None:
+    """Keep this process's environment and memory from its children, which share its user.
+
+    Raises OSError.
+    """
+    if _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
