@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from runner import workdir
+from runner.tool import Tool
+from runner.workdir import WorkDir
 from tests.support.repositories import Repository
 from tests.support.sshd import Sshd, any_sshd
+from tests.support.tool_run import tool_named
 
 
 @pytest.fixture
@@ -29,3 +34,23 @@ def work(tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def short_root() -> Iterator[Path]:
+    """A folder with a short name: sockets below it have a limit."""
+    with TemporaryDirectory(prefix="t") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def work_dir(short_root: Path) -> Iterator[WorkDir]:
+    """The folder of a run as the runner makes it."""
+    with workdir.create(short_root / "work", "run", 1) as made:
+        yield made
+
+
+@pytest.fixture(params=["terraform", "wheel", "tofu"])
+def any_tool(request: pytest.FixtureRequest) -> Tool:
+    """Each of the tools that there is."""
+    return tool_named(request.param)

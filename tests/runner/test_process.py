@@ -10,11 +10,9 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from runner import tool as tools
 from runner.errors import Stopped, ToolError
 from runner.process import StopLevel, background, capture, child_environment, run
 from runner.tool import Tool
-from tests.support.required import missing
 
 ENV = {"PATH": os.defpath}
 SLOW = """
@@ -30,16 +28,6 @@ resource "terraform_data" "slow" {
 def folder() -> Iterator[Path]:
     with TemporaryDirectory(prefix="p") as made:
         yield Path(made)
-
-
-@pytest.fixture(params=["terraform", "wheel", "tofu"])
-def tool(request: pytest.FixtureRequest) -> Tool:
-    fits = {"terraform": ("terraform", "PATH"), "wheel": ("terraform", "wheel")}
-    wanted = fits.get(request.param, ("tofu", "PATH"))
-    found = [t for t in tools.available(None) if (t.name, t.origin) == wanted]
-    if not found:
-        missing(f"{request.param} is not installed")
-    return found[0]
 
 
 def said(script: str, folder: Path, **more: object) -> bytes:
@@ -292,7 +280,7 @@ def test_a_file_that_a_command_makes_is_open_to_nobody_else(folder: Path) -> Non
     assert (folder / "file").stat().st_mode & 0o077 == 0
 
 
-def start_worker(tool: Tool, folder: Path) -> subprocess.Popen[bytes]:
+def start_worker(any_tool: Tool, folder: Path) -> subprocess.Popen[bytes]:
     """A process that runs an apply as a worker does; its output goes to a file."""
     (folder / "main.tf").write_text(SLOW)
     (folder / "home").mkdir()
@@ -308,7 +296,7 @@ def start_worker(tool: Tool, folder: Path) -> subprocess.Popen[bytes]:
         "                output=log.write, deadline=60, stop_grace=20, stop=lambda:\n"
         "                process.StopLevel(int((folder / 'stop').exists())))\n"
     )
-    worker = subprocess.Popen([sys.executable, "-c", script, str(folder), *tool.argv])
+    worker = subprocess.Popen([sys.executable, "-c", script, str(folder), *any_tool.argv])
     assert eventually(lambda: b"(local-exec): going" in (folder / "log").read_bytes(), 60)
     return worker
 
@@ -326,8 +314,8 @@ def processes_in(folder: Path) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
 
 
-def test_a_tool_whose_worker_is_killed_saves_and_unlocks(tool: Tool, folder: Path) -> None:
-    worker = start_worker(tool, folder)
+def test_a_tool_whose_worker_is_killed_saves_and_unlocks(any_tool: Tool, folder: Path) -> None:
+    worker = start_worker(any_tool, folder)
 
     worker.kill()
     worker.wait()
@@ -336,8 +324,8 @@ def test_a_tool_whose_worker_is_killed_saves_and_unlocks(tool: Tool, folder: Pat
     assert eventually(lambda: not processes_in(folder))
 
 
-def test_a_canceled_apply_saves_and_unlocks(tool: Tool, folder: Path) -> None:
-    worker = start_worker(tool, folder)
+def test_a_canceled_apply_saves_and_unlocks(any_tool: Tool, folder: Path) -> None:
+    worker = start_worker(any_tool, folder)
 
     (folder / "stop").touch()
     worker.wait()

@@ -1,0 +1,65 @@
+"""The commands of the tool that a run needs. Nothing secret is in their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from .job import Operation, Variable
+from .tool import Tool
+from .variables import var_file
+
+StepName = Literal["init", "plan", "apply", "output", "show"]
+
+_QUIET = ("-input=false", "-no-color")
+
+
+@dataclass(frozen=True)
+class Command:
+    """`stdin` holds the variables: hand it over with the rest."""
+
+    step: StepName
+    argv: tuple[str, ...]
+    stdin: bytes | None = field(default=None, repr=False)
+
+
+def init(tool: Tool, variables: Iterable[Variable]) -> Command:
+    """Modules' sources and tofu's backends may contain variables, so init gets them too."""
+    return _with_variables(tool, "init", (*_QUIET, "-reconfigure"), variables)
+
+
+def plan(
+    tool: Tool, operation: Operation, plan_file: Path, variables: Iterable[Variable]
+) -> Command:
+    """Ends with 0 when nothing would change, with 2 when something would, with 1 on an error."""
+    what = ("-destroy",) if operation == "destroy" else ()
+    arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *what)
+    return _with_variables(tool, "plan", arguments, variables)
+
+
+def apply(tool: Tool, plan_file: Path, ephemeral: Iterable[Variable] = ()) -> Command:
+    """Apply a saved plan. It holds the variables, but for the ephemeral ones."""
+    return _with_variables(tool, "apply", _QUIET, ephemeral, str(plan_file))
+
+
+def output(tool: Tool) -> Command:
+    return Command("output", (*tool.argv, "output", "-json", "-no-color"))
+
+
+def show(tool: Tool, plan_file: Path) -> Command:
+    """A saved plan as JSON, its secrets in clear: for the runner's eyes."""
+    return Command("show", (*tool.argv, "show", "-json", "-no-color", str(plan_file)))
+
+
+def _with_variables(
+    tool: Tool,
+    step: StepName,
+    arguments: tuple[str, ...],
+    variables: Iterable[Variable],
+    *rest: str,
+) -> Command:
+    content = var_file(variables)
+    more = ("-var-file=/dev/stdin",) if content else ()
+    return Command(step, (*tool.argv, step, *arguments, *more, *rest), content)

@@ -1,0 +1,60 @@
+"""A tool as a run uses it: in its environment and its sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runner.commands import Command
+from runner.environment import confinement, environment
+from runner.job import Backend, Job, Source, Variable
+from runner.process import Captured, capture
+from runner.tool import Tool, available
+from runner.workdir import WorkDir
+from tests.support.required import missing
+
+BACKEND = Backend("http://state", "http://state", "http://state", "run", "run-password")
+
+
+def tool_named(name: str) -> Tool:
+    """`terraform` and `tofu` from PATH, `wheel` is the Terraform in the wheel."""
+    fits = {"terraform": ("terraform", "PATH"), "wheel": ("terraform", "wheel")}
+    wanted = fits.get(name, ("tofu", "PATH"))
+    found = [tool for tool in available(None) if (tool.name, tool.origin) == wanted]
+    if not found:
+        missing(f"{name} is not installed")
+    return found[0]
+
+
+def job(root: Path, *variables: Variable, **more: Any) -> Job:
+    return Job(
+        run_id="run",
+        operation="apply",
+        source=Source("https://example.org/x.git"),
+        backend=BACKEND,
+        variables=variables,
+        work_root=root / "work",
+        **more,
+    )
+
+
+def do(command: Command, job: Job, work: WorkDir, used: Tool) -> Captured:
+    return capture(
+        command.argv,
+        env=environment(job, work).values,
+        cwd=work.checkout,
+        deadline=60,
+        stdin=command.stdin,
+        confine=confinement(used, job, work),
+    )
+
+
+def must(command: Command, job: Job, work: WorkDir, used: Tool) -> Captured:
+    """Run it, and expect no error."""
+    done = do(command, job, work, used)
+    assert done.returncode in (0, 2), done.stdout + done.stderr
+    return done
+
+
+def write(folder: Path, name: str, content: str) -> None:
+    (folder / name).write_text(content, encoding="utf-8")
