@@ -150,9 +150,11 @@ def _guess(text: bytes, place: _Place) -> tuple[int, _Place] | None:
     """A cut after a late comma, as if no string held a bracket: cheap, and mostly right."""
     if place.last in _IN_STRING or not place.open:
         return None
-    at = max(text.rfind(sign) + sign.index(b",") for sign in _LIKELY) + 1
-    if at <= len(text) // 2 or text[at - 1 : at] != b",":
+    late = (text.rfind(sign, len(text) // 2) for sign in _LIKELY)
+    sign_at = next((at for at in late if at >= 0), None)
+    if sign_at is None:
         return None
+    at = text.index(b",", sign_at) + 1
     open_ = _still_open(place.open + text[:at].translate(None, _NO_BRACKETS))
     found = _Place("comma", open_)
     return (at, found) if found.is_possible() else None

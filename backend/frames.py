@@ -40,22 +40,38 @@ class FrameSealer:
 
     def __init__(self, data_key: bytes) -> None:
         self._cipher = AESGCM(data_key)
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._size = 0
         self._count = 0
 
     def update(self, chunk: bytes) -> bytes:
         """The sealed frames that this chunk completes; often none."""
-        self._held += chunk
-        sealed = []
         # The last frame must be known as such, so a full one waits for what follows it.
-        while len(self._held) > FRAME:
-            sealed.append(self._seal(bytes(self._held[:FRAME]), 0))
-            del self._held[:FRAME]
+        if self._size + len(chunk) <= FRAME:
+            self._hold(chunk)
+            return b""
+        sealed = []
+        if self._size == FRAME:  # as they mostly come: nothing needs to be copied
+            sealed.append(self._seal(self._taken(), 0))
+        text = self._taken() + chunk
+        last = (len(text) - 1) // FRAME * FRAME
+        sealed += [self._seal(text[at : at + FRAME], 0) for at in range(0, last, FRAME)]
+        self._hold(text[last:])
         return b"".join(sealed)
 
     def finish(self) -> bytes:
         """The last frame. Without it the body does not open."""
-        return self._seal(bytes(self._held), _LAST)
+        return self._seal(self._taken(), _LAST)
+
+    def _hold(self, chunk: bytes) -> None:
+        self._held.append(chunk)
+        self._size += len(chunk)
+
+    def _taken(self) -> bytes:
+        taken = b"".join(self._held)
+        self._held.clear()
+        self._size = 0
+        return taken
 
     def _seal(self, plaintext: bytes, last: int) -> bytes:
         nonce = _nonce(self._count, last)

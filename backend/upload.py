@@ -10,6 +10,7 @@ import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Protocol, Self
 
 from backend.blobs import Blobs, BlobWriter
@@ -24,7 +25,7 @@ from backend.frames import (
     seal_frames,
     verify_frames,
 )
-from backend.offload import off_loop
+from backend.offload import off_loop, side_by_side
 
 IN_COLUMN = 1024 * 1024  # bytes of a document that is sealed into its row; larger ones are files
 PIECE = FRAME
@@ -136,12 +137,12 @@ def _receive_large(pieces: Iterator[bytes], blobs: Blobs, claim: _Claim) -> Uplo
     with blobs.writer() as writer:
         intake = _Intake(writer)
         for piece in pieces:
-            off_loop(intake.take, piece)
+            side_by_side(partial(intake.count, piece), partial(intake.keep, piece))
         return off_loop(intake.finish, claim)
 
 
 class _Intake:
-    """Does all that is done to a large body, one piece at a time."""
+    """Does all that is done to a large body, one piece at a time: `count` and `keep` each."""
 
     def __init__(self, writer: BlobWriter) -> None:
         self._writer = writer
@@ -152,10 +153,12 @@ class _Intake:
         self._data_key = new_data_key()
         self._sealer = FrameSealer(self._data_key)
 
-    def take(self, piece: bytes) -> None:
+    def count(self, piece: bytes) -> None:
         self._size += len(piece)
         self._md5.update(piece)
         self._sha256.update(piece)
+
+    def keep(self, piece: bytes) -> None:
         self._reader.feed(piece)
         self._writer.write(self._sealer.update(piece))
 

@@ -1,0 +1,181 @@
+"""The pipeline of a state body against a copy, an MD5 and an fsync of the same bytes.
+
+    python bench/sealing.py [rounds]
+
+Both take the same pieces from memory, in turns; no network, no database. Under gevent, as in the
+server.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent.monkey
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from backend.blobs import Blobs
+from backend.crypto import Keyring, bind
+from backend.upload import PIECE, download, receive
+
+LIMIT = 200_000_000
+AAD = bind("state", "st_1", 1)
+
+
+def structured(size: int) -> bytes:
+    """A state as terraform writes it, of about that many bytes."""
+    resources = [_resource(number) for number in range(size // 900)]
+    state = {"version": 4, "terraform_version": "1.11.4", "serial": 7, "lineage": str(uuid.uuid4())}
+    return json.dumps(state | {"outputs": {}, "resources": resources}, indent=2).encode()
+
+
+def _resource(number: int) -> dict[str, object]:
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow"}]})
+    attributes = {
+        "id": str(uuid.uuid4()),
+        "arn": f"arn:aws:ec2:eu-west-1:123456789012:instance/{uuid.uuid4()}",
+        "policy": policy,
+        "tags": {"Name": f"web-{number}", "Owner": "platform"},
+        "ports": [number, 443, 8443],
+        "enabled": True,
+    }
+    instance = {"schema_version": 1, "attributes": attributes, "sensitive_attributes": []}
+    return {
+        "mode": "managed",
+        "type": "aws_instance",
+        "name": f"web{number}",
+        "instances": [instance],
+    }
+
+
+def incompressible(size: int) -> bytes:
+    """A state that OpenTofu encrypted."""
+    sealed = base64.b64encode(os.urandom(size * 3 // 4)).decode()
+    return json.dumps({"serial": 7, "lineage": "a", "encrypted_data": sealed}).encode()
+
+
+def copy(body: bytes, folder: Path) -> None:
+    source, md5 = io.BytesIO(body), hashlib.md5(usedforsecurity=False)
+    with (folder / "copy").open("wb", buffering=0) as file:
+        while piece := source.read(PIECE):
+            md5.update(piece)
+            file.write(piece)
+        os.fsync(file.fileno())
+
+
+def read_copy(_body: bytes, folder: Path) -> None:
+    md5 = hashlib.md5(usedforsecurity=False)
+    with (folder / "copy").open("rb", buffering=0) as file:
+        while piece := file.read(PIECE):
+            md5.update(piece)
+
+
+class Pipeline:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._blobs = Blobs(folder / "blobs")
+        self._keyring = Keyring.create(folder / "keyring")
+
+    def write(self, body: bytes, folder: Path) -> None:
+        self._upload = receive(io.BytesIO(body), LIMIT, self._blobs, declared=len(body))
+        self._envelope = self._keyring.wrap(self._upload.data_key, AAD)
+        if self._upload.ciphertext is not None:  # a stand-in for the database's row
+            with (folder / "row").open("wb", buffering=0) as file:
+                file.write(self._upload.ciphertext)
+                os.fsync(file.fileno())
+
+    def read(self, _body: bytes, _folder: Path) -> None:
+        data_key = self._keyring.unwrap(self._envelope, AAD)
+        upload = self._upload
+        for _ in download(data_key, upload.ciphertext, upload.blob, self._blobs):
+            pass
+
+
+def seconds(work: Callable[[bytes, Path], None], body: bytes, folder: Path) -> float:
+    start = time.perf_counter()
+    work(body, folder)
+    return time.perf_counter() - start
+
+
+def compare(name: str, body: bytes, rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        pipeline = Pipeline(folder)
+        pairs = (("write", pipeline.write, copy), ("read", pipeline.read, read_copy))
+        for verb, ours, theirs in pairs:
+            times = [
+                (seconds(ours, body, folder), seconds(theirs, body, folder)) for _ in range(rounds)
+            ]
+            show(f"{verb} {name}", times)
+
+
+def show(name: str, times: list[tuple[float, float]]) -> None:
+    ratios = [ours / theirs for ours, theirs in times]
+    ours, theirs = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+    print(
+        f"{name:28} {ours:9.2f} ms against {theirs:9.2f} ms, ratio min {min(ratios):.2f} "
+        f"median {statistics.median(ratios):.2f} max {max(ratios):.2f}"
+    )
+
+
+class Incompressible:
+    """100 MB that are never all in memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._start = b'{"serial": 1, "lineage": "a", "encrypted_data": "'
+
+    def read(self, size: int, /) -> bytes:
+        if self._start:
+            piece, self._start = self._start, b""
+            return piece
+        if self._left < 0:
+            return b""
+        self._left -= size
+        return b'"}' if self._left < 0 else base64.b64encode(os.urandom(size))[:size]
+
+
+def peak_kib() -> int:
+    """The most this process ever held. ru_maxrss would count what its parent held, too."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def grown(size: int) -> None:
+    """Print by how much one POST and GET make this process grow."""
+    with tempfile.TemporaryDirectory() as scratch:
+        blobs = Blobs(Path(scratch) / "blobs")
+        before = peak_kib()
+        upload = receive(Incompressible(size), LIMIT, blobs)
+        for _ in download(upload.data_key, upload.ciphertext, upload.blob, blobs):
+            pass
+        grown_kib = peak_kib() - before
+    print(f"{'memory of 100 MB':28} {grown_kib / 1024:9.1f} MB above the idle process")
+
+
+def main() -> None:
+    gevent.monkey.patch_all()
+    if sys.argv[1:] == ["memory"]:
+        grown(100_000_000)
+        return
+    rounds = int(sys.argv[1]) if sys.argv[1:] else 9
+    compare("100 KB structured", structured(100_000), rounds * 20)
+    compare("100 MB structured", structured(100_000_000), rounds)
+    compare("100 MB incompressible", incompressible(100_000_000), rounds)
+    subprocess.run([sys.executable, __file__, "memory"], check=True)
+
+
+if __name__ == "__main__":
+    main()
