@@ -168,7 +168,8 @@ class _Scan:
         if b"\\" in text:  # hide escaped quotes; the length stays
             text = text.replace(b"\\\\", b"..").replace(b'\\"', b"..")
         self._text = text
-        self._parts = text.split(b'"')
+        # `in` finds nothing ten times faster than `split`, and most of a long string has no quote
+        self._parts = text.split(b'"') if b'"' in text else [text]
         self._first_outside = int(place.last in _IN_STRING)
         self.ends_in_string = len(self._parts) % 2 == self._first_outside
 
