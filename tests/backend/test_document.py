@@ -89,6 +89,13 @@ def streamed(body: bytes, piece: int = 64, chunk: int = 50) -> Heading:
     return reader.finish()
 
 
+def streamed_byte_by_byte(body: bytes) -> Heading:
+    return streamed(body, piece=1, chunk=1)
+
+
+READERS = [read_heading, streamed, streamed_byte_by_byte]
+
+
 def verdict(read: Any, *arguments: Any) -> Heading | str:
     try:
         found = read(*arguments)
@@ -99,21 +106,21 @@ def verdict(read: Any, *arguments: Any) -> Heading | str:
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-@pytest.mark.parametrize("read", [read_heading, streamed])
+@pytest.mark.parametrize("read", READERS)
 def test_a_state_says_its_serial_lineage_and_versions(read: Any, indent: int | None) -> None:
     body = json.dumps(STATE, indent=indent).encode()
 
     assert read(body) == HEADING
 
 
-@pytest.mark.parametrize("read", [read_heading, streamed])
+@pytest.mark.parametrize("read", READERS)
 def test_a_state_encrypted_by_opentofu_is_welcome(read: Any) -> None:
     body = json.dumps(ENCRYPTED).encode()
 
     assert read(body) == Heading(2, "f00", None, None, encrypted=True)
 
 
-@pytest.mark.parametrize("read", [read_heading, streamed])
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -134,6 +141,7 @@ def test_a_state_encrypted_by_opentofu_is_welcome(read: Any) -> None:
         (b'{"version": 4, "a": [,1]}', "state-not-json"),
         (b'{"version": 4, "a": [1,]}', "state-not-json"),
         (b'{"version": 4, "a": "\xff"}', "state-not-json"),
+        (b'{"version": 4, "a": "\xc3"}', "state-not-json"),
         (b'{"version": 4, "a": "tab\there"}', "state-not-json"),
         (b'{"version": 4, "a": NaN}', "state-not-json"),
         (b'{"version": 4, "a": 01}', "state-not-json"),
@@ -162,7 +170,7 @@ def test_what_is_no_state_is_refused_with_the_reason(read: Any, body: bytes, cod
     assert verdict(read, body) == code
 
 
-@pytest.mark.parametrize("read", [read_heading, streamed])
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize(
     ("body", "heading"),
     [
@@ -180,6 +188,13 @@ def test_what_is_no_state_is_refused_with_the_reason(read: Any, body: bytes, cod
 )  # fmt: skip
 def test_odd_but_valid_documents_are_read(read: Any, body: bytes, heading: Heading) -> None:
     assert read(body) == heading
+
+
+def test_the_end_of_a_long_name_is_not_taken_for_a_name() -> None:
+    for length in range(2030, 2070):
+        body = b'{"encrypted_data": "", "' + b"x" * length + b'serial": 5}'
+
+        assert streamed_byte_by_byte(body).serial is None
 
 
 def test_a_string_of_many_pieces_is_read_in_little_memory() -> None:
