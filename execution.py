@@ -11,16 +11,16 @@ from io import BytesIO
 from typing import Any
 
 import structlog
-from backend.upload import receive
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import keys, locks, logs, runs, states, tokens, variables
+from backend import audit, keys, locks, logs, runs, states, tokens, variables
 from backend.errors import Conflict, Gone, Unavailable
 from backend.installation import Installation
 from backend.locks import LockInfo
 from backend.models import Key, Run, State, new_id
 from backend.principal import SYSTEM, Principal
+from backend.upload import receive
 from runner.errors import Fenced
 from runner.events import StepStatus
 from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
@@ -135,6 +135,14 @@ class Execution:
         with self._fencing(), self._here.database.transaction() as db:
             runs.note(db, self.run_id, self.epoch, **facts)
 
+    def host_keys(self, lines: str) -> None:
+        with self._fencing(), self._here.database.transaction() as db:
+            project = runs.of_epoch(db, self.run_id, self.epoch).workspace.project
+            project.known_hosts = f"{project.known_hosts.rstrip()}\n{lines}".lstrip()
+            audit.record(
+                db, SYSTEM, "project.host_keys", project.id, project_id=project.id, run=self.run_id
+            )
+
     def planning(self) -> None:
         self._move("planning")
 
@@ -240,7 +248,7 @@ class Execution:
 
     def _take_in(self, document: bytes) -> None:
         here = self._here
-        taken = receive(BytesIO(document), len(document), here.keyring, here.blobs)
+        taken = receive(BytesIO(document), len(document), here.blobs)
         itself = Principal(
             f"run {self.run_id}", "", frozenset(), run_id=self.run_id, run_epoch=self.epoch
         )
@@ -259,7 +267,7 @@ class Execution:
 
 def rescue_leftover(here: Installation, run_id: str, document: bytes) -> None:
     """Keep the state that a dead run's tool could not write: a person decides what it is worth."""
-    taken = receive(BytesIO(document), len(document), here.keyring, here.blobs)
+    taken = receive(BytesIO(document), len(document), here.blobs)
     with here.database.transaction() as db:
         run = db.get(Run, run_id)
         if run is None:

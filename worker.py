@@ -195,7 +195,7 @@ def main(settings: Settings) -> None:
 def tasks(app: Celery, worker: Worker) -> None:
     """The one task: a run's id. Delivering it twice, late or never is harmless."""
 
-    @app.task(name=RUN_TASK)
+    @app.task(name=RUN_TASK)  # type: ignore[untyped-decorator]  # celery ships no types
     def take(run_id: str) -> None:
         worker.take(run_id)
 

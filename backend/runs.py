@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -128,7 +128,7 @@ def cancel(db: Session, principal: Principal, run: Run, *, force: bool) -> None:
     Raises Conflict when it has ended already.
     """
     principal.require("runs:cancel")
-    db.refresh(run, with_for_update=True)
+    db.refresh(run, with_for_update={"of": Run})
     if run.status in ENDED:
         raise Conflict(f"The run has ended already: it is {run.status}.", code="run-ended")
     if run.cancel_requested_at is None:
@@ -143,7 +143,7 @@ def cancel(db: Session, principal: Principal, run: Run, *, force: bool) -> None:
 def acknowledge(db: Session, principal: Principal, run: Run) -> None:
     """A person has looked at a lost run: its workspace may go on. Raises Conflict otherwise."""
     principal.require("runs:approve")
-    db.refresh(run, with_for_update=True)
+    db.refresh(run, with_for_update={"of": Run})
     if run.status != "lost":
         raise Conflict(f"Only a lost run is acknowledged; this one is {run.status}.")
     if run.acknowledged_at is None:
@@ -324,7 +324,8 @@ def _take_away(db: Session, run: Run) -> str:
 
 
 def _before(one: Any, other: Any) -> ColumnElement[bool]:
-    return tuple_(one.created_at, one.id) < tuple_(other.created_at, other.id)
+    same = and_(one.created_at == other.created_at, one.id < other.id)
+    return or_(one.created_at < other.created_at, same)
 
 
 def start_step(db: Session, run_id: str, epoch: int, name: str, position: int) -> None:

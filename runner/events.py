@@ -23,6 +23,9 @@ class Events(Protocol):
     def noted(self, facts: Mapping[str, Any]) -> None:
         """Facts for the row: commit, tool, sandbox, detection, warnings."""
 
+    def host_keys(self, lines: str) -> None:
+        """known_hosts lines of hosts met for the first time, to be pinned in the project."""
+
     def planning(self) -> None: ...
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None: ...

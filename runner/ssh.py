@@ -139,6 +139,11 @@ def _decrypted(text: bytes, passphrase: str | None) -> object:
         ) from error
 
 
+def installed() -> bool:
+    """Whether this machine has what `agent` needs."""
+    return all(shutil.which(name) for name in _PROGRAMS)
+
+
 def _path_of_programs() -> str:
     path = os.environ.get("PATH", os.defpath)
     missing = [name for name in _PROGRAMS if not shutil.which(name, path=path)]
