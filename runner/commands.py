@@ -30,6 +30,11 @@ def init(tool: Tool, variables: Iterable[Variable]) -> Command:
     return _with_variables(tool, "init", (*_QUIET, "-reconfigure"), variables)
 
 
+def init_cloud(tool: Tool, variables: Iterable[Variable]) -> Command:
+    """For a `cloud` block that stays: both tools refuse -reconfigure there."""
+    return _with_variables(tool, "init", _QUIET, variables)
+
+
 def plan(
     tool: Tool, operation: Operation, plan_file: Path, variables: Iterable[Variable]
 ) -> Command:

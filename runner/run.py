@@ -96,6 +96,7 @@ def _override(line: Line, checkout: Checkout, verdict: Verdict) -> Override | No
         )  # fmt: skip
         if planned is None:
             _refuse_to_lose_the_state(job, verdict)
+            line.warn(*verdict.warnings)
             line.say(f"The sources keep their state themselves ({verdict}): nothing is injected.")
             detail |= {"inject": False, "override_file": None, "override": None}
         else:
@@ -127,9 +128,10 @@ def _refuse_to_lose_the_state(job: Job, verdict: Verdict) -> None:
 
 def _init(line: Line, checkout: Checkout, verdict: Verdict, injected: Override | None) -> None:
     job = line.job
+    init = commands.init_cloud if not injected and verdict.kind == "cloud" else commands.init
     with line.step("init"), _modules_agent(line) as agent:
         line.run(
-            commands.init(line.tool, job.variables),
+            init(line.tool, job.variables),
             checkout.folder,
             {**module_environment(job.source.policy), **(agent.environment if agent else {})},
             writable=(agent.folder,) if agent else (),
