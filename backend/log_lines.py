@@ -39,9 +39,11 @@ def configure(form: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    # alembic tells every step of every start, kombu and celery their banners
+    # alembic tells every step of every start, celery its banners
     for chatty in ("alembic", "kombu", "celery"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # it warns that filesystem:// names no host
+    logging.getLogger("kombu.connection").setLevel(logging.ERROR)
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

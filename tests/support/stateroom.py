@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import requests
 
+from backend import config
+from backend.config import Settings
 from tests.support.api import Api, token_of
 from tests.support.processes import Process, free_port, kill_all, living_in, wait_until
 from tests.support.wire import Http
@@ -30,7 +31,7 @@ class Stateroom:
             "port": self.port,
             "poll_seconds": 0.5,
             "stop_grace_seconds": 20,
-            "local_repositories": folder.parent,
+            "local_repositories": str(folder.parent),
             **settings,
         }
         self.server: Process | None = None
@@ -38,7 +39,7 @@ class Stateroom:
 
     @property
     def api(self) -> Api:
-        return Api(self.url, self.token)
+        return Api(self.wire, self.token)
 
     @property
     def token(self) -> str:
@@ -51,6 +52,11 @@ class Stateroom:
     @property
     def work_dir(self) -> Path:
         return self.data_dir / "work"
+
+    @property
+    def configuration(self) -> Settings:
+        """What its processes read from their environment."""
+        return config.load({}, **self.settings)
 
     def environment(self) -> dict[str, str]:
         """What every process of the installation gets: settings, PATH, and nothing of ours."""
@@ -83,18 +89,13 @@ class Stateroom:
         self.server.kill_tree()
 
     def kill_worker(self) -> None:
-        """End the worker and its pool with kill -9; what the runs started is left alone."""
-        worker = self.workers.pop()
-        own = [p for p in worker.descendants() if p.cmdline() and "stateroom" not in p.name()]
-        pool = [p for p in own if "celery" in " ".join(p.cmdline()) or _is_ours(p.cmdline())]
-        worker.kill()
-        for process in pool:
-            process.kill()
+        """End a worker with kill -9; what its runs have started is left alone."""
+        self.workers.pop().kill()
 
     def command(self, *arguments: str) -> Process:
         """A `stateroom` command as a process."""
         name = f"{arguments[0]}-{len(list(self.folder.glob('*.log'))) + 1}.log"
-        argv = [sys.executable, "-m", "cli", *arguments]
+        argv = [sys.executable, "-m", "stateroom", *arguments]
         return Process(argv, env=self.environment(), cwd=ROOT, log=self.folder / name)
 
     def logs(self) -> str:
@@ -127,7 +128,3 @@ class Stateroom:
             return requests.get(f"{self.url}/readyz", timeout=5).ok
         except requests.ConnectionError:
             return False
-
-
-def _is_ours(argv: list[Any]) -> bool:
-    return "cli" in argv or any("worker" in part for part in argv)

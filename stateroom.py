@@ -1,0 +1,244 @@
+"""The `stateroom` command. Imports are where they are needed, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from backend.config import Settings
+    from runner.inspection import Finding
+    from runner.job import ToolName
+
+CLONE_SECONDS = 600.0
+
+
+class Refused(click.ClickException):
+    """One line on standard error, exit status 2."""
+
+    exit_code = 2
+
+
+def _data_dir(command: Callable[..., None]) -> Callable[..., None]:
+    kind = click.Path(file_okay=False, path_type=Path)
+    text = "Where everything is kept [STATEROOM_DATA_DIR; default stateroom-data]."
+    return click.option("--data-dir", type=kind, help=text)(command)
+
+
+def _address(command: Callable[..., None]) -> Callable[..., None]:
+    host = "Address to listen on [STATEROOM_HOST; default 127.0.0.1]."
+    port = "Port to listen on, 0 for a free one [STATEROOM_PORT; default 8420]."
+    command = click.option("--port", type=int, help=port)(command)
+    return click.option("--host", help=host)(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(
+    package_name="stateroom", prog_name="stateroom", message="%(prog)s %(version)s"
+)
+def main() -> None:
+    """Stateroom runs Terraform and OpenTofu for teams and keeps their state.
+
+    Every command reads its settings from the environment, STATEROOM_NAME, or from a file,
+    STATEROOM_NAME_FILE. docs/operations.md has the table.
+    """
+
+
+@main.command("up")
+@_data_dir
+@_address
+def up_command(**given: Any) -> None:
+    """Run the server and a worker on this machine, until Ctrl-C."""
+    import up
+    from backend import installation
+    from backend.web import serve
+
+    with _one_line():
+        settings = _settings(**given)
+        listener = serve.listen(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        is_first = not settings.admin_token_path.exists()
+        installation.prepare(settings).database.close()
+    token = settings.admin_token_path.read_text().strip() if is_first else None
+    variables = {n: v for n, v in os.environ.items() if n.startswith("STATEROOM_")} | {
+        "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
+        "STATEROOM_HOST": settings.host,
+        "STATEROOM_PORT": str(settings.port),
+    }
+    # every signal of the stop ladder, the last write, and a little
+    grace = 2 * settings.stop_grace_seconds + 30.0
+    sys.exit(up.run(variables, listener.fileno(), grace, lambda: _welcome(settings, token)))
+
+
+@main.command("server")
+@_data_dir
+@_address
+@click.option("--listen-fd", type=int, hidden=True)
+@click.option("--until-end-of-input", is_flag=True, hidden=True)
+def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) -> None:
+    """Run the server: the API, the state backend and the pages."""
+    from gevent import monkey
+
+    monkey.patch_all()  # before anything imports socket, ssl or psycopg
+
+    import socket
+
+    from app import create_app
+    from backend import installation
+    from backend.web import serve
+
+    with _one_line():
+        settings = _settings(**given)
+        listener = socket.socket(fileno=listen_fd) if listen_fd else serve.listen(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        installation.prepare(settings).database.close()
+    if until_end_of_input:
+        serve.stop_at_end_of_input()
+    else:
+        _welcome(settings, None)
+    serve.serve(settings, lambda: create_app(settings), listener)
+
+
+@main.command("worker")
+@_data_dir
+def worker_command(**given: Any) -> None:
+    """Run a worker: it claims queued runs and executes them."""
+    import worker
+
+    with _one_line():
+        settings = _settings(**given)
+        worker.main(settings)
+
+
+@main.command("migrate")
+@_data_dir
+def migrate_command(**given: Any) -> None:
+    """Bring the database to this version's schema. `up` and `server` do it on their own."""
+    from backend import migrations
+    from backend.db import Database
+
+    with _one_line():
+        settings = _settings(**given)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        database = Database(settings)
+        migrations.upgrade(database.engine)
+        database.close()
+    click.echo("The database has this version's schema.")
+
+
+@main.command("inspect")
+@click.argument("places", metavar="PATH-OR-URL...", nargs=-1, required=True)
+@click.option(
+    "--tool",
+    type=click.Choice(["terraform", "tofu"]),
+    default="terraform",
+    show_default=True,
+    help="They read different files.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Every folder below that has configuration.")
+@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
+def inspect_command(
+    *, places: tuple[str, ...], tool: ToolName, recursive: bool, as_lines: bool
+) -> None:
+    """Say where configurations keep their state, and what a run would inject.
+
+    A URL is cloned first. Exit status: 0 every folder can run in backend mode auto, 1 some cannot,
+    2 some could not be looked at.
+    """
+    from runner import inspection
+
+    status = 0
+    for place in places:
+        for finding in _look(place, tool, recursive=recursive):
+            row = inspection.as_json(finding)
+            click.echo(json.dumps(row) if as_lines else inspection.as_text(finding))
+            status = max(status, finding.exit_status)
+    sys.exit(status)
+
+
+def _look(place: str, tool: ToolName, *, recursive: bool) -> Iterator[Finding]:
+    from runner.errors import DetectionError, RunnerError
+    from runner.inspection import Finding, inspect_many, modules_under
+
+    try:
+        with _sources(place) as root:
+            for finding in inspect_many(modules_under(root) if recursive else [root], tool):
+                below = finding.path.relative_to(root) if _is_url(place) else None
+                yield finding if below is None else replace(finding, name=f"{place}//{below}")
+    except RunnerError as error:
+        refusal = DetectionError(error.code, error.message)
+        yield Finding(Path(place), tool, error=refusal, name=place)
+
+
+def _is_url(place: str) -> bool:
+    return "://" in place or (":" in place and not Path(place).exists())
+
+
+@contextmanager
+def _sources(place: str) -> Iterator[Path]:
+    """The folder at a path, or a fresh clone of a URL. Raises SourceError."""
+    if not _is_url(place):
+        yield Path(place)
+        return
+    from tempfile import TemporaryDirectory
+
+    from runner import source
+    from runner.job import Source, SourcePolicy
+
+    # whoever types the address may go there: no server is asked to
+    anywhere = SourcePolicy((Path("/"),), private_hosts=True, plain_http=True)
+    with TemporaryDirectory(prefix="stateroom-") as folder:
+        work = Path(folder)
+        job = Source(place, policy=anywhere)
+        yield source.clone(job, work / "source", work=work, deadline=CLONE_SECONDS).folder
+
+
+def _settings(**given: Any) -> Settings:
+    """The settings, in a process whose memory and files are its own. Raises WrongSetting."""
+    from backend import config, log_lines
+    from runner import sandbox
+
+    settings = config.load(**given)
+    log_lines.configure(settings.log_format)
+    os.umask(0o077)
+    sandbox.hide_memory()
+    return settings
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What an operator can put right is said in one line."""
+    from sqlalchemy.exc import OperationalError
+
+    from backend.config import WrongSetting
+    from backend.errors import Unavailable
+    from backend.installation import NotReady
+
+    try:
+        yield
+    except (WrongSetting, NotReady, Unavailable) as error:
+        raise Refused(str(error)) from None
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise Refused(f"STATEROOM_DATABASE_URL: the database does not answer: {reason}") from None
+    except PermissionError as error:
+        raise Refused(f"{error.filename}: {error.strerror}") from None
+
+
+def _welcome(settings: Settings, token: str | None) -> None:
+    click.echo(f"Stateroom is at {settings.public_url}")
+    if token:
+        click.echo(f"The administrator's token, shown once: {token}")
+    click.echo(f"The administrator's token is kept in {settings.admin_token_path}")
+
+
+if __name__ == "__main__":
+    main(prog_name="stateroom")
