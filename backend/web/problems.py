@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from backend import errors
@@ -31,6 +32,8 @@ STATUS: dict[type[errors.Error], int] = {
 def install(app: Flask) -> None:
     app.register_error_handler(errors.Error, from_error)
     app.register_error_handler(HTTPException, from_http)
+    for broken in (NoMoreData, ParseException):
+        app.register_error_handler(broken, from_cut_body)
     app.register_error_handler(Exception, from_bug)
 
 
@@ -59,6 +62,12 @@ def from_http(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
+
+
+def from_cut_body(_error: Exception) -> Response:
+    return problem(
+        400, "body-cut", "The body is not complete: the connection broke. Send it again."
+    )
 
 
 def from_bug(error: Exception) -> Response:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from typing import Any
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 
-from backend import errors, locks, states, tokens
+from backend import errors, locks, rescued, states, tokens
 from backend.locks import MAX_INFO_BYTES, LockInfo
 from backend.models import State
 from backend.upload import Upload, receive
@@ -21,6 +23,12 @@ bp = Blueprint("protocol", __name__, url_prefix="/api/terraform/state")
 
 ADDRESSES = ("/<project>", "/<project>/<workspace>")
 METHODS = ["GET", "POST", "PUT", "DELETE", "LOCK", "UNLOCK"]
+
+
+@bp.before_request
+def let_in() -> None:
+    """Before anything of the body is read, and before a transaction: to note the use is one too."""
+    principal()
 
 
 def answer(project: str, workspace: str | None = None) -> ResponseReturnValue:
@@ -66,8 +74,8 @@ def write(project: str, workspace: str | None) -> ResponseReturnValue:
         _store(state, document)
     except (errors.Conflict, errors.Gone) as refusal:
         with transaction() as db:
-            kept = states.rescue(
-                db, principal(), state, document, installation().keyring, refusal.code
+            kept = rescued.keep(
+                db, principal(), state, document, installation().keyring, reason=refusal.code
             )
         refusal.facts["rescued"] = kept.id
         raise
@@ -148,6 +156,9 @@ def _lock_body() -> bytes:
     body = request.stream.read(MAX_INFO_BYTES + 1)
     if len(body) > MAX_INFO_BYTES:
         raise errors.TooLarge(MAX_INFO_BYTES)
+    expected = _content_md5()
+    if expected not in {None, hashlib.md5(body, usedforsecurity=False).digest()}:
+        raise errors.Invalid("The body was changed on its way.", code="md5-mismatch")
     return body
 
 
@@ -174,6 +185,18 @@ def _refuse_redirected_write() -> None:
 def _not_found(error: errors.NotFound) -> Response:
     """404 says "no state yet" to terraform, which then plans to create everything: never here."""
     return problems.problem(403, "forbidden", error.message)
+
+
+@bp.app_errorhandler(404)
+def _mistyped(error: HTTPException) -> Response:
+    """The same for an address that nobody serves, but that was meant to be one of ours."""
+    if "terraform" not in request.path.split("/"):
+        return problems.from_http(error)
+    try:
+        principal()
+    except errors.Unauthorised as stranger:
+        return problems.from_error(stranger)
+    return problems.problem(403, "forbidden", "There is no state at this address: is it mistyped?")
 
 
 def _invalid(error: errors.Invalid) -> Response:
