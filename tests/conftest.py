@@ -139,9 +139,7 @@ def new_stateroom(
 @pytest.fixture(params=["terraform", "tofu"])
 def tool(request: pytest.FixtureRequest, terraform_in_wheel: Path) -> Tool:
     """Each of the tools there is; Terraform is always there, from PATH or from its wheel."""
-    if request.param == "terraform" and shutil.which("terraform") is None:
-        return Tool("terraform", terraform_in_wheel)
-    return find_tool(request.param)
+    return find_tool(request.param, otherwise=terraform_in_wheel)
 
 
 @pytest.fixture(scope="session")

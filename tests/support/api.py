@@ -1,85 +1,75 @@
-"""A client of /api/v1 with one token."""
+"""A client of /api/v1 with one token, over any wire."""
 
 from __future__ import annotations
 
-import itertools
+import json
 from pathlib import Path
 from typing import Any
-
-import requests
+from urllib.parse import urlencode
 
 from tests.support.processes import wait_until
+from tests.support.wire import Answer, Wire, bearer
 
-ENDED = {
-    "applied",
-    "planned_and_finished",
-    "discarded",
-    "stale",
-    "errored",
-    "canceled",
-    "lost",
-}
+ENDED = {"applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost"}
 
 
-class Refused(AssertionError):  # noqa: N818 reads as what happened
+class Refused(AssertionError):
     """The API said no."""
 
-    def __init__(self, response: requests.Response) -> None:
-        super().__init__(f"{response.request.method} {response.url}: {response.text[:2000]}")
-        self.status = response.status_code
-        self.problem: dict[str, Any] = response.json()
+    def __init__(self, what: str, answer: Answer) -> None:
+        super().__init__(f"{what}: {answer.status} {answer.body[:2000]!r}")
+        self.status = answer.status
+        self.problem: dict[str, Any] = answer.json()
 
 
 class Api:
-    def __init__(self, url: str, token: str) -> None:
-        self.url = f"{url}/api/v1"
+    def __init__(self, wire: Wire, token: str) -> None:
+        self.wire = wire
         self.token = token
-        self._names = itertools.count(1)
 
     def get(self, path: str, **query: Any) -> Any:
-        return self.call("GET", path, params=query)
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.call("GET", path + (f"?{urlencode(given)}" if given else ""))
 
     def post(self, path: str, **body: Any) -> Any:
-        return self.call("POST", path, json=body)
+        return self.call("POST", path, body)
 
     def put(self, path: str, **body: Any) -> Any:
-        return self.call("PUT", path, json=body)
+        return self.call("PUT", path, body)
 
     def patch(self, path: str, **body: Any) -> Any:
-        return self.call("PATCH", path, json=body)
+        return self.call("PATCH", path, body)
 
     def delete(self, path: str) -> Any:
         return self.call("DELETE", path)
 
-    def call(self, verb: str, path: str, **options: Any) -> Any:
+    def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON of the answer. Raises Refused for anything but a success."""
-        response = self.response(verb, path, **options)
-        if not response.ok:
-            raise Refused(response)
-        return response.json() if response.content else None
+        answer = self.send(verb, path, body)
+        if not 200 <= answer.status < 300:
+            raise Refused(f"{verb} {path}", answer)
+        return answer.json() if answer.body else None
 
-    def response(self, verb: str, path: str, **options: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        return requests.request(
-            verb, self.url + path, headers=headers, timeout=60, allow_redirects=False, **options
-        )
+    def send(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        headers = bearer(self.token) | {"Content-Type": "application/json"}
+        sent = None if body is None else json.dumps(body).encode()
+        return self.wire.send(verb, f"/api/v1{path}", sent, headers)
 
     def wait_for_run(self, path: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
-        """The run once it is in one of these statuses, by default in any end."""
+        """The run once it has one of these statuses, by default any end."""
         wanted = set(statuses) or ENDED
-        last: dict[str, Any] = {}
+        seen: dict[str, Any] = {}
 
-        def there() -> dict[str, Any] | None:
-            last.clear()
-            last.update(self.get(path))
-            if last["status"] not in wanted and last["status"] in ENDED:
-                raise AssertionError(f"the run ended as {last}")
-            return dict(last) if last["status"] in wanted else None
+        def there() -> bool:
+            seen.update(self.get(path))
+            assert seen["status"] in wanted or seen["status"] not in ENDED, f"it ended: {seen}"
+            return seen["status"] in wanted
 
         try:
-            return wait_until(there, "the run", seconds=seconds, every=0.1)
+            wait_until(there, f"the run to be {sorted(wanted)}", seconds=seconds, every=0.1)
         except AssertionError as error:
-            raise AssertionError(f"{error}: wanted {sorted(wanted)}, it is {last}") from None
+            raise AssertionError(f"{error}\nthe run is {json.dumps(seen, indent=1)}") from None
+        return seen
 
 
 def token_of(data_dir: Path) -> str:

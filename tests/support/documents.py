@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import uuid
 from typing import Any
 
@@ -12,7 +13,7 @@ from typing import Any
 def state_document(
     serial: int = 1, *, lineage: str = "", outputs: dict[str, Any] | None = None, size: int = 0
 ) -> bytes:
-    """A state as terraform writes it; `size` pads it to about that many bytes."""
+    """A state as terraform writes it; `size` pads it to about that many, of random digits."""
     document = {
         "version": 4,
         "terraform_version": "1.11.4",
@@ -25,7 +26,7 @@ def state_document(
         "check_results": None,
     }
     if size:
-        document["outputs"] = {"padding": {"value": "x" * size, "type": "string"}}
+        document["outputs"] = {"padding": {"value": secrets.token_hex(size // 2), "type": "string"}}
     return json.dumps(document, indent=2).encode() + b"\n"
 
 

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+from tests.support.place import Place
 from tests.support.postgres import Postgres
 from tests.support.redis_server import Redis
 from tests.support.stateroom import Stateroom
 
 
 class Installations:
-    """One installation for each pair of database and broker, started when first asked for."""
+    """One installation for each choice of settings, started when first asked for."""
 
     def __init__(self, folder: Path, postgres: Callable[[], Postgres]) -> None:
         self._folder = folder
         self._postgres = postgres
-        self._running: dict[tuple[str, str], Stateroom] = {}
+        self._running: dict[str, Stateroom] = {}
         self._redis: Redis | None = None
 
-    def server(self, database: str = "sqlite", broker: str = "filesystem") -> Stateroom:
+    def server(
+        self, database: str = "sqlite", broker: str = "filesystem", **settings: object
+    ) -> Stateroom:
         """An installation whose server is up; it may have no worker."""
-        if (database, broker) not in self._running:
+        name = "-".join([database, broker, *(f"{n}-{v}" for n, v in sorted(settings.items()))])
+        if name not in self._running:
             installation = Stateroom(
-                self._folder / f"installation-{database}-{broker}",
+                self._folder / f"installation-{name}",
                 database_url="" if database == "sqlite" else self._postgres().create(),
                 broker_url="filesystem://" if broker == "filesystem" else self._redis_url(),
+                **settings,
             )
-            self._running[database, broker] = installation
+            self._running[name] = installation
             installation.start_server()
-        return self._running[database, broker]
+        return self._running[name]
+
+    def place(self, database: str = "sqlite", **settings: Any) -> Place:
+        """A fresh project in one of them, for clients of the state protocol."""
+        installation = self.server(database, **settings)
+        return Place(installation.wire, installation.token, installation.configuration)
 
     def with_worker(self, database: str = "sqlite", broker: str = "filesystem") -> Stateroom:
         installation = self.server(database, broker)
@@ -38,12 +50,8 @@ class Installations:
         return installation
 
     def stop(self) -> None:
-        problems = []
-        for installation in self._running.values():
-            try:
-                installation.stop()
-            except AssertionError as error:
-                problems.append(str(error))
+        with ThreadPoolExecutor() as pool:
+            problems = [said for said in pool.map(_stop, self._running.values()) if said]
         if self._redis is not None:
             self._redis.kill()
         assert not problems, "\n".join(problems)
@@ -52,3 +60,12 @@ class Installations:
         if self._redis is None:
             self._redis = Redis(self._folder / "installation-redis")
         return self._redis.url
+
+
+def _stop(installation: Stateroom) -> str:
+    """What was wrong at its end."""
+    try:
+        installation.stop()
+    except AssertionError as error:
+        return str(error)
+    return ""

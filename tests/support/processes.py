@@ -118,13 +118,13 @@ def wait_until(
 
 def living_in(folder: Path) -> list[psutil.Process]:
     """Processes that work in a folder or were started with it in their environment."""
-    sought = str(folder)
+    sought = f"{folder}/"
     found = []
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and (
-                process.cwd().startswith(sought)
-                or any(sought in value for value in process.environ().values())
+                f"{process.cwd()}/".startswith(sought)
+                or any(sought in f"{value}/" for value in process.environ().values())
             ):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):

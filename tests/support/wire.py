@@ -40,7 +40,11 @@ class Application:
 
     def __init__(self, app: Flask, url: str) -> None:
         self.url = url
-        self._client = app.test_client()
+        self._app = app
+        self._client = app.test_client(use_cookies=False)
+
+    def close(self) -> None:
+        self._app.extensions["stateroom"].database.close()
 
     def send(
         self, verb: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
