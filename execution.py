@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import audit, keys, locks, logs, runs, states, tokens, variables
+from backend import audit, keys, locks, logs, rescued, runs, states, tokens, variables
 from backend.errors import Conflict, Gone, Unavailable
 from backend.installation import Installation
 from backend.locks import LockInfo
@@ -261,7 +261,9 @@ class Execution:
                 locks.release(db, itself, state, lock.id)
         except (Conflict, Gone) as refusal:
             with here.database.transaction() as db:
-                kept = states.rescue(db, itself, self._state(db), taken, here.keyring, refusal.code)
+                kept = rescued.keep(
+                    db, itself, self._state(db), taken, here.keyring, reason=refusal.code
+                )
             log.warning("state_rescued", run=self.run_id, rescued=kept.id, reason=refusal.code)
 
 
@@ -274,5 +276,5 @@ def rescue_leftover(here: Installation, run_id: str, document: bytes) -> None:
             log.warning("leftover_of_no_run", run=run_id)
             return
         state = states.of_workspace(db, run.workspace)
-        kept = states.rescue(db, SYSTEM, state, taken, here.keyring, "worker-lost")
+        kept = rescued.keep(db, SYSTEM, state, taken, here.keyring, reason="worker-lost")
     log.warning("state_rescued", run=run_id, rescued=kept.id, reason="worker-lost")

@@ -17,7 +17,6 @@ from backend.models import (
     ACTIVE,
     Lock,
     Project,
-    RescuedWrite,
     Run,
     State,
     StateVersion,
@@ -144,7 +143,7 @@ def write(  # noqa: PLR0913 every one of them decides
         sha256=document.sha256,
         terraform_version=document.heading.terraform_version,
         encrypted=document.heading.encrypted,
-        **_sealed_columns(document, keyring, principal, state, state.current + 1),
+        **sealed_columns(document, keyring, principal, state, state.current + 1),
     )
     db.add(made)
     state.current = made.number
@@ -153,48 +152,6 @@ def write(  # noqa: PLR0913 every one of them decides
         number=made.number, serial=made.serial, forced=made.forced or None, lock_id=lock_id,
     )  # fmt: skip
     return made
-
-
-def rescue(  # noqa: PLR0913 what is kept, whose, and why
-    db: Session, principal: Principal, state: State, document: Upload, keyring: Keyring, reason: str
-) -> RescuedWrite:
-    """Keep a refused document, sealed, so that a person can decide."""
-    kept = RescuedWrite(reason=reason, **_sealed_columns(document, keyring, principal, state, None))
-    kept.state_id = state.id
-    db.add(kept)
-    db.flush()
-    audit.record(
-        db, principal, "state.rescue", state.id, project_id=state.project_id,
-        rescued=kept.id, reason=reason,
-    )  # fmt: skip
-    return kept
-
-
-def rescued(db: Session, state: State) -> Sequence[RescuedWrite]:
-    """Refused documents, newest first, without their bodies."""
-    return db.scalars(
-        select(RescuedWrite)
-        .where(RescuedWrite.state_id == state.id)
-        .order_by(RescuedWrite.id.desc())
-    ).all()
-
-
-def get_rescued(db: Session, state: State, rescued_id: str) -> RescuedWrite:
-    found = db.scalars(
-        select(RescuedWrite)
-        .where(RescuedWrite.state_id == state.id, RescuedWrite.id == rescued_id)
-        .options(undefer(RescuedWrite.sealed))
-    ).one_or_none()
-    if found is None:
-        raise NotFound(f"There is no rescued write {rescued_id}.")
-    return found
-
-
-def rescued_content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
-    """The refused bytes, as they arrived. Raises Unreadable."""
-    binding = bind("state", kept.state_id, None, kept.lineage, kept.serial)
-    data_key = keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
-    return upload.download(data_key, kept.sealed, kept.blob, blobs)
 
 
 def delete(db: Session, principal: Principal, state: State) -> None:
@@ -265,9 +222,10 @@ def _binding(version: StateVersion) -> bytes:
     return bind("state", version.state_id, version.number, version.lineage, version.serial)
 
 
-def _sealed_columns(
+def sealed_columns(
     document: Upload, keyring: Keyring, principal: Principal, state: State, number: int | None
 ) -> dict[str, object]:
+    """What a row keeps of a document; its data key opens for this state, number and serial only."""
     heading = document.heading
     binding = bind("state", state.id, number, heading.lineage, heading.serial)
     envelope = keyring.wrap(document.data_key, binding)

@@ -142,7 +142,7 @@ def delete(db: Session, principal: Principal, workspace: Workspace) -> None:
 
     Raises Conflict while its state holds something, or a run has not ended or is not looked at.
     """
-    db.refresh(workspace, with_for_update=True)
+    db.refresh(workspace, with_for_update={"of": Workspace})
     state = states.of_workspace(db, workspace)
     db.refresh(state, with_for_update=True)
     if state.current and state.deleted_at is None:

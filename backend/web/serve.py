@@ -44,8 +44,10 @@ def listen(settings: Settings) -> socket.socket:
         )
     except OSError as error:
         name = "STATEROOM_HOST" if isinstance(error, socket.gaierror) else "STATEROOM_PORT"
+        known = not isinstance(error, socket.gaierror) and error.errno is not None
+        reason = os.strerror(error.errno) if known else error.strerror
         raise WrongSetting(
-            f"{name}: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+            f"{name}: cannot listen on {settings.host}:{settings.port}: {reason}"
         ) from None
     # accepted connections inherit these: a client that lost its power is noticed
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -9,6 +9,7 @@ from backend.web.api import (
     keys,
     locks,
     projects,
+    rescued,
     runs,
     states,
     templates,
@@ -20,7 +21,7 @@ from backend.web.api.answers import PREFIX, SECURITY_SCHEMES, Problem, invalid_r
 
 __all__ = ["SECURITY_SCHEMES", "Problem", "install", "invalid_request"]
 
-PARTS = (projects, keys, templates, workspaces, variables, runs, states, locks, tokens)
+PARTS = (projects, keys, templates, workspaces, variables, runs, states, rescued, locks, tokens)
 
 
 def install(app: OpenAPI) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain
 from typing import Annotated, Any
 
 from flask import Response
@@ -11,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from sqlalchemy.orm import Session
 
 from backend import outputs, projects, states, versions, workspaces
+from backend.models import RescuedWrite
 from backend.models import State as StateRow
 from backend.models import StateVersion as VersionRow
 from backend.web.api.answers import Answer, Cursor, Page, Query, answer, blueprint, problems
@@ -147,8 +147,8 @@ def download_state_version(path: VersionPath) -> Response:
     with transaction() as db:
         state = _state(db, path, "state:read")
         version = versions.download(db, principal(), state, path.version)
-    body = _begun(states.content(version, here.keyring, here.blobs))
-    return _as_file(version, body, f"{path.workspace}-{version.number}.tfstate")
+    body = states.content(version, here.keyring, here.blobs)
+    return as_file(version, body, f"{path.workspace}-{version.number}.tfstate")
 
 
 @bp.get(f"{WORKSPACE}/outputs", responses={200: Outputs, **problems(409, 410, 500)})
@@ -172,15 +172,10 @@ def _state(db: Session, path: WorkspacePath, scope: str) -> StateRow:
     return states.of_workspace(db, workspaces.get(db, project, path.workspace))
 
 
-def _begun(body: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes; what does not open is told now, while the answer can still be an error."""
-    return chain((next(body, b""),), body)
-
-
-def _as_file(version: VersionRow, body: Iterator[bytes], name: str) -> Response:
+def as_file(document: VersionRow | RescuedWrite, body: Iterator[bytes], name: str) -> Response:
     response = Response(body, 200, content_type="application/json")
-    response.headers["Content-Length"] = str(version.size)
-    response.headers["Content-MD5"] = base64.b64encode(version.md5).decode()
+    response.headers["Content-Length"] = str(document.size)
+    response.headers["Content-MD5"] = base64.b64encode(document.md5).decode()
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
     return response
