@@ -11,14 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,41 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from backend.blobs import Blobs
 from backend.crypto import Keyring, bind
 from backend.upload import PIECE, download, receive
+from bench.bodies import incompressible, structured
 
 LIMIT = 200_000_000
 AAD = bind("state", "st_1", 1)
-
-
-def structured(size: int) -> bytes:
-    """A state as terraform writes it, of about that many bytes."""
-    resources = [_resource(number) for number in range(size // 900)]
-    state = {"version": 4, "terraform_version": "1.11.4", "serial": 7, "lineage": str(uuid.uuid4())}
-    return json.dumps(state | {"outputs": {}, "resources": resources}, indent=2).encode()
-
-
-def _resource(number: int) -> dict[str, object]:
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow"}]})
-    attributes = {
-        "id": str(uuid.uuid4()),
-        "arn": f"arn:aws:ec2:eu-west-1:123456789012:instance/{uuid.uuid4()}",
-        "policy": policy,
-        "tags": {"Name": f"web-{number}", "Owner": "platform"},
-        "ports": [number, 443, 8443],
-        "enabled": True,
-    }
-    instance = {"schema_version": 1, "attributes": attributes, "sensitive_attributes": []}
-    return {
-        "mode": "managed",
-        "type": "aws_instance",
-        "name": f"web{number}",
-        "instances": [instance],
-    }
-
-
-def incompressible(size: int) -> bytes:
-    """A state that OpenTofu encrypted."""
-    sealed = base64.b64encode(os.urandom(size * 3 // 4)).decode()
-    return json.dumps({"serial": 7, "lineage": "a", "encrypted_data": sealed}).encode()
 
 
 def copy(body: bytes, folder: Path) -> None:

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ TEMPLATE = "migrated"
 class Postgres:
     """A server on a socket of its own; a fresh database takes a few milliseconds from a template."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """`settings` of the server that are not to be as they are here."""
         self._folder = Path(tempfile.mkdtemp(prefix="stateroom-pg-"))
         binaries = _binaries(self._folder)
         if os.geteuid() == 0:
@@ -35,7 +37,7 @@ class Postgres:
         log = (self._folder / "log").open("ab")
         with log:
             self._server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-k", self._folder, *_options()],
+                [binaries / "postgres", "-D", data, "-k", self._folder, *_options(settings)],
                 cwd=self._folder,
                 env=_environment(),
                 stdout=log,
@@ -135,7 +137,7 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
 
-def _options() -> list[str]:
+def _options(changed: Mapping[str, str]) -> list[str]:
     # what makes it quick costs only what no test asserts: its own survival of a power cut
     settings = {
         "listen_addresses": "",
@@ -147,4 +149,8 @@ def _options() -> list[str]:
         "max_wal_senders": "0",
         "autovacuum": "off",
     }
-    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return [
+        part
+        for name, value in (settings | dict(changed)).items()
+        for part in ("-c", f"{name}={value}")
+    ]
