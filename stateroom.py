@@ -89,6 +89,10 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
 
     monkey.patch_all()  # before anything imports socket, ssl or psycopg
 
+    import up
+
+    up.let_signals_in()
+
     import socket
 
     from app import create_app
@@ -111,6 +115,9 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
 @_data_dir
 def worker_command(**given: Any) -> None:
     """Run a worker: it claims queued runs and executes them."""
+    import up
+
+    up.let_signals_in()
     import worker
 
     with _one_line():

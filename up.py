@@ -170,8 +170,17 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(settings)
 
 
+def let_signals_in() -> None:
+    """In a child, first of all: until here the signals of its parent have waited.
+
+    Python would turn an early SIGINT into a KeyboardInterrupt, and lose it in some callback.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKES)
+
+
 def _entry(dies_with_parent: bool) -> Callable[[], None]:  # noqa: FBT001 - a fact of the child
-    """What the child does between fork and exec."""
+    """What the child does between fork and exec; the signals stay blocked until let_signals_in."""
     parent = os.getpid()
 
     def enter() -> None:
@@ -179,8 +188,6 @@ def _entry(dies_with_parent: bool) -> Callable[[], None]:  # noqa: FBT001 - a fa
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
             if os.getppid() != parent:  # it died before the line above
                 _give_up()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     return enter
 

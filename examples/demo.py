@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from runner import tool
@@ -33,6 +34,7 @@ DEMO = HERE.parent / ".demo"
 PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
+LONGEST_FOLDER = 40  # providers have unix sockets below it, which have 107 bytes for a name
 ENDED = {"applied", "planned_and_finished", "errored", "canceled", "stale", "lost", "discarded"}
 
 
@@ -185,12 +187,23 @@ def own_folder() -> Iterator[Path]:
         DEMO.mkdir(exist_ok=True)
         with (DEMO / f"{number}.lock").open("w") as lock:
             if is_free(lock):
-                folder = DEMO / str(number)
-                shutil.rmtree(folder, ignore_errors=True)
-                (folder / "repositories").mkdir(parents=True)
-                yield folder
+                with emptied(DEMO / str(number)) as folder:
+                    (folder / "repositories").mkdir()
+                    yield folder
                 return
         number += 1
+
+
+@contextmanager
+def emptied(folder: Path) -> Iterator[Path]:
+    """The folder without what was in it; a temporary one if its name is too long for sockets."""
+    if len(os.fsencode(folder)) > LONGEST_FOLDER:
+        with TemporaryDirectory(prefix="stateroom-") as short:
+            yield Path(short)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    yield folder
 
 
 def is_free(lock: IO[str]) -> bool:

@@ -44,8 +44,9 @@ def listen(settings: Settings) -> socket.socket:
         )
     except OSError as error:
         name = "STATEROOM_HOST" if isinstance(error, socket.gaierror) else "STATEROOM_PORT"
-        known = not isinstance(error, socket.gaierror) and error.errno is not None
-        reason = os.strerror(error.errno) if known else error.strerror
+        reason = error.strerror
+        if error.errno and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)
         raise WrongSetting(
             f"{name}: cannot listen on {settings.host}:{settings.port}: {reason}"
         ) from None
