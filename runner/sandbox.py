@@ -165,12 +165,20 @@ def _rules(confinement: Confinement, everything: int) -> Iterator[tuple[Path, in
     for folder in _SYSTEM:
         for path in _around(Path(folder).resolve(), hidden):
             yield path, _READ
-    for path in (*map(Path, _FOLLOWED), *confinement.readable):
+    for path in map(Path, _FOLLOWED):
         yield path, _READ
+    for given in confinement.readable:
+        for path in _around(given.resolve(), _still_hidden(given, hidden)):
+            yield path, _READ
     for path in map(Path, _DEVICES):
         yield path, _READ_FILE | _WRITE_FILE
     for path in confinement.writable:
         yield path, everything
+
+
+def _still_hidden(given: Path, hidden: tuple[Path, ...]) -> tuple[Path, ...]:
+    """What stays out although the path is given: what is in it, not what it is in on purpose."""
+    return tuple(path for path in hidden if path not in given.resolve().parents)
 
 
 def _around(folder: Path, hidden: tuple[Path, ...]) -> Iterator[Path]:

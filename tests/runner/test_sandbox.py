@@ -134,6 +134,23 @@ def test_a_data_folder_inside_a_system_folder_can_be_hidden(data: Path) -> None:
     assert int(done.stdout) > 1
 
 
+def test_what_is_given_to_read_does_not_bring_a_data_folder_inside_of_it_along(data: Path) -> None:
+    (data / "stateroom").mkdir()
+    (data / "stateroom" / "keyring").write_text("another key")
+    hidden = (data / "stateroom",)
+    script = "cat $DATA/other/plan $DATA/stateroom/keyring"
+
+    done = confined(data, script, data, hidden=hidden)
+
+    assert (done.returncode, done.stdout) == (1, b"a plan")
+
+
+def test_what_is_given_to_read_inside_a_hidden_folder_can_be_read(data: Path) -> None:
+    done = confined(data, "cat $DATA/other/plan $DATA/keyring", data / "other", hidden=(data,))
+
+    assert (done.returncode, done.stdout) == (1, b"a plan")
+
+
 def test_connections_over_unix_sockets_with_a_path_still_work(data: Path) -> None:
     with socket.socket(socket.AF_UNIX) as agent:
         agent.bind(str(data / "agent"))
