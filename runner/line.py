@@ -32,7 +32,7 @@ class Line:
         self.job, self.events, self.work = job, events, work
         self.tool = tool.find(job.tool, job.tool_version, job.tools_dir)
         self.environment: dict[str, str] = {}
-        self.changes: dict[str, int] = {}
+        self.changes = dict.fromkeys(("imported", "add", "change", "destroy"), 0)
         self._warnings: list[str] = []
         self._redactor = Redactor(job.secrets())
 
