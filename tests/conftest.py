@@ -128,7 +128,7 @@ def new_stateroom(
     made: list[Stateroom] = []
 
     def make(**settings: object) -> Stateroom:
-        made.append(Stateroom(tmp_path / f"stateroom-{len(made)}", **settings))
+        made.append(Stateroom(tmp_path, **settings))
         return made[-1]
 
     yield make

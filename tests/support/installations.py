@@ -29,7 +29,7 @@ class Installations:
         name = "-".join([database, broker, *(f"{n}-{v}" for n, v in sorted(settings.items()))])
         if name not in self._running:
             installation = Stateroom(
-                self._folder / f"installation-{name}",
+                self._folder,
                 database_url="" if database == "sqlite" else self._postgres().create(),
                 broker_url="filesystem://" if broker == "filesystem" else self._redis_url(),
                 **settings,
@@ -40,8 +40,7 @@ class Installations:
 
     def place(self, database: str = "sqlite", **settings: Any) -> Place:
         """A fresh project in one of them, for clients of the state protocol."""
-        installation = self.server(database, **settings)
-        return Place(installation.wire, installation.token, installation.configuration)
+        return self.server(database, **settings).place()
 
     def with_worker(self, database: str = "sqlite", broker: str = "filesystem") -> Stateroom:
         installation = self.server(database, broker)

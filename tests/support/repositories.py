@@ -69,6 +69,11 @@ class Repository:
         self._git("commit", "--quiet", "--allow-empty", "-m", message)
         return self._git("rev-parse", "HEAD")
 
+    def replace(self, files: Mapping[str, str]) -> str:
+        """Commit these files and no others."""
+        self._git("rm", "--quiet", "-r", "--ignore-unmatch", ".")
+        return self.commit(files)
+
     def branch(self, name: str, files: Mapping[str, str]) -> str:
         self._git("checkout", "--quiet", "-b", name)
         commit = self.commit(files)

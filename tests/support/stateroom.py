@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import requests
@@ -11,6 +13,7 @@ import requests
 from backend import config
 from backend.config import Settings
 from tests.support.api import Api, token_of
+from tests.support.place import Place
 from tests.support.processes import Process, free_port, kill_all, living_in, wait_until
 from tests.support.wire import Http
 
@@ -20,10 +23,11 @@ ROOT = Path(__file__).parents[2]
 class Stateroom:
     """Its processes are started on demand and all end with `stop`, which also looks for leftovers."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.data_dir = folder / "data"
+    def __init__(self, repositories: Path, **settings: object) -> None:
+        """Git repositories anywhere in that folder may be cloned by their path."""
+        # the sockets of providers are in its work folder: their names must not get too long
+        self.folder = Path(tempfile.mkdtemp(prefix="stateroom-"))
+        self.data_dir = self.folder / "data"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings: dict[str, object] = {
@@ -31,9 +35,10 @@ class Stateroom:
             "port": self.port,
             "poll_seconds": 0.5,
             "stop_grace_seconds": 20,
-            "local_repositories": str(folder.parent),
+            "local_repositories": str(repositories),
             **settings,
         }
+        self.path = os.environ["PATH"]
         self.server: Process | None = None
         self.workers: list[Process] = []
 
@@ -58,13 +63,17 @@ class Stateroom:
         """What its processes read from their environment."""
         return config.load({}, **self.settings)
 
+    def place(self, **template: object) -> Place:
+        """A fresh project here; `template` says what is run in it."""
+        return Place(self.wire, self.token, self.configuration, **template)
+
     def environment(self) -> dict[str, str]:
         """What every process of the installation gets: settings, PATH, and nothing of ours."""
         kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         given = {f"STATEROOM_{name.upper()}": str(v) for name, v in self.settings.items()}
-        return {**kept, "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **given}
+        return {**kept, "PATH": self.path, "HOME": str(home), "LANG": "C.UTF-8", **given}
 
     def start(self, workers: int = 1) -> Stateroom:
         self.start_server()
@@ -115,7 +124,9 @@ class Stateroom:
         problems += [f"left running: {process}" for process in left]
         kill_all(left)
         problems += [f"left in the work folder: {name}" for name in self.work_folders()]
-        assert not problems, "\n".join(problems) + "\n" + self.logs()[-6000:]
+        logs = self.logs()
+        shutil.rmtree(self.folder)
+        assert not problems, "\n".join(problems) + "\n" + logs[-6000:]
 
     def work_folders(self) -> list[str]:
         if not self.work_dir.is_dir():

@@ -1,0 +1,85 @@
+"""Real tools on somebody's laptop, against real servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.installations import Installations
+from tests.support.place import Place
+from tests.support.repositories import MODULE, Repository
+from tests.support.tools import GIVEN, Checkout, Tool, find_tool
+
+# `make matrix` gives one release; else the newest of the wheel runs beside what is installed
+CLIENTS = ["terraform"] if GIVEN["terraform"] in os.environ else ["terraform", "wheel", "tofu"]
+
+
+@pytest.fixture(params=CLIENTS)
+def client_tool(request: pytest.FixtureRequest, terraform_in_wheel: Path) -> Tool:
+    """Each client of the state protocol there is."""
+    if request.param == "wheel":
+        return Tool("terraform", terraform_in_wheel)
+    return find_tool(request.param, otherwise=terraform_in_wheel)
+
+
+@pytest.fixture
+def place(installations: Installations) -> Place:
+    """A fresh project on a server."""
+    return installations.place()
+
+
+@pytest.fixture
+def new_checkout(client_tool: Tool, tmp_path: Path) -> Callable[..., Checkout]:
+    """Makes folders on somebody's laptop, with a configuration and no backend yet."""
+
+    def make(name: str = "module", configuration: str = MODULE) -> Checkout:
+        return Checkout(client_tool, tmp_path / name, configuration)
+
+    return make
+
+
+@pytest.fixture
+def checkout(new_checkout: Callable[..., Checkout], place: Place) -> Checkout:
+    """A folder that is connected to the place's state and initialised."""
+    folder = new_checkout()
+    folder.connect(place.state)
+    folder.init()
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository with one commit on main: a module without a backend."""
+    return Repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def run_place(
+    installations: Installations, tool: Tool, repository: Repository
+) -> Callable[..., Place]:
+    """Makes projects whose template is the repository, with these files, on a running worker."""
+
+    def make(
+        files: Mapping[str, str] | None = None,
+        *,
+        database: str = "sqlite",
+        broker: str = "filesystem",
+        **template: object,
+    ) -> Place:
+        if files is not None:
+            repository.replace(files)
+        installation = installations.with_worker(database, broker)
+        return installation.place(
+            **{"repository": str(repository.folder), "tool": tool.name} | template
+        )
+
+    return make
+
+
+@pytest.fixture
+def place_with(installations: Installations) -> Callable[..., Place]:
+    """Makes projects whose template has these fields, on a running worker."""
+    return installations.with_worker().place

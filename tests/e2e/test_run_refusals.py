@@ -1,0 +1,141 @@
+"""Bad input: the run ends with an error that says what to do, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import Refused
+from tests.support.place import Place
+from tests.support.processes import free_port
+from tests.support.repositories import Repository
+from tests.support.stateroom import Stateroom
+
+
+@pytest.fixture
+def refused_run(place_with: Callable[..., Place]) -> Callable[..., dict[str, Any]]:
+    """The error of a run of a template with these fields."""
+
+    def run(**template: object) -> dict[str, Any]:
+        place = place_with(**template)
+        ended = place.queue("apply").wait("errored")
+        assert place.versions() == []
+        assert not place.is_locked()
+        error: dict[str, Any] = ended["error"]
+        return error
+
+    return run
+
+
+def test_a_branch_that_does_not_exist(
+    refused_run: Callable[..., dict[str, Any]], repository: Repository
+) -> None:
+    error = refused_run(repository=str(repository.folder), ref="mistyped")
+
+    assert error["code"] == "ref-not-found"
+    assert "mistyped" in error["message"]
+
+
+def test_a_folder_that_does_not_exist(
+    refused_run: Callable[..., dict[str, Any]], repository: Repository
+) -> None:
+    error = refused_run(repository=str(repository.folder), path="mistyped")
+
+    assert error["code"] == "path-not-found"
+
+
+def test_a_repository_that_does_not_exist(
+    refused_run: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    error = refused_run(repository=str(tmp_path / "mistyped"))
+
+    assert error["code"] == "repository-not-found"
+
+
+def test_a_local_repository_that_no_administrator_allows(
+    refused_run: Callable[..., dict[str, Any]],
+) -> None:
+    error = refused_run(repository="/etc")
+
+    assert error["code"] in {"repository-url-refused", "repository-host-refused"}
+
+
+def test_a_private_host_that_no_administrator_allows(
+    refused_run: Callable[..., dict[str, Any]],
+) -> None:
+    error = refused_run(repository=f"https://127.0.0.1:{free_port()}/x.git")
+
+    assert error["code"] == "repository-host-refused"
+
+
+def test_a_version_of_the_tool_that_is_not_installed(
+    refused_run: Callable[..., dict[str, Any]], repository: Repository
+) -> None:
+    error = refused_run(repository=str(repository.folder), tool_version="0.0.9")
+
+    assert error["code"] == "tool-version-not-installed"
+    assert "0.0.9" in error["message"]
+
+
+def test_a_link_that_leaves_the_repository(
+    refused_run: Callable[..., dict[str, Any]], repository: Repository
+) -> None:
+    repository.link("keyring.tf", "/etc/passwd")
+
+    error = refused_run(repository=str(repository.folder))
+
+    assert error["code"] == "symlink-leaves-repository"
+
+
+@pytest.mark.parametrize("path", ["..", "../other", "/etc", "a/../../b", "a/../..", ".git"])
+def test_a_path_that_leaves_the_repository_is_refused_at_once(
+    place_with: Callable[..., Place], path: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        place_with(path=path)
+
+    assert refusal.value.status == 422
+    assert refusal.value.problem["code"] == "path-invalid"
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["--upload-pack=x", "ext::sh -c x", "https://ann:secret@example.com/x.git", "ftp://x/y", ""],
+)
+def test_a_repository_that_cannot_be_one_is_refused_at_once(
+    place_with: Callable[..., Place], repository: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        place_with(repository=repository)
+
+    assert refusal.value.status == 422
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.fixture
+def bare(new_stateroom: Callable[..., Stateroom], tmp_path: Path) -> Stateroom:
+    """An installation on a machine that has git, and no tool on PATH, but hosts of all kinds."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    git = shutil.which("git")
+    assert git is not None
+    (folder / "git").symlink_to(git)
+    installation = new_stateroom(allow_private_hosts=True)
+    installation.path = os.fspath(folder)
+    return installation.start()
+
+
+def test_a_machine_without_the_tool_or_its_network(bare: Stateroom, repository: Repository) -> None:
+    no_tool = bare.place(repository=str(repository.folder), tool="tofu").queue("apply")
+    no_host = bare.place(repository=f"https://127.0.0.1:{free_port()}/x.git").queue("apply")
+
+    missing, unreachable = (run.wait("errored")["error"] for run in (no_tool, no_host))
+
+    assert missing["code"] == "tool-not-installed"
+    assert "PATH" in missing["message"]
+    assert unreachable["code"] == "repository-unreachable"
