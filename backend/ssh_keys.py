@@ -136,7 +136,12 @@ def _load(text: str, passphrase: str | None) -> _Private:
     """Raises TypeError when the key is encrypted and there is no passphrase."""
     load = load_ssh_private_key if text.startswith("-----BEGIN OPENSSH") else load_pem_private_key
     try:
-        key = load(text.encode(), passphrase.encode() if passphrase else None)
+        # whether its primes are prime costs seconds of the server's time, and harms its owner only
+        key = load(
+            text.encode(),
+            passphrase.encode() if passphrase else None,
+            unsafe_skip_rsa_key_validation=True,
+        )
     except (ValueError, UnsupportedAlgorithm):
         raise _broken() from None
     if not isinstance(key, _Private):
