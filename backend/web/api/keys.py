@@ -7,6 +7,7 @@ from flask import Response
 from pydantic import Field
 
 from backend import keys, projects, ssh_keys
+from backend.offload import off_loop
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -85,7 +86,7 @@ def create_key(path: ProjectPath, header: Repeatable, body: NewKey) -> Response:
     """Store a key."""
     given = body.given()
     kind, name = given.pop("kind"), given.pop("name", None)
-    secret = keys.read(kind, given)  # type: ignore[arg-type]  # the model has these fields
+    secret = off_loop(keys.read, kind, given)  # type: ignore[arg-type]  # the model has these fields
     with transaction() as db:
         project = projects.get(db, principal(), path.project, "keys:manage")
         key = once(
@@ -117,7 +118,7 @@ def update_key(path: KeyPath, body: KeyChange) -> Response:
     with reading() as db:
         project = projects.get(db, principal(), path.project, "keys:manage")
         kind = keys.get(db, project, path.key).kind
-    secret = keys.read_changes(kind, given)  # type: ignore[arg-type]  # the model has these fields
+    secret = off_loop(keys.read_changes, kind, given)  # type: ignore[arg-type]  # as above
     with transaction() as db:
         key = keys.get(db, project, path.key)
         keys.update(db, principal(), installation().keyring, key, secret=secret, name=name)

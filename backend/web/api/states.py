@@ -13,6 +13,7 @@ from backend import outputs, projects, states, versions, workspaces
 from backend.models import RescuedWrite
 from backend.models import State as StateRow
 from backend.models import StateVersion as VersionRow
+from backend.offload import off_loop
 from backend.web.api.answers import Answer, Cursor, Page, Query, answer, blueprint, problems
 from backend.web.api.locks import WorkspacePath
 from backend.web.current import installation, principal, reading, transaction
@@ -162,7 +163,8 @@ def get_outputs(path: WorkspacePath, query: Reveal) -> Response:
         version = states.current(db, state)
     if version is None:
         return answer(Outputs(version=None, outputs={}))
-    found = outputs.read(version, states.content(version, here.keyring, here.blobs))
+    content = states.content(version, here.keyring, here.blobs)
+    found = off_loop(outputs.read, version, content)
     seen = found if query.show_sensitive else outputs.masked(found)
     return answer(Outputs.model_validate({"version": version.number, "outputs": seen}))
 
