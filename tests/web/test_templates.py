@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.caller import Caller, refused
+from tests.support.databases import one_database
+
+REPOSITORY = "https://git.example.com/team/net.git"
+
+
+def test_a_template_comes_with_its_default_workspace(boss: Caller) -> None:
+    boss.made("/projects", {"name": "shop"})
+    variables = [
+        {"name": "region", "value": "eu"},
+        {"kind": "environment", "name": "A", "value": ""},
+    ]
+
+    made = boss.made(
+        "/projects/shop/templates",
+        {
+            "repository": REPOSITORY,
+            "ref": "v1.2.0",
+            "path": "./envs//prod/",
+            "tool": "tofu",
+            "tool_version": "1.9.0",
+            "backend_mode": "override",
+            "workspace": {"name": "prod", "variables": variables},
+        },
+    )
+
+    assert made["name"] == "net"
+    assert made["path"] == "envs/prod"
+    assert boss.get("/projects/shop/templates/net").json == made
+    workspace = boss.get("/projects/shop/workspaces/prod").json
+    assert made["default_workspace_id"] == workspace["id"]
+    assert boss.get("/projects/shop").json["default_workspace_id"] == workspace["id"]
+    assert len(boss.get("/projects/shop/workspaces/prod/variables").json["items"]) == 2
+
+
+def test_names_come_from_the_repository_and_are_made_unique(boss: Caller, shop: str) -> None:
+    first = boss.made(f"{shop}/templates", {"repository": "git@example.com:team/My_App.Infra.git"})
+    again = boss.made(f"{shop}/templates", {"repository": "git@example.com:team/My_App.Infra.git"})
+    odd = boss.made(f"{shop}/templates", {"repository": "/srv/git/ÄÖÜ"})
+
+    assert [first["name"], again["name"]] == ["my_app.infra", "my_app.infra-2"]
+    assert odd["name"] == "template"
+    names = [w["name"] for w in boss.get(f"{shop}/workspaces").json["items"]]
+    assert names == ["app", "my_app.infra", "my_app.infra-2", "template"]
+
+
+@one_database
+@pytest.mark.parametrize(
+    "repository",
+    [
+        "https://bot:secret@git.example.com/app.git",
+        "-oProxyCommand=evil",
+        "ext::sh -c id",
+        "ftp://git.example.com/app.git",
+        "https://",
+        "https://git.example.com",
+        "https://git.example.com:port/app",
+        "git.example.com",
+        " https://git.example.com/app.git",
+        "https://git.example.com/app\x07.git",
+        "https://git.example.com/app\x00.git",
+    ],
+)
+def test_a_repository_that_git_should_not_see_is_refused(
+    boss: Caller, shop: str, repository: str
+) -> None:
+    answer = boss.post(f"{shop}/templates", {"repository": repository})
+
+    problem = refused(answer, 422, "repository-invalid")
+    assert "secret" not in problem["detail"]
+
+
+@one_database
+@pytest.mark.parametrize(
+    "ref",
+    ["", "-x", "a b", "a..b", "a~1", "HEAD@{1}", "x.lock", "a\nb", "/a", "a/", "a:b", "a\x00"],
+)
+def test_a_ref_that_git_would_misread_is_refused(boss: Caller, shop: str, ref: str) -> None:
+    refused(boss.patch(f"{shop}/templates/app", {"ref": ref}), 422, "ref-invalid")
+
+
+@one_database
+@pytest.mark.parametrize("ref", ["main", "feature/x-1", "v1.0.0", "0" * 40, None])
+def test_a_branch_a_tag_a_commit_or_the_default_may_be_the_ref(
+    boss: Caller, shop: str, ref: str | None
+) -> None:
+    assert boss.patch(f"{shop}/templates/app", {"ref": ref}).json["ref"] == ref
+
+
+@one_database
+@pytest.mark.parametrize(
+    "path", ["..", "a/../../b", "/etc", "-x", "a\\b", "a\nb", ".git", "a/.GIT/b"]
+)
+def test_a_path_that_leaves_the_repository_is_refused(boss: Caller, shop: str, path: str) -> None:
+    refused(boss.patch(f"{shop}/templates/app", {"path": path}), 422, "path-invalid")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "invalid-request"),
+        ({"repository": 5}, "invalid-request"),
+        ({"repository": REPOSITORY, "tool": "pulumi"}, "invalid-request"),
+        ({"repository": REPOSITORY, "backend_mode": "maybe"}, "invalid-request"),
+        ({"repository": REPOSITORY, "path": None}, "invalid-request"),
+        ({"repository": REPOSITORY, "tool_version": "latest"}, "tool-version-invalid"),
+        ({"repository": REPOSITORY, "override_file": "../x.tf"}, "override-file-invalid"),
+        ({"repository": REPOSITORY, "override_file": "x.txt"}, "override-file-invalid"),
+        ({"repository": REPOSITORY, "key": "nothing"}, "no-key"),
+        ({"repository": REPOSITORY, "name": "A"}, "name-invalid"),
+        ({"repository": REPOSITORY, "workspace": {"name": "lock"}}, "name-reserved"),
+        ({"repository": REPOSITORY, "workspace": {"color": 1}}, "invalid-request"),
+        (
+            {
+                "repository": REPOSITORY,
+                "workspace": {"variables": [{"kind": "environment", "name": "LD_X", "value": ""}]},
+            },
+            "variable-reserved",
+        ),
+    ],
+)
+def test_a_wrong_body_is_refused_and_nothing_of_it_is_kept(
+    boss: Caller, shop: str, body: dict[str, Any], code: str
+) -> None:
+    refused(boss.post(f"{shop}/templates", body), 422, code)
+
+    assert len(boss.get(f"{shop}/templates").json["items"]) == 1
+    assert len(boss.get(f"{shop}/workspaces").json["items"]) == 1
+
+
+def test_a_template_is_changed_field_by_field(boss: Caller, shop: str) -> None:
+    boss.made(f"{shop}/keys", {"kind": "none", "name": "git"})
+
+    changed = boss.patch(f"{shop}/templates/app", {"name": "web", "key": "git"}).json
+
+    assert changed["name"] == "web"
+    assert changed["key"]["name"] == "git"
+    assert boss.get(f"{shop}/templates/web").json["key"]["name"] == "git"
+    assert boss.patch(f"{shop}/templates/web", {"key": None}).json["key"] is None
+
+
+def test_a_name_is_given_once_in_a_project(boss: Caller, shop: str) -> None:
+    body = {"repository": REPOSITORY, "name": "app"}
+
+    refused(boss.post(f"{shop}/templates", body), 409, "name-taken")
+
+
+def test_a_template_is_deleted_after_its_workspaces(boss: Caller, shop: str) -> None:
+    problem = refused(boss.delete(f"{shop}/templates/app"), 409, "template-in-use")
+    assert problem["workspaces"] == ["app"]
+
+    boss.delete(f"{shop}/workspaces/app")
+
+    assert boss.delete(f"{shop}/templates/app").status_code == 204
+    refused(boss.get(f"{shop}/templates/app"), 404, "not-found")
+    assert boss.delete(shop).status_code == 204
+
+
+@pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
+def test_a_stranger_and_a_missing_template_get_404(
+    boss: Caller, shop: str, stranger: Caller, verb: str
+) -> None:
+    body: dict[str, Any] = {"json": {}} if verb == "PATCH" else {}
+
+    refused(stranger.call(verb, f"{shop}/templates/app", **body), 404, "not-found")
+    refused(boss.call(verb, f"{shop}/templates/other", **body), 404, "not-found")
+
+
+def test_a_stranger_neither_lists_nor_creates_templates(shop: str, stranger: Caller) -> None:
+    refused(stranger.get(f"{shop}/templates"), 404, "not-found")
+    refused(stranger.post(f"{shop}/templates", {"repository": REPOSITORY}), 404, "not-found")
+
+
+def test_who_reads_runs_does_not_change_templates(boss: Caller, shop: str) -> None:
+    reader = boss.with_scopes("runs:read", project="shop")
+
+    assert reader.get(f"{shop}/templates/app").status_code == 200
+    refused(reader.patch(f"{shop}/templates/app", {"ref": "main"}), 403, "scope-missing")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backend import runs, states, tokens
+from backend.models import Workspace
+from tests.support.caller import Caller, refused
+from tests.support.databases import one_database
+
+
+def test_a_token_is_shown_once_and_works_as_bearer_and_as_basic(
+    boss: Caller, client: FlaskClient
+) -> None:
+    issued = boss.made("/tokens", {"name": "ci", "scopes": ["runs:read"], "expires_in_days": 30})
+
+    bearer = Caller(client, issued["secret"]).get("/whoami")
+    basic = client.get("/api/v1/whoami", auth=("anybody", issued["secret"]))
+
+    assert bearer.json == basic.json
+    assert bearer.json["name"] == "ci"
+    assert bearer.json["scopes"] == ["runs:read"]
+    assert issued["secret"] not in boss.get("/tokens").get_data(as_text=True)
+    assert issued["expires_at"] is not None
+
+
+def test_the_names_of_other_systems_mean_our_scopes(boss: Caller) -> None:
+    issued = boss.made("/tokens", {"name": "mesh", "scopes": ["TFSTATE_LIST", "TFSTATE_SAVE"]})
+
+    assert issued["scopes"] == ["state:read", "state:write"]
+
+
+def test_a_projects_token_sees_that_project_only(boss: Caller, shop: str, stranger: Caller) -> None:
+    insider = boss.with_scopes("runs:read", project="shop")
+
+    assert [p["name"] for p in insider.get("/projects").json["items"]] == ["shop"]
+    refused(insider.get("/projects/elsewhere"), 404, "not-found")
+
+
+def test_a_revoked_token_opens_nothing(boss: Caller, client: FlaskClient) -> None:
+    issued = boss.made("/tokens", {"name": "ci", "scopes": ["runs:read"]})
+
+    assert boss.delete(f"/tokens/{issued['id']}").status_code == 204
+    assert boss.delete(f"/tokens/{issued['id']}").status_code == 204
+
+    refused(Caller(client, issued["secret"]).get("/whoami"), 401, "unauthorised")
+    shown = boss.get("/tokens").json["items"]
+    assert [t["revoked_at"] is not None for t in shown if t["id"] == issued["id"]] == [True]
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "invalid-request"),
+        ({"name": "x"}, "invalid-request"),
+        ({"name": "x", "scopes": []}, "invalid-request"),
+        ({"name": "x", "scopes": ["root"]}, "invalid"),
+        ({"name": "x", "scopes": ["state:rescue"]}, "invalid"),
+        ({"name": "x\n", "scopes": ["admin"]}, "invalid-request"),
+        ({"name": "x" * 65, "scopes": ["admin"]}, "invalid-request"),
+        ({"name": "x", "scopes": ["admin"], "expires_in_days": 0}, "invalid-request"),
+        ({"name": "x", "scopes": ["admin"], "expires_at": "2020-01-01T00:00:00Z"}, "expiry-invalid"),
+        ({"name": "x", "scopes": ["admin"], "expires_at": "9999-12-31T23:59:59-12:00"},
+         "expiry-invalid"),
+        ({"name": "x", "scopes": ["admin"], "expires_at": "2030-01-01T00:00:00"},
+         "invalid-request"),
+    ],
+)  # fmt: skip
+def test_a_wrong_body_is_refused(boss: Caller, body: dict[str, Any], code: str) -> None:
+    refused(boss.post("/tokens", body), 422, code)
+
+
+def test_a_token_ends_when_it_says(boss: Caller) -> None:
+    wanted = datetime.now(UTC) + timedelta(days=3)
+
+    body = {"name": "x", "scopes": ["runs:read"], "expires_at": wanted.isoformat()}
+    issued = boss.made("/tokens", body)
+
+    got = datetime.fromisoformat(issued["expires_at"])
+    assert abs(got - wanted) < timedelta(milliseconds=1)
+    refused(boss.post("/tokens", {**body, "expires_in_days": 1}), 422, "expiry-invalid")
+
+
+def test_nobody_gives_what_they_do_not_have(boss: Caller, shop: str) -> None:
+    chief = boss.with_scopes("admin", project="shop")
+    reader = boss.with_scopes("runs:read", project="shop")
+
+    refused(chief.post("/tokens", {"name": "x", "scopes": ["admin"]}), 403, "forbidden")
+    refused(chief.get("/tokens"), 403, "forbidden")
+    refused(reader.post(f"{shop}/tokens", {"name": "x", "scopes": ["admin"]}), 403, "scope-missing")
+    assert chief.made(f"{shop}/tokens", {"name": "x", "scopes": ["admin"]})["project_id"]
+
+
+def test_a_project_lists_and_revokes_its_own_tokens_only(
+    boss: Caller, shop: str, stranger: Caller
+) -> None:
+    foreign = boss.made("/projects/elsewhere/tokens", {"name": "x", "scopes": ["admin"]})
+    mine = boss.made(f"{shop}/tokens", {"name": "mine", "scopes": ["admin"]})
+
+    assert [t["name"] for t in boss.get(f"{shop}/tokens").json["items"]] == ["mine"]
+    refused(boss.delete(f"{shop}/tokens/{foreign['id']}"), 404, "not-found")
+    assert boss.delete(f"{shop}/tokens/{mine['id']}").status_code == 204
+
+
+def test_a_stranger_and_a_missing_token_get_404(boss: Caller, shop: str, stranger: Caller) -> None:
+    refused(stranger.get(f"{shop}/tokens"), 404, "not-found")
+    refused(stranger.post(f"{shop}/tokens", {"name": "x", "scopes": ["admin"]}), 404, "not-found")
+    refused(stranger.delete(f"{shop}/tokens/tok_x"), 404, "not-found")
+    refused(boss.delete("/tokens/tok_nothing"), 404, "not-found")
+
+
+def test_a_runs_credential_opens_nothing_of_the_api(
+    boss: Caller, shop: str, app: Flask, client: FlaskClient
+) -> None:
+    run_id = boss.made(f"{shop}/runs")["id"]
+    with app.extensions["stateroom"].database.transaction() as db:
+        run = runs.claim(db, run_id, "worker", timedelta(seconds=60))
+        assert run is not None
+        state = states.of_workspace(db, db.get_one(Workspace, run.workspace_id))
+        credential = Caller(client, tokens.issue_for_run(db, run, state.id))
+
+    assert credential.call("GET", "/api/terraform/state/shop/app").status_code == 404
+    for path in ("/whoami", "/projects", shop, f"{shop}/runs/{run_id}"):
+        refused(credential.get(path), 403, "run-token")
