@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import audit, keys, locks, logs, rescued, runs, states, tokens, variables
-from backend.errors import Conflict, Gone, Unavailable
+from backend.errors import Conflict, Gone, Invalid, Unavailable
 from backend.installation import Installation
 from backend.locks import LockInfo
 from backend.models import Key, Run, State, new_id
 from backend.principal import SYSTEM, Principal
-from backend.upload import receive
+from backend.upload import Upload, receive
 from runner.errors import Fenced
 from runner.events import StepStatus
 from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
@@ -30,7 +30,9 @@ log = structlog.get_logger()
 
 FLUSH_BYTES = 32 * 1024
 FLUSH_SECONDS = 0.3
-RESCUE_RETRY_SECONDS = 2.0
+RETRY_SECONDS = 1.0  # while the database or the disk is away
+LOG_BYTES = 64 * 1024 * 1024  # of one claim; what is said after that is dropped
+LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
 LOOK_SECONDS = 1.0
 RENEW_AFTER = 0.2  # of the lease
 
@@ -111,37 +113,41 @@ class Execution:
         self._renew_at = 0.0
         self._position = 0
         self._text = bytearray()
+        self._said = 0
         self._writing = threading.Lock()
         self._flushed_at = time.monotonic()
 
     def step_started(self, name: str) -> None:
         self._position += 1
-        with self._here.database.transaction() as db:
-            runs.start_step(db, self.run_id, self.epoch, name, self._position)
+        self._write(lambda db: runs.start_step(db, self.run_id, self.epoch, name, self._position))
 
     def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None:
         self.flush()
-        with self._here.database.transaction() as db:
-            runs.end_step(db, self.run_id, self.epoch, name, status, dict(detail))
+        self._write(
+            lambda db: runs.end_step(db, self.run_id, self.epoch, name, status, dict(detail))
+        )
 
     def output(self, text: bytes) -> None:
         with self._writing:
-            self._text += text
+            room = max(0, LOG_BYTES - self._said)
+            self._said += len(text)
+            self._text += text if len(text) <= room else text[:room] + LOG_IS_FULL * bool(room)
             full = len(self._text) >= FLUSH_BYTES
         if full or time.monotonic() - self._flushed_at > FLUSH_SECONDS:
             self.flush()
 
     def noted(self, facts: Mapping[str, Any]) -> None:
-        with self._fencing(), self._here.database.transaction() as db:
-            runs.note(db, self.run_id, self.epoch, **facts)
+        self._write(lambda db: runs.note(db, self.run_id, self.epoch, **facts))
 
     def host_keys(self, lines: str) -> None:
-        with self._fencing(), self._here.database.transaction() as db:
+        def pin(db: Session) -> None:
             project = runs.of_epoch(db, self.run_id, self.epoch).workspace.project
             project.known_hosts = f"{project.known_hosts.rstrip()}\n{lines}".lstrip()
             audit.record(
                 db, SYSTEM, "project.host_keys", project.id, project_id=project.id, run=self.run_id
             )
+
+        self._write(pin)
 
     def planning(self) -> None:
         self._move("planning")
@@ -155,6 +161,7 @@ class Execution:
     def finish(self, status: str, **values: Any) -> None:
         self.flush()
         self._move(status, **values)
+        self.flush()  # what had to wait for the database
 
     def collect(self) -> Mapping[str, Any]:
         with self._here.database.reading() as db:
@@ -168,16 +175,17 @@ class Execution:
             "size": version.size,
         }
 
-    def rescue(self, document: bytes) -> None:
+    def rescue(self, document: BinaryIO) -> None:
         """Write what the tool could not write; keep it beside the state where it is refused."""
         while True:
             try:
-                self._take_in(document)
+                return self._take_in(document)
             except Unavailable as error:
                 log.warning("rescue_waits", run=self.run_id, reason=error.message)
-                time.sleep(RESCUE_RETRY_SECONDS)
-            else:
-                return
+                time.sleep(RETRY_SECONDS)
+            except Invalid as useless:  # the outcome of the run does not hang on it
+                log.error("unwritten_state_useless", run=self.run_id, reason=useless.message)
+                return None
 
     def stop(self) -> StopLevel:
         if time.monotonic() > self._lease_ends:
@@ -232,8 +240,24 @@ class Execution:
             return runs.heard(db, self.run_id, self.epoch)
 
     def _move(self, status: str, **values: Any) -> None:
-        with self._fencing(), self._here.database.transaction() as db:
-            runs.move(db, runs.of_epoch(db, self.run_id, self.epoch), status, **values)
+        def move(db: Session) -> None:
+            run = runs.of_epoch(db, self.run_id, self.epoch)
+            if run.status != status:  # it may be: the answer to a commit can be lost
+                runs.move(db, run, status, **values)
+
+        self._write(move)
+
+    def _write(self, work: Callable[[Session], None]) -> None:
+        """Do it in a transaction; while the database is away, again until the lease is over."""
+        while True:
+            try:
+                with self._fencing(), self._here.database.transaction() as db:
+                    return work(db)
+            except Unavailable as error:
+                if time.monotonic() > self._lease_ends:
+                    raise
+                log.warning("write_waits", run=self.run_id, reason=error.message)
+                time.sleep(RETRY_SECONDS)
 
     @contextmanager
     def _fencing(self) -> Iterator[None]:
@@ -246,9 +270,9 @@ class Execution:
     def _state(self, db: Session) -> State:
         return db.scalars(select(State).where(State.workspace_id == self._workspace_id)).one()
 
-    def _take_in(self, document: bytes) -> None:
+    def _take_in(self, document: BinaryIO) -> None:
         here = self._here
-        taken = receive(BytesIO(document), len(document), here.blobs)
+        taken = _received(here, document)
         itself = Principal(
             f"run {self.run_id}", "", frozenset(), run_id=self.run_id, run_epoch=self.epoch
         )
@@ -267,9 +291,20 @@ class Execution:
             log.warning("state_rescued", run=self.run_id, rescued=kept.id, reason=refusal.code)
 
 
-def rescue_leftover(here: Installation, run_id: str, document: bytes) -> None:
+def _received(here: Installation, document: BinaryIO) -> Upload:
+    """Whatever its size: it is all that is left of what the tool made."""
+    size = document.seek(0, os.SEEK_END)
+    document.seek(0)
+    return receive(document, size, here.blobs)
+
+
+def rescue_leftover(here: Installation, run_id: str, document: BinaryIO) -> None:
     """Keep the state that a dead run's tool could not write: a person decides what it is worth."""
-    taken = receive(BytesIO(document), len(document), here.blobs)
+    try:
+        taken = _received(here, document)
+    except Invalid as useless:
+        log.error("unwritten_state_useless", run=run_id, reason=useless.message)
+        return
     with here.database.transaction() as db:
         run = db.get(Run, run_id)
         if run is None:

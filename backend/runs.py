@@ -287,7 +287,9 @@ def expire_leases(db: Session) -> list[str]:
     never started twice.
     """
     silent = db.scalars(
-        select(Run).where(Run.status.in_(ACTIVE), Run.lease_expires_at < now())
+        select(Run)
+        .where(Run.status.in_(ACTIVE), Run.lease_expires_at < now())
+        .order_by(Run.id)  # reconcilers that meet wait for each other, and never in a circle
     ).all()
     again = []
     for run in silent:
@@ -329,7 +331,10 @@ def _before(one: Any, other: Any) -> ColumnElement[bool]:
 
 
 def start_step(db: Session, run_id: str, epoch: int, name: str, position: int) -> None:
-    db.add(Step(run_id=run_id, epoch=epoch, name=name, position=position))
+    """Starting it twice is harmless."""
+    same = select(Step.id).where(Step.run_id == run_id, Step.epoch == epoch, Step.name == name)
+    if db.scalar(same) is None:
+        db.add(Step(run_id=run_id, epoch=epoch, name=name, position=position))
 
 
 def end_step(  # noqa: PLR0913 which step of which claim, and how it ended

@@ -12,6 +12,7 @@ from .errors import SourceError
 COMMITTED = "committed-terraform"  # below .git, where no repository can put anything
 _CONFIGURATION = (".tf", ".tf.json", ".tofu", ".tofu.json")
 _STATES = ("terraform.tfstate", "terraform.tfstate.d")
+_UNWRITTEN = "errored.tfstate"
 _NAMED_FOLDERS = 8
 
 
@@ -44,13 +45,16 @@ def put_away(root: Path, folder: Path) -> tuple[str, ...]:
 
     A committed state makes init ask whether to migrate it, with any injected backend, so it is kept
     below .git/committed-terraform for an import; so are states of CLI workspaces. A committed
-    .terraform would say which backend and which providers are in use.
+    .terraform would say which backend and which providers are in use, and a committed
+    errored.tfstate would be taken for what this run could not write.
     """
     removed = [name for name in (".terraform",) if _remove(folder / name)]
+    unwritten = [path.relative_to(root) for path in _named(root, _UNWRITTEN) if _remove(path)]
     aside = root / ".git" / COMMITTED
     moved = [name for name in _STATES if _move(folder / name, aside / name)]
     return (
         *(f"The repository has a {name} folder in it: it was removed." for name in removed),
+        *(f"The repository has a {_shown(path)} in it: it was removed." for path in unwritten),
         *(
             f"The repository has a {name} in it: it was put aside and is not used. Import it if it "
             "is the state of this workspace, then delete it from the repository."
@@ -67,6 +71,10 @@ def _symlinks(root: Path) -> Iterator[Path]:
             path = Path(where, name)
             if path.is_symlink():
                 yield path
+
+
+def _named(root: Path, name: str) -> list[Path]:
+    return [Path(where, name) for where, folders, files in os.walk(root) if name in folders + files]
 
 
 def _configured(root: Path) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from .ladder import StopLevel
 
@@ -36,8 +36,8 @@ class Events(Protocol):
     def collect(self) -> Mapping[str, Any]:
         """What our backend holds now; called when the apply is over."""
 
-    def rescue(self, document: bytes) -> None:
-        """A state that the tool could not write. Returns when it is kept, and not before."""
+    def rescue(self, document: BinaryIO) -> None:
+        """A state that the tool could not write. Returns when it is kept, or is none."""
 
     def stop(self) -> StopLevel: ...
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from . import commands, detect, override, source, ssh, variables, workdir
+from . import commands, detect, found, override, source, ssh, variables, workdir
 from .detect import Verdict
 from .environment import http_credential
 from .errors import DetectionError, ToolError
@@ -47,11 +46,9 @@ def execute(job: Job, events: Events) -> Outcome:
         return Outcome("applied")
 
 
-def unwritten_states(work: WorkDir) -> Iterator[bytes]:
+def unwritten_states(work: WorkDir) -> Iterator[BinaryIO]:
     """The states that a tool could not write, wherever in its checkout it ran."""
-    for path in work.checkout.rglob(UNWRITTEN):
-        if path.is_file() and not path.is_symlink():
-            yield path.read_bytes()
+    return found.named(work.root, work.checkout.name, UNWRITTEN)
 
 
 def _clone(line: Line) -> Checkout:
@@ -153,7 +150,7 @@ def _modules_agent(line: Line) -> AbstractContextManager[Agent | None]:
 
 def _plan(line: Line, checkout: Checkout) -> bool:
     """Whether there is something to apply, and the run asks for it."""
-    job, file = line.job, _plan_file(line)
+    job, work, file = line.job, line.work, _plan_file(line)
     with line.step("plan") as detail:
         command = commands.plan(line.tool, job.operation, file, job.variables)
         code = line.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
@@ -161,7 +158,7 @@ def _plan(line: Line, checkout: Checkout) -> bool:
         line.events.noted({"changes": line.changes})
     if code == NO_CHANGES or job.operation == "plan":
         return False
-    line.events.planned(line.changes, hashlib.sha256(file.read_bytes()).hexdigest())
+    line.events.planned(line.changes, found.sha256(work.root, work.plan.name, file.name))
     return True
 
 

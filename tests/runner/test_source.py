@@ -189,6 +189,17 @@ def test_a_committed_terraform_folder_is_removed(repository: Repository, work: P
     assert ".terraform" in checkout.warnings[0]
 
 
+def test_a_committed_errored_state_is_not_taken_for_one_of_this_run(
+    repository: Repository, work: Path
+) -> None:
+    repository.commit({"errored.tfstate": "{}", "modules/dns/errored.tfstate": "{}"})
+
+    checkout = fetched(from_disk(repository), work)
+
+    assert list(checkout.root.rglob("errored.tfstate")) == []
+    assert len(checkout.warnings) == 2
+
+
 def test_a_committed_state_is_put_aside_for_an_import(repository: Repository, work: Path) -> None:
     repository.commit(
         {
