@@ -32,6 +32,7 @@ from backend.reconciler import Reconciler
 from execution import Execution
 from runner import run, sandbox, workdir
 from runner.errors import Fenced, RunnerError, Stopped
+from runner.workdir import WorkDir
 
 log = structlog.get_logger()
 PULSE_SECONDS = 0.25
@@ -45,8 +46,9 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._here = here
         self._slots = threading.BoundedSemaphore(here.settings.worker_slots)
-        self._active: dict[str, Execution] = {}
+        self._active: set[Execution] = set()  # one run may be here twice: fenced, and again
         self._draining = threading.Event()
+        self._interrupted = threading.Event()
         self._idle = threading.Condition()
         self._busy = 0
 
@@ -62,12 +64,16 @@ class Worker:
                 waiting = self._claimable(1)
         except Unavailable as error:
             log.warning("take_failed", run=run_id, reason=error.message)
+        except Exception as bug:  # a pool keeps it to itself; the lease ends the run
+            log.exception("take_crashed", run=run_id, exc_info=bug)
         finally:
             self._slots.release()
             self._count(-1)
 
     def poll(self, pool: ThreadPoolExecutor) -> None:
-        """Look for what was rung for in vain."""
+        """Look for what was rung for in vain, when there is a slot for it."""
+        if self._busy >= self._here.settings.worker_slots:
+            return
         try:
             waiting = self._claimable(self._here.settings.worker_slots)
         except Unavailable as error:
@@ -89,28 +95,37 @@ class Worker:
     def interrupt(self) -> None:
         """Let every tool at work save its state and end; take nothing new."""
         self._draining.set()
-        for at_work in list(self._active.values()):
+        self._interrupted.set()
+        for at_work in list(self._active):
             at_work.interrupt()
 
     def pulse(self) -> None:
-        for at_work in list(self._active.values()):
+        for at_work in list(self._active):
             try:
                 at_work.pulse()
             except Unavailable as error:
                 log.warning("pulse_failed", run=at_work.run_id, reason=error.message)
+            except Exception as bug:  # the others' pulse is not to wait for this one
+                log.exception("pulse_crashed", run=at_work.run_id, exc_info=bug)
 
     def sweep(self) -> None:
         """Take in what dead runs left on this machine, then remove their folders."""
         root = self._here.settings.work_dir
-        keep = {workdir.name(e.run_id, e.epoch) for e in list(self._active.values())}
+        keep = {workdir.name(e.run_id, e.epoch) for e in list(self._active)}
         for left in workdir.leftovers(root, keep):
-            run_id, _, epoch = left.root.name.rpartition(".")
-            with self._here.database.reading() as db:
-                if runs.at_work(db, run_id, int(epoch)):
-                    continue  # its tool may still be saving; its lease will tell
-            for document in run.unwritten_states(left):
-                execution.rescue_leftover(self._here, run_id, document)
-            workdir.remove(left.root)
+            try:
+                self._sweep(left)
+            except (Error, OSError) as error:  # the others are not to wait for this one
+                log.warning("leftover_stays", folder=left.root.name, reason=str(error))
+
+    def _sweep(self, left: WorkDir) -> None:
+        run_id, _, epoch = left.root.name.rpartition(".")
+        with self._here.database.reading() as db:
+            if runs.at_work(db, run_id, int(epoch)):
+                return  # its tool may still be saving; its lease will tell
+        for document in run.unwritten_states(left):
+            execution.rescue_leftover(self._here, run_id, document)
+        workdir.remove(left.root)
 
     def _count(self, change: int) -> None:
         with self._idle:
@@ -125,7 +140,9 @@ class Worker:
             return
         with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
             at_work = Execution(self._here, claimed)
-            self._active[run_id] = at_work
+            self._active.add(at_work)
+            if self._interrupted.is_set():  # it came too late to be told with the others
+                at_work.interrupt()
             try:
                 self._attempt(at_work)
             except Fenced:
@@ -133,7 +150,7 @@ class Worker:
             except Error as error:
                 log.error("run_not_finished", reason=error.message)  # its lease will end it
             finally:
-                del self._active[run_id]
+                self._active.remove(at_work)
 
     def _attempt(self, at_work: Execution) -> None:
         """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
@@ -217,5 +234,7 @@ def _repeat(seconds: float, work: Callable[[], None]) -> None:
                 work()
             except (Error, OSError) as error:
                 log.warning("work_failed", work=work.__name__, reason=str(error))
+            except Exception as bug:  # without its pulse every run of this worker would be lost
+                log.exception("work_crashed", work=work.__name__, exc_info=bug)
 
     threading.Thread(target=repeat, daemon=True, name=work.__name__).start()

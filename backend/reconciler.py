@@ -72,6 +72,8 @@ class Reconciler:
             work()
         except (Error, OSError) as error:
             log.warning("reconciler_failed", work=work.__name__, reason=str(error))
+        except Exception as bug:  # a thread that ends takes no run from a silent worker any more
+            log.exception("reconciler_crashed", work=work.__name__, exc_info=bug)
 
 
 def referenced_blobs(db: Session, names: list[str]) -> set[str]:

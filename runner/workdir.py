@@ -23,6 +23,7 @@ from .errors import RunnerError
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FOLDER_NAME = re.compile(rf"{_NAME.pattern}\.[0-9]{{1,9}}", re.ASCII)
 # providers listen on a unix socket in tmp/, /plugin and ten digits; the kernel takes 107 bytes
 _LONGEST_TMP = 107 - 17
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -88,12 +89,16 @@ def create(root: Path, run_id: str, epoch: int) -> Iterator[WorkDir]:
 def leftovers(root: Path, keep: AbstractSet[str]) -> Iterator[WorkDir]:
     """The folders of dead runs, but for the names to keep, each locked until the next is asked for.
 
+    What is no run's (a volume's lost+found) is left alone.
+
     The place to take an `errored.tfstate` out before `remove`.
     """
     if not root.is_dir():
         return
     for entry in sorted(root.iterdir()):
-        if entry.name in keep or entry.is_symlink() or not entry.is_dir():
+        if entry.name in keep or not _FOLDER_NAME.fullmatch(entry.name):
+            continue
+        if entry.is_symlink() or not entry.is_dir():
             continue
         with contextlib.ExitStack() as held:
             try:

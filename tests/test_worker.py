@@ -1,0 +1,124 @@
+"""The worker without its processes: what it makes of leftovers, of signals, of crashes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from sqlalchemy import select
+
+from backend import installation, runs, states
+from backend.config import Settings
+from backend.installation import Installation
+from backend.models import Project, RescuedWrite, Run, Template, Workspace
+from backend.principal import SYSTEM
+from runner import workdir
+from worker import Worker
+
+STATE = {"version": 4, "serial": 7, "lineage": "one", "resources": []}
+
+
+@pytest.fixture
+def here(settings: Settings) -> Iterator[Installation]:
+    """With a short name: sockets in its work folders have a limit."""
+    with TemporaryDirectory(prefix="w") as folder:
+        data_dir = shutil.copytree(settings.data_dir, Path(folder) / "data")
+        prepared = installation.prepare(settings.model_copy(update={"data_dir": data_dir}))
+        yield prepared
+        prepared.database.close()
+
+
+@pytest.fixture
+def workspace(here: Installation) -> Workspace:
+    with here.database.transaction() as db:
+        project = Project(name="alpha")
+        db.add(project)
+        db.flush()
+        template = Template(
+            project_id=project.id, name="net", repository=f"{here.settings.local_repositories}/r"
+        )
+        db.add(template)
+        db.flush()
+        made = Workspace(project_id=project.id, template_id=template.id, name="one")
+        db.add(made)
+        db.flush()
+        states.create(db, made)
+    return made
+
+
+def ended_run(here: Installation, workspace: Workspace) -> str:
+    with here.database.transaction() as db:
+        run = runs.queue(db, SYSTEM, workspace, "apply")
+        runs.cancel(db, SYSTEM, run, force=False)
+        return run.id
+
+
+def left_behind(here: Installation, run_id: str, unwritten: bytes) -> Path:
+    """The work folder of a run whose worker was killed when its tool could not write its state."""
+    folder = here.settings.work_dir / workdir.name(run_id, 1)
+    (folder / "checkout" / "source").mkdir(parents=True)
+    (folder / "checkout" / "source" / "errored.tfstate").write_bytes(unwritten)
+    return folder
+
+
+def rescued(here: Installation) -> list[tuple[str, int | None]]:
+    with here.database.reading() as db:
+        return [(row.reason, row.serial) for row in db.scalars(select(RescuedWrite))]
+
+
+def test_a_sweep_takes_in_the_states_that_dead_runs_could_not_write(
+    here: Installation, workspace: Workspace
+) -> None:
+    folder = left_behind(here, ended_run(here, workspace), json.dumps(STATE).encode())
+
+    Worker(here).sweep()
+
+    assert rescued(here) == [("worker-lost", 7)]
+    assert not folder.exists()
+
+
+def test_what_is_no_run_in_the_work_folder_does_not_stop_the_sweep(
+    here: Installation, workspace: Workspace
+) -> None:
+    stray = here.settings.work_dir / "lost+found"
+    stray.mkdir(parents=True)
+    (here.settings.work_dir / "a.b").mkdir()
+    folder = left_behind(here, ended_run(here, workspace), json.dumps(STATE).encode())
+
+    Worker(here).sweep()
+
+    assert stray.is_dir()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("useless", [b"", b"{", b"[1]", b'{"a": 1}'])
+def test_a_state_file_that_holds_no_state_does_not_keep_others_from_being_taken_in(
+    here: Installation, workspace: Workspace, useless: bytes
+) -> None:
+    run_id = ended_run(here, workspace)
+    useless_folder = left_behind(here, run_id, useless)
+    folder = left_behind(here, ended_run(here, workspace), json.dumps(STATE).encode())
+
+    Worker(here).sweep()
+
+    assert rescued(here) == [("worker-lost", 7)]
+    assert not folder.exists()
+    assert not useless_folder.exists()
+
+
+def test_a_run_that_is_claimed_after_the_interrupt_is_told_too(
+    here: Installation, workspace: Workspace
+) -> None:
+    with here.database.transaction() as db:
+        run_id = runs.queue(db, SYSTEM, workspace, "apply").id
+    worker = Worker(here)
+    worker.interrupt()
+
+    worker._execute(run_id)  # it was asked to just before
+
+    with here.database.reading() as db:
+        assert db.get_one(Run, run_id).status == "canceled"
