@@ -1,0 +1,125 @@
+"""What a run tells its row, when the database comes and goes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import select
+
+import execution
+from backend import installation, logs, runs, states
+from backend.config import Settings
+from backend.installation import Installation
+from backend.models import Project, Run, Step, Template, Workspace
+from backend.principal import SYSTEM
+from execution import Execution
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture
+def here(settings: Settings) -> Iterator[Installation]:
+    prepared = installation.prepare(settings)
+    yield prepared
+    prepared.database.close()
+
+
+@pytest.fixture
+def run(here: Installation) -> Run:
+    """A run at work."""
+    with here.database.transaction() as db:
+        project = Project(name="alpha")
+        db.add(project)
+        db.flush()
+        template = Template(project_id=project.id, name="net", repository="https://x.example/r")
+        db.add(template)
+        db.flush()
+        workspace = Workspace(project_id=project.id, template_id=template.id, name="one")
+        db.add(workspace)
+        db.flush()
+        states.create(db, workspace)
+        queued = runs.queue(db, SYSTEM, workspace, "apply")
+        claimed = runs.claim(db, queued.id, "w1", timedelta(seconds=30))
+    assert claimed is not None
+    return claimed
+
+
+def log_of(here: Installation, run: Run) -> bytes:
+    with here.database.reading() as db:
+        return logs.read(db, here.keyring, db.get_one(Run, run.id), 0, 1 << 30)
+
+
+@contextmanager
+def away(postgres: Postgres, url: str, seconds: float) -> Iterator[None]:
+    """The database takes no connections, and ends those it has, for so long from now."""
+    name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
+
+    def alter(allowed: str) -> None:
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {allowed}'.encode())
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+            )
+
+    alter("false")
+    back = threading.Timer(seconds, alter, ("true",))
+    back.start()
+    try:
+        yield
+    finally:
+        back.join()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_run_that_ends_while_the_database_is_away_ends_as_it_did(
+    here: Installation, run: Run, postgres: Postgres
+) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    at_work.applying()
+
+    with away(postgres, here.settings.database_url, seconds=1.5):
+        at_work.step_started("apply")
+        at_work.output(b"Apply complete!\n")
+        at_work.step_ended("apply", "done", {})
+    with away(postgres, here.settings.database_url, seconds=1.5):
+        at_work.output(b"and that was it\n")
+        at_work.finish("applied")
+
+    with here.database.reading() as db:
+        assert db.get_one(Run, run.id).status == "applied"
+        steps = db.scalars(select(Step).where(Step.run_id == run.id)).all()
+        assert [(step.name, step.status) for step in steps] == [("apply", "done")]
+    assert log_of(here, run) == b"Apply complete!\nand that was it\n"
+
+
+def test_a_move_whose_answer_was_lost_is_not_taken_for_the_loss_of_the_run(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+
+    at_work.planning()
+    at_work.planning()
+
+    assert not at_work.fenced
+    with here.database.reading() as db:
+        assert db.get_one(Run, run.id).status == "planning"
+
+
+def test_a_log_that_never_ends_is_cut_and_says_so(
+    here: Installation, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "LOG_BYTES", 100)
+    at_work = Execution(here, run)
+
+    for _ in range(50):
+        at_work.output(b"y" * 7)
+    at_work.finish("errored")
+
+    said = log_of(here, run)
+    assert said == b"y" * 100 + execution.LOG_IS_FULL
