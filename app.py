@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
+from flask_openapi3.openapi import OpenAPI
 
 from backend import installation
 from backend.config import Settings

@@ -57,7 +57,7 @@ def from_error(error: errors.Error) -> Response:
 
 def from_http(error: HTTPException) -> Response:
     status = error.code or 500
-    code = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    code = error.name.lower().replace(" ", "-")  # Python's own phrases change between versions
     response = problem(status, code, error.description or HTTPStatus(status).phrase)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
