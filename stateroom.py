@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from backend.config import Settings
+    from backend.installation import Installation
     from runner.inspection import Finding
     from runner.job import ToolName
 
@@ -97,7 +100,15 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
 
     from app import create_app
     from backend import installation
+    from backend.reconciler import Reconciler
     from backend.web import serve
+
+    def application() -> Flask:
+        app = create_app(settings)
+        here: Installation = app.extensions["stateroom"]
+        # without it a run would be at work for ever once the last worker is dead
+        Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds).start()
+        return app
 
     with _one_line():
         settings = _settings(**given)
@@ -108,7 +119,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
         serve.stop_at_end_of_input()
     else:
         _welcome(settings, None)
-    serve.serve(settings, lambda: create_app(settings), listener)
+    serve.serve(settings, application, listener)
 
 
 @main.command("worker")
