@@ -68,7 +68,7 @@ clean: ## Remove everything that was made
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { \
-		echo "Stateroom needs Python 3.11 or newer; here python3 is: $$(python3 --version 2>&1 || echo missing)."; \
+		echo "Stateroom needs Python 3.11 or newer; here python3 is $$(python3 --version 2>/dev/null || echo missing)."; \
 		echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@command -v git >/dev/null || { echo "Stateroom needs git on PATH."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
