@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend import audit
-from backend.db import now
+from backend.db import execute, now
 from backend.errors import Conflict, Invalid, Locked, NotFound
 from backend.models import Lock, State, StateVersion
 from backend.principal import Principal
@@ -40,14 +40,37 @@ class LockInfo:
         return cls(lock_id, kept)
 
 
+# Made once: making a statement takes longer than executing it.
+_FOR_UPDATE = (
+    select(Lock, State)
+    .join(State, State.id == Lock.state_id)
+    .where(Lock.state_id == bindparam("state_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_TAKE = (
+    update(Lock)
+    .where(
+        Lock.state_id == bindparam("wanted_by"),
+        or_(~Lock.held, Lock.lock_id == bindparam("lock_id")),
+    )
+    .values(
+        held=True,
+        acquired_at=now(),
+        last_seen_at=now(),
+        **{name: bindparam(name) for name in ("lock_id", "info", "held_by", "run_id", "run_epoch")},
+    )
+)
+_DELETED_AT = select(State.deleted_at).where(State.id == bindparam("state_id"))
+
+
 def for_update(db: Session, state: State) -> Lock:
-    """The state's lock row, held for this transaction: writers of one state queue up here."""
-    return db.scalars(
-        select(Lock)
-        .where(Lock.state_id == state.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
+    """The state's lock row, held for this transaction: writers of one state queue up here.
+
+    The state itself is read again, as it is now.
+    """
+    lock, _ = db.execute(_FOR_UPDATE, {"state_id": state.id}).one()
+    return lock
 
 
 def get(db: Session, state: State) -> Lock:
@@ -61,28 +84,22 @@ def holder(lock: Lock) -> dict[str, Any]:
 
 def acquire(db: Session, principal: Principal, state: State, info: LockInfo) -> None:
     """Take the lock, or raise Locked with its holder. Taking it twice is harmless."""
-    db.refresh(state)
-    if state.deleted_at is not None:
+    wanted = {
+        "wanted_by": state.id,
+        "lock_id": info.id,
+        "info": info.fields,
+        "held_by": principal.name,
+        "run_id": principal.run_id,
+        "run_epoch": principal.run_epoch,
+    }
+    taken = execute(db, _TAKE, wanted).rowcount
+    # asked when nobody can delete it any more: whoever deletes it needs the lock's row
+    if execute(db, _DELETED_AT, {"state_id": state.id}).scalar() is not None:
         raise Locked(
             "The state is deleted.",
             {"ID": "state-deleted", "Info": "This state was deleted. Restore it to lock it."},
         )
-    taken = db.execute(
-        update(Lock)
-        .where(Lock.state_id == state.id, or_(~Lock.held, Lock.lock_id == info.id))
-        .values(
-            lock_id=info.id,
-            held=True,
-            info=info.fields,
-            held_by=principal.name,
-            run_id=principal.run_id,
-            run_epoch=principal.run_epoch,
-            acquired_at=now(),
-            last_seen_at=now(),
-        )
-        .execution_options(synchronize_session=False)
-    )
-    if taken.rowcount == 0:  # type: ignore[attr-defined]
+    if taken == 0:
         held = get(db, state)
         raise Locked(f"The state is locked by {held.held_by}.", holder(held))
     audit.record(
@@ -98,7 +115,7 @@ def release(db: Session, principal: Principal, state: State, lock_id: str) -> No
     lock = for_update(db, state)
     if lock.lock_id == lock_id:
         if lock.held:
-            _free(db, state, lock)
+            _free(state, lock)
             audit.record(
                 db, principal, "lock.release", state.id, project_id=state.project_id,
                 lock_id=lock_id,
@@ -118,7 +135,7 @@ def break_lock(db: Session, principal: Principal, state: State, reason: str = ""
     lock = for_update(db, state)
     if not lock.held:
         raise NotFound("The state is not locked.", code="not-locked")
-    _free(db, state, lock)
+    _free(state, lock)
     audit.record(
         db, principal, "lock.break", state.id, project_id=state.project_id,
         lock_id=lock.lock_id, held_by=lock.held_by, reason=reason or None,
@@ -165,7 +182,6 @@ def check_write(
         )
 
 
-def _free(db: Session, state: State, lock: Lock) -> None:
-    db.refresh(state)
+def _free(state: State, lock: Lock) -> None:
     lock.held = False
     lock.version_at_release = state.current

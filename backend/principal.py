@@ -42,6 +42,7 @@ class Principal:
     state_id: str | None = None
     run_id: str | None = None
     run_epoch: int | None = None
+    use_is_due: bool = False  # its token's last use is to be noted
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, String, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from backend import audit, locks, upload
 from backend.blobs import Blobs
 from backend.crypto import bind
-from backend.db import now
+from backend.db import execute, now
 from backend.errors import Conflict, Gone, Locked, NotFound
 from backend.keyring import Envelope, Keyring
 from backend.models import (
@@ -34,26 +35,51 @@ def at(db: Session, principal: Principal, project: str, workspace: str | None) -
 
     Raises NotFound for an unknown address and for a stranger alike.
     """
-    which = Workspace.id == Project.default_workspace_id
-    if workspace is not None:
-        which = or_(Workspace.name == workspace, Workspace.id == workspace)
-    state = db.scalars(
-        select(State)
-        .join(Workspace, Workspace.id == State.workspace_id)
-        .join(Project, Project.id == State.project_id)
-        .where(or_(Project.name == project, Project.id == project), which, _open_to(principal))
-    ).one_or_none()
+    asked = {
+        "project": project,
+        "workspace": workspace,
+        "only_project": principal.project_id,
+        "only_state": principal.state_id,
+    }
+    state = db.scalars(_AT_DEFAULT if workspace is None else _AT, asked).one_or_none()
     if state is None:
         raise NotFound("There is no state at this address, or it is not open to this credential.")
     return state
 
 
-def _open_to(principal: Principal) -> ColumnElement[bool]:
-    if principal.state_id is not None:
-        return State.id == principal.state_id
-    if principal.project_id is not None:
-        return State.project_id == principal.project_id
-    return State.id.is_not(None)
+def _where(which: ColumnElement[bool]) -> Select[State]:
+    only_project, only_state = (
+        bindparam("only_project", type_=String()), bindparam("only_state", type_=String()),
+    )  # fmt: skip
+    project = bindparam("project", type_=String())
+    return (
+        select(State)
+        .join(Workspace, Workspace.id == State.workspace_id)
+        .join(Project, Project.id == State.project_id)
+        .where(
+            or_(Project.name == project, Project.id == project),
+            which,
+            or_(only_project.is_(None), State.project_id == only_project),
+            or_(only_state.is_(None), State.id == only_state),
+        )
+    )
+
+
+# Made once: making a statement takes longer than executing it.
+_WORKSPACE = bindparam("workspace", type_=String())
+_AT = _where(or_(Workspace.name == _WORKSPACE, Workspace.id == _WORKSPACE))
+_AT_DEFAULT = _where(Workspace.id == Project.default_workspace_id)
+_VERSION = select(StateVersion).where(
+    StateVersion.state_id == bindparam("state_id"), StateVersion.number == bindparam("number")
+)
+_VERSION_WITH_BODY = _VERSION.options(undefer(StateVersion.sealed))
+_INSERT = insert(StateVersion)
+_WRITTEN = (
+    update(State).where(State.id == bindparam("state_id")).values(current=bindparam("number"))
+)
+_SEEN = (
+    update(Lock).where(Lock.state_id == bindparam("state"), Lock.held).values(last_seen_at=now())
+)
 
 
 def of_workspace(db: Session, workspace: Workspace) -> State:
@@ -71,19 +97,20 @@ def create(db: Session, workspace: Workspace) -> State:
 
 def current(db: Session, state: State) -> StateVersion | None:
     """The newest version with its sealed body, or None when it was never written. Raises Gone."""
-    if state.deleted_at is not None:
-        raise Gone("This state was deleted. A person can restore it.", code="state-deleted")
+    _refuse_deleted(state)
     if state.current == 0:
         return None
     return version(db, state, state.current)
 
 
+def _refuse_deleted(state: State) -> None:
+    if state.deleted_at is not None:
+        raise Gone("This state was deleted. A person can restore it.", code="state-deleted")
+
+
 def version(db: Session, state: State, number: int) -> StateVersion:
-    found = db.scalars(
-        select(StateVersion)
-        .where(StateVersion.state_id == state.id, StateVersion.number == number)
-        .options(undefer(StateVersion.sealed))
-    ).one_or_none()
+    asked = {"state_id": state.id, "number": number}
+    found = db.scalars(_VERSION_WITH_BODY, asked).one_or_none()
     if found is None:
         raise NotFound(f"There is no version {number} of this state.")
     return found
@@ -115,41 +142,41 @@ def write(  # noqa: PLR0913 every one of them decides
     *,
     lock_id: str | None,
     refuse_unlocked: bool = False,
-) -> StateVersion:
-    """Store a new version and make it current; the same bytes again are the version there is.
+) -> int:
+    """Store a new version and make it current: its number. The same bytes again: that of theirs.
 
     Raises Locked (another holds the lock), Conflict (the lock is lost, a lower serial, another
     lineage, the same serial with other bytes) and Gone. Then nothing is changed.
     """
     fence(db, principal)
     lock = locks.for_update(db, state)
-    db.refresh(state)
-    newest = current(db, state)
+    _refuse_deleted(state)
+    newest = db.scalars(_VERSION, {"state_id": state.id, "number": state.current}).one_or_none()
     locks.check_write(lock, lock_id, newest, document.sha256, refuse_unlocked=refuse_unlocked)
-    if lock.held:
-        lock.last_seen_at = db.scalar(select(now()))
+    execute(db, _SEEN, {"state": state.id})
     if newest is not None and newest.sha256 == document.sha256:
-        return newest
+        return newest.number
     operation = lock.info.get("Operation") if lock_id is not None else None
     objection = _objection(newest, document)
     if objection and operation not in FORCED_OPERATIONS:
         raise objection
-    made = StateVersion(
-        state_id=state.id,
-        number=state.current + 1,
-        lock_id=lock_id,
-        operation=operation,
-        forced=objection is not None,
-        sha256=document.sha256,
-        terraform_version=document.heading.terraform_version,
-        encrypted=document.heading.encrypted,
-        **sealed_columns(document, keyring, principal, state, state.current + 1),
-    )
-    db.add(made)
-    state.current = made.number
+    made = state.current + 1
+    version = sealed_columns(document, keyring, principal, state, made) | {
+        "state_id": state.id,
+        "number": made,
+        "lock_id": lock_id,
+        "operation": operation,
+        "forced": objection is not None,
+        "sha256": document.sha256,
+        "terraform_version": document.heading.terraform_version,
+        "encrypted": document.heading.encrypted,
+    }
+    execute(db, _INSERT, version)
+    execute(db, _WRITTEN, {"state_id": state.id, "number": made})
+    set_committed_value(state, "current", made)
     audit.record(
-        db, principal, "state.write", state.id, project_id=state.project_id,
-        number=made.number, serial=made.serial, forced=made.forced or None, lock_id=lock_id,
+        db, principal, "state.write", state.id, project_id=state.project_id, number=made,
+        serial=document.heading.serial, forced=objection is not None or None, lock_id=lock_id,
     )  # fmt: skip
     return made
 
@@ -158,7 +185,6 @@ def delete(db: Session, principal: Principal, state: State) -> None:
     """Take the state away, until a person restores it. Raises Locked."""
     fence(db, principal)
     lock = locks.for_update(db, state)
-    db.refresh(state)
     if lock.held:
         raise Locked("The state is locked: it cannot be deleted now.", locks.holder(lock))
     if state.deleted_at is None:
@@ -169,7 +195,6 @@ def delete(db: Session, principal: Principal, state: State) -> None:
 def undelete(db: Session, principal: Principal, state: State) -> None:
     """Bring a deleted state back as it was. Harmless when it was not deleted."""
     locks.for_update(db, state)
-    db.refresh(state)
     if state.deleted_at is not None:
         state.deleted_at = None
         audit.record(db, principal, "state.undelete", state.id, project_id=state.project_id)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend import audit, crypto
-from backend.db import now
+from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
 from backend.models import ACTIVE, Run, Token
 from backend.paging import DEFAULT_LIMIT, Page, page
@@ -82,25 +82,21 @@ def authenticate(db: Session, secret: str) -> Principal:
     """
     row = None
     if crypto.token_well_formed(secret):
-        row = db.execute(
-            select(Token, _run_is_alive())
-            .outerjoin(Run, Run.id == Token.run_id)
-            .where(Token.hash == crypto.token_hash(secret), _in_time())
-        ).one_or_none()
+        row = execute(db, _BY_HASH, {"hash": crypto.token_hash(secret)}).one_or_none()
     if row is None:
         raise Unauthorised(
             "The token is not valid: it is mistyped, expired or revoked. "
             "Send it as a Bearer token, or as the password of Basic (with any username)."
         )
-    token, alive = row
     return Principal(
-        name=token.name,
-        token_id=token.id,
-        scopes=frozenset(token.scopes.split() if alive else [RESCUE]),
-        project_id=token.project_id,
-        state_id=token.state_id,
-        run_id=token.run_id,
-        run_epoch=token.run_epoch,
+        name=row.name,
+        token_id=row.id,
+        scopes=frozenset(row.scopes.split() if row.is_alive else [RESCUE]),
+        project_id=row.project_id,
+        state_id=row.state_id,
+        run_id=row.run_id,
+        run_epoch=row.run_epoch,
+        use_is_due=bool(row.use_is_due),
     )
 
 
@@ -108,13 +104,13 @@ def note_use(db: Session, token_id: str) -> None:
     """Remember that the token was used, at most once a minute."""
     db.execute(
         update(Token)
-        .where(Token.id == token_id, use_is_due())
+        .where(Token.id == token_id, _use_is_due())
         .values(last_used_at=now())
         .execution_options(synchronize_session=False)
     )
 
 
-def use_is_due() -> ColumnElement[bool]:
+def _use_is_due() -> ColumnElement[bool]:
     return or_(Token.last_used_at.is_(None), Token.last_used_at < now(-USE_IS_NOTED_EVERY))
 
 
@@ -126,6 +122,19 @@ def _in_time() -> ColumnElement[bool]:
 def _run_is_alive() -> ColumnElement[bool]:
     at_work = and_(Run.epoch == Token.run_epoch, Run.status.in_(ACTIVE))
     return or_(Token.run_id.is_(None), at_work)
+
+
+# Every request asks this: making it would take longer than executing it.
+_BY_HASH = (
+    select(
+        *(Token.id, Token.name, Token.scopes, Token.project_id, Token.state_id),
+        *(Token.run_id, Token.run_epoch),
+        _run_is_alive().label("is_alive"),
+        _use_is_due().label("use_is_due"),
+    )
+    .outerjoin(Run, Run.id == Token.run_id)
+    .where(Token.hash == bindparam("hash"), _in_time())
+)
 
 
 def get(db: Session, principal: Principal, token_id: str) -> Token:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from flask import current_app, g, request
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import tokens
 from backend.errors import Unauthorised
 from backend.installation import Installation
-from backend.models import Token
 from backend.principal import Principal
 
 EXTENSION = "stateroom"
@@ -41,8 +39,7 @@ def principal() -> Principal:
 def _authenticate(secret: str) -> Principal:
     with reading() as db:
         found = tokens.authenticate(db, secret)
-        due = db.scalar(select(Token.id).where(Token.id == found.token_id, tokens.use_is_due()))
-    if due is not None:
+    if found.use_is_due:
         with transaction() as db:
             tokens.note_use(db, found.token_id)
     return found
