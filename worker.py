@@ -30,7 +30,7 @@ from backend.installation import Installation
 from backend.models import Run
 from backend.reconciler import Reconciler
 from execution import Execution
-from runner import run, sandbox, workdir
+from runner import leftovers, run, sandbox, workdir
 from runner.errors import Fenced, RunnerError, Stopped
 from runner.workdir import WorkDir
 
@@ -47,6 +47,7 @@ class Worker:
         self._here = here
         self._slots = threading.BoundedSemaphore(here.settings.worker_slots)
         self._active: set[Execution] = set()  # one run may be here twice: fenced, and again
+        self._orphaned: dict[str, float] = {}  # folders of dead runs: when somebody was seen there
         self._draining = threading.Event()
         self._interrupted = threading.Event()
         self._idle = threading.Condition()
@@ -122,10 +123,22 @@ class Worker:
         run_id, _, epoch = left.root.name.rpartition(".")
         with self._here.database.reading() as db:
             if runs.at_work(db, run_id, int(epoch)):
-                return  # its tool may still be saving; its lease will tell
+                return  # its lease will tell
+        if self._may_be_saving(left):
+            return
         for document in run.unwritten_states(left):
             execution.rescue_leftover(self._here, run_id, document)
         workdir.remove(left.root)
+
+    def _may_be_saving(self, left: WorkDir) -> bool:
+        """Whether a dead run's tool is at work in its folder; after its grace what is left ends."""
+        if not leftovers.live_in(left.root):
+            return False
+        since = self._orphaned.setdefault(left.root.name, time.monotonic())
+        if time.monotonic() - since < self._here.settings.stop_grace_seconds:
+            return True
+        leftovers.kill_in(left.root)
+        return False
 
     def _count(self, change: int) -> None:
         with self._idle:
@@ -198,7 +211,7 @@ def main(settings: Settings) -> None:
     reconciler.start()
     bell = _listen(settings, worker)
     _repeat(PULSE_SECONDS, worker.pulse)
-    _repeat(SWEEP_SECONDS, worker.sweep)
+    _repeat(min(SWEEP_SECONDS, settings.lease_seconds), worker.sweep)
     log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
     with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
         while not stopped.wait(settings.poll_seconds):

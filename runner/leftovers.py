@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -24,23 +24,50 @@ def marked(environment: Mapping[str, str], mark: str) -> dict[str, str]:
 
 def kill_marked(mark: str) -> None:
     """Kill who carries the mark, again and again until nobody does."""
+    sought = f"{_MARK}={mark}".encode()
+    _kill_all(lambda variables: sought in variables)
+
+
+def live_in(folder: Path) -> bool:
+    """Whether somebody is left of what was started to work in this folder."""
+    return any(True for _ in _found(_started_in(folder)))
+
+
+def kill_in(folder: Path) -> None:
+    """Kill who was started to work in this folder, again and again until nobody is left."""
+    _kill_all(_started_in(folder))
+
+
+def _started_in(folder: Path) -> Callable[[list[bytes]], bool]:
+    """Every command of a run gets a TMPDIR in the run's own folder."""
+    sought = f"TMPDIR={folder.absolute()}/".encode()
+    return lambda variables: any(variable.startswith(sought) for variable in variables)
+
+
+def _kill_all(is_sought: Callable[[list[bytes]], bool]) -> None:
     patience = monotonic() + _PATIENCE
-    while _kill_once(mark) and monotonic() < patience:
+    while _kill_once(is_sought) and monotonic() < patience:
         sleep(0.005)
 
 
-def _kill_once(mark: str) -> int:
-    """Kill who carries the mark in its environment: it left the group. How many there were."""
-    sought = f"{_MARK}={mark}".encode()
+def _kill_once(is_sought: Callable[[list[bytes]], bool]) -> int:
+    """How many there were."""
     found = 0
+    for pidfd in _found(is_sought):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            found += 1
+    return found
+
+
+def _found(is_sought: Callable[[list[bytes]], bool]) -> Iterator[int]:
+    """A pidfd of each process whose environment is sought; open until the next one is asked for."""
     for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
         # gone, or not ours
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, PermissionError):
             pidfd = os.pidfd_open(pid)
             try:
-                if sought in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                    found += 1
+                if is_sought(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
+                    yield pidfd
             finally:
                 os.close(pidfd)
-    return found
