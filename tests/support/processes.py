@@ -116,17 +116,20 @@ def wait_until(
     return answer
 
 
-def living_in(folder: Path) -> list[psutil.Process]:
-    """Processes that work in a folder or were started with it in their environment."""
-    sought = f"{folder}/"
+def living_in(folder: Path, name: str = "") -> list[psutil.Process]:
+    """Processes (of that name) that work in a folder, or have it in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and (
-                f"{process.cwd()}/".startswith(sought)
-                or any(sought in f"{value}/" for value in process.environ().values())
-            ):
-                found.append(process)
+            if process.pid != os.getpid() and _lives_in(process, folder):
+                found += [process] if name in {"", process.name()} else []
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def _lives_in(process: psutil.Process, folder: Path) -> bool:
+    sought = f"{folder}/"
+    if f"{process.cwd()}/".startswith(sought):
+        return True
+    return any(sought in f"{value}/" for value in process.environ().values())

@@ -1,0 +1,71 @@
+"""Two processes take what is queued: each run once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sqlalchemy import select
+
+from backend import installation, runs, templates, workspaces
+from backend.config import Settings
+from backend.models import Project, Run
+from backend.principal import SYSTEM
+from tests.support.processes import Process, wait_until
+from tests.support.stateroom import ROOT
+
+RUNS = 200
+
+
+def queue_runs(settings: Settings) -> set[str]:
+    """A run in each of as many workspaces."""
+    here = installation.prepare(settings)
+    with here.database.transaction() as db:
+        project = Project(name="many")
+        db.add(project)
+        db.flush()
+        template = templates.create(db, SYSTEM, project, repository="https://example.com/x.git")
+        made = [
+            runs.queue(
+                db,
+                SYSTEM,
+                workspaces.create(db, SYSTEM, project, template, name=f"w{number}"),
+                "apply",
+            )
+            for number in range(RUNS)
+        ]
+        queued = {run.id for run in made}
+    here.database.close()
+    return queued
+
+
+def claimer(settings: Settings, name: str, folder: Path) -> Process:
+    env = {
+        "PYTHONPATH": str(ROOT),
+        "STATEROOM_DATA_DIR": str(settings.data_dir),
+        "STATEROOM_DATABASE_URL": settings.database_url,
+    }
+    argv = [sys.executable, "-m", "tests.support.claimer", name, str(folder / "go")]
+    process = Process(argv, env=env, cwd=ROOT, log=folder / f"{name}.log")
+    wait_until(lambda: "ready" in process.said() or not process.running, "the claimer")
+    return process
+
+
+def test_two_processes_claim_200_runs_and_none_of_them_twice(
+    settings: Settings, tmp_path: Path
+) -> None:
+    queued = queue_runs(settings)
+    claimers = [claimer(settings, name, tmp_path) for name in ("one", "other")]
+
+    (tmp_path / "go").touch()
+    codes = [process.wait() for process in claimers]
+
+    assert codes == [0, 0], [process.said() for process in claimers]
+    claimed = [line.split() for process in claimers for line in process.said().splitlines()[1:]]
+    assert sorted(run_id for run_id, _ in claimed) == sorted(queued)
+    assert {epoch for _, epoch in claimed} == {"1"}
+    here = installation.prepare(settings)
+    with here.database.reading() as db:
+        rows = db.execute(select(Run.status, Run.epoch, Run.attempts)).all()
+    here.database.close()
+    assert {tuple(row) for row in rows} == {("preparing", 1, 1)}
