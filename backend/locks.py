@@ -34,8 +34,8 @@ class LockInfo:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid(f"The lock is not a JSON object: {error}", code="lock-invalid") from None
         lock_id = given.get("ID")
-        if not isinstance(lock_id, str) or not lock_id or len(lock_id) > 255:
-            raise Invalid("The lock has no ID.", code="lock-invalid")
+        if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 255 or "\0" in lock_id:
+            raise Invalid("The lock has no ID that could be one.", code="lock-invalid")
         kept = {name: given[name] for name in KEPT if isinstance(given.get(name), str)}
         return cls(lock_id, kept)
 

@@ -41,7 +41,9 @@ def at(db: Session, principal: Principal, project: str, workspace: str | None) -
         "only_project": principal.project_id,
         "only_state": principal.state_id,
     }
-    state = db.scalars(_AT_DEFAULT if workspace is None else _AT, asked).one_or_none()
+    state = None
+    if "\0" not in f"{project}{workspace}":  # PostgreSQL's text cannot hold it
+        state = db.scalars(_AT_DEFAULT if workspace is None else _AT, asked).one_or_none()
     if state is None:
         raise NotFound("There is no state at this address, or it is not open to this credential.")
     return state

@@ -200,10 +200,9 @@ def _mistyped(error: HTTPException) -> Response:
 
 
 def _invalid(error: errors.Invalid) -> Response:
-    status = 413 if isinstance(error, errors.TooLarge) else 400
-    response = problems.from_error(error)
-    response.status_code = status
-    return response
+    if isinstance(error, errors.TooLarge):
+        return problems.from_error(error)
+    return problems.problem(400, error.code, error.message, **error.facts)
 
 
 def _locked(error: errors.Locked) -> Response:

@@ -126,7 +126,17 @@ def test_a_force_unlock_is_in_the_audit_log(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b'{"ID": ""}', b'{"ID": 7}', b'{"ID": null}', b"[]", b"null", b'"text"', b'{"ID": "x'],
+    [
+        b"{}",
+        b'{"ID": ""}',
+        b'{"ID": "a\\u0000b"}',
+        b'{"ID": 7}',
+        b'{"ID": null}',
+        b"[]",
+        b"null",
+        b'"text"',
+        b'{"ID": "x',
+    ],
 )
 def test_a_lock_without_an_id_is_refused(place: Place, body: bytes) -> None:
     refused = place.state.send("LOCK", body)
