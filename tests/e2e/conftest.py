@@ -83,3 +83,16 @@ def run_place(
 def place_with(installations: Installations) -> Callable[..., Place]:
     """Makes projects whose template has these fields, on a running worker."""
     return installations.with_worker().place
+
+
+@pytest.fixture
+def run_repository(
+    tool: Tool, repository: Repository
+) -> Callable[[Mapping[str, str]], dict[str, str]]:
+    """What a template needs to run the repository with these files."""
+
+    def fields(files: Mapping[str, str]) -> dict[str, str]:
+        repository.replace(files)
+        return {"repository": str(repository.folder), "tool": tool.name}
+
+    return fields

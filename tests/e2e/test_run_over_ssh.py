@@ -1,0 +1,103 @@
+"""A clone over ssh, from a key in the key store to a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from tests.support.api import Refused
+from tests.support.installations import Installations
+from tests.support.place import Place
+from tests.support.repositories import Repository
+from tests.support.sshd import Sshd, any_sshd
+from tests.support.stateroom import Stateroom
+
+PASSPHRASE = "correct horse battery staple"
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    with any_sshd(tmp_path / "sshd") as server:
+        yield server
+
+
+@pytest.fixture
+def private_key(sshd: Sshd) -> str:
+    """A key with a passphrase, that may clone here."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    sshd.authorize(public.decode())
+    encryption = BestAvailableEncryption(PASSPHRASE.encode())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption).decode()
+
+
+@pytest.fixture(scope="session")
+def private_hosts(installations: Installations) -> Stateroom:
+    """An installation that may clone from this machine."""
+    installation = installations.server(allow_private_hosts=True)
+    if not installation.workers:
+        installation.start_worker()
+    return installation
+
+
+@pytest.fixture
+def place(private_hosts: Stateroom, sshd: Sshd, repository: Repository, private_key: str) -> Place:
+    """A project whose template is cloned over ssh with that key; it knows no host yet."""
+    place = private_hosts.place(repository=sshd.url(repository.folder))
+    place.api.post(
+        f"/projects/{place.project}/keys",
+        name="deploy",
+        kind="ssh",
+        private_key=private_key,
+        passphrase=PASSPHRASE,
+    )
+    place.api.patch(f"/projects/{place.project}/templates/module", key="deploy")
+    return place
+
+
+def test_a_key_with_a_passphrase_clones_from_a_host_that_is_known(place: Place, sshd: Sshd) -> None:
+    place.api.patch(f"/projects/{place.project}", known_hosts=sshd.known_hosts_line)
+
+    place.queue("apply").wait("applied")
+
+    assert place.state.read().json()["outputs"]["greeting"]["value"] == "hello"
+
+
+def test_a_host_that_is_not_known_is_refused(place: Place) -> None:
+    ended = place.queue("apply").wait("errored")
+
+    assert ended["error"]["code"] == "host-key-unknown"
+    assert "known hosts" in ended["error"]["message"]
+
+
+def test_a_host_that_is_trusted_at_first_sight_is_known_from_then_on(place: Place) -> None:
+    place.api.patch(f"/projects/{place.project}", accept_new_host_keys=True)
+
+    place.queue("apply").wait("applied")
+
+    known: str = place.api.get(f"/projects/{place.project}")["known_hosts"]
+    assert known.count("ssh-ed25519") == 1
+
+
+def test_a_wrong_passphrase_is_refused_when_the_key_is_stored(
+    place: Place, private_key: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        place.api.post(
+            f"/projects/{place.project}/keys",
+            kind="ssh",
+            private_key=private_key,
+            passphrase="wrong",
+        )
+
+    assert refusal.value.status == 422
+    assert "passphrase" in refusal.value.problem["detail"]
