@@ -68,9 +68,9 @@ def up_command(**given: Any) -> None:
         settings = _settings(**given)
         listener = serve.listen(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        is_first = not settings.admin_token_path.exists()
+        had_token = settings.admin_token_path.exists()
         installation.prepare(settings).database.close()
-    token = settings.admin_token_path.read_text().strip() if is_first else None
+    token = None if had_token else _token(settings)
     variables = {n: v for n, v in os.environ.items() if n.startswith("STATEROOM_")} | {
         "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
         "STATEROOM_HOST": settings.host,
@@ -255,7 +255,14 @@ def _welcome(settings: Settings, token: str | None) -> None:
     click.echo(f"Stateroom is at {settings.public_url}")
     if token:
         click.echo(f"The administrator's token, shown once: {token}")
-    click.echo(f"The administrator's token is kept in {settings.admin_token_path}")
+    if settings.admin_token_path.exists():
+        click.echo(f"The administrator's token is kept in {settings.admin_token_path}")
+
+
+def _token(settings: Settings) -> str | None:
+    """The administrator's token; None when somebody has taken its file away, as one should."""
+    path = settings.admin_token_path
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
 if __name__ == "__main__":

@@ -48,15 +48,22 @@ def prepare(settings: Settings) -> Installation:
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings)
-    migrations.upgrade(database.engine)
     try:
-        keyring = _keyring(settings, database)
-    except WrongKeyring as error:
-        raise NotReady(str(error)) from None
+        keyring = _prepared(settings, database)
+    except BaseException:
+        database.close()
+        raise
+    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+
+
+def _prepared(settings: Settings, database: Database) -> Keyring:
+    migrations.upgrade(database.engine)
     with database.transaction() as db:
+        migrations.one_at_a_time(db.connection())
+        keyring = _keyring(db, settings)
         _check_canary(db, keyring, settings)
         _first_administrator(db, settings.admin_token_path)
-    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+    return keyring
 
 
 def open_canary(keyring: Keyring, canary: bytes) -> None:
@@ -64,22 +71,21 @@ def open_canary(keyring: Keyring, canary: bytes) -> None:
     crypto.open_value(keyring, canary, _CANARY_AAD)
 
 
-def _keyring(settings: Settings, database: Database) -> Keyring:
-    if settings.keyring:
-        return Keyring.from_text(settings.keyring)
+def _keyring(db: Session, settings: Settings) -> Keyring:
     path = settings.keyring_path
-    if not path.exists():
-        with database.reading() as db:
-            if db.scalar(select(Canary.id)) is not None:
-                raise NotReady(
-                    f"The keyring {path} is missing, and the database was sealed with it. "
-                    "Put it back from your backup: without it nothing can be read."
-                )
-        try:
-            return Keyring.create(path)
-        except FileExistsError:
-            pass  # another process was first
-    return Keyring.load(path)
+    try:
+        if settings.keyring:
+            return Keyring.from_text(settings.keyring)
+        if path.exists():
+            return Keyring.load(path)
+    except WrongKeyring as error:
+        raise NotReady(str(error)) from None
+    if db.scalar(select(Canary.id)) is not None:
+        raise NotReady(
+            f"The keyring {path} is missing, and the database was sealed with it. "
+            "Put it back from your backup: without it nothing can be read."
+        )
+    return Keyring.create(path)
 
 
 def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:

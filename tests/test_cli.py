@@ -187,6 +187,21 @@ def test_the_first_start_shows_the_administrators_token_once(folder: Path, start
     assert (folder / "data").stat().st_mode & 0o777 == 0o700
 
 
+def test_it_starts_after_the_administrators_token_was_taken_to_a_safe_place(
+    folder: Path, start: Start
+) -> None:
+    first = start("first.log")
+    wait_until(first.is_ready, "the server")
+    first.process.signal(signal.SIGINT)
+    first.process.wait(60)
+    (folder / "data" / "admin-token").unlink()
+
+    second = start("second.log")
+
+    wait_until(second.is_ready, "the server")
+    assert "token" not in second.said()
+
+
 def test_a_killed_server_and_a_killed_worker_are_back_at_the_same_address(start: Start) -> None:
     up = start()
     wait_until(up.is_ready, "the server")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 LOCK = 0x5747_4154  # any number that only we use
 
@@ -14,11 +14,19 @@ LOCK = 0x5747_4154  # any number that only we use
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version. Several processes may call it at once."""
     with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        one_at_a_time(connection)
         config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Wait for other processes that prepare this database, until the transaction's end.
+
+    On SQLite every writer waits for the others anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
 
 
 def configuration() -> Config:
