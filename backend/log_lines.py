@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from io import StringIO
+from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 _SECRET_NAMES = ("password", "secret", "token", "authorization", "credential", "private_key")
 
@@ -19,6 +20,7 @@ def configure(form: Literal["console", "json"]) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
+        one_printable_line,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -54,10 +56,29 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
+def one_printable_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Nobody's text makes a line of its own here, or tells a terminal what to do."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _printable(value)
+    return event
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _traceback(to: TextIO, error: ExcInfo) -> None:
+    said = StringIO()
+    structlog.dev.plain_traceback(said, error)
+    to.write("\n".join(f"  | {_printable(line)}" for line in said.getvalue().split("\n")))
+
+
 def _renderer(form: Literal["console", "json"]) -> list[Processor]:
     # no local variables in a traceback: they may be secrets
     if form == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     colors = sys.stderr.isatty()
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_traceback)]
