@@ -30,13 +30,14 @@ from backend.installation import Installation
 from backend.models import Run
 from backend.reconciler import Reconciler
 from execution import Execution
-from runner import leftovers, run, sandbox, workdir
+from runner import leftovers, orphans, run, sandbox, workdir
 from runner.errors import Fenced, RunnerError, Stopped
 from runner.workdir import WorkDir
 
 log = structlog.get_logger()
 PULSE_SECONDS = 0.25
 SWEEP_SECONDS = 20.0
+ORPHANS_SECONDS = 5.0
 
 
 class Worker:
@@ -46,7 +47,8 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._here = here
         self._slots = threading.BoundedSemaphore(here.settings.worker_slots)
-        self._active: set[Execution] = set()  # one run may be here twice: fenced, and again
+        # since when, by orphans.clock; one run may be here twice: fenced, and again
+        self._active: dict[Execution, float] = {}
         self._orphaned: dict[str, float] = {}  # folders of dead runs: when somebody was seen there
         self._draining = threading.Event()
         self._interrupted = threading.Event()
@@ -140,6 +142,11 @@ class Worker:
         leftovers.kill_in(left.root)
         return False
 
+    def end_orphans(self) -> None:
+        """End what commands left behind: a child that is older than every run at work."""
+        if ended := orphans.kill(lambda: min([orphans.clock(), *list(self._active.values())])):
+            log.warning("orphans_ended", processes=ended)
+
     def _count(self, change: int) -> None:
         with self._idle:
             self._busy += change
@@ -153,7 +160,7 @@ class Worker:
             return
         with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
             at_work = Execution(self._here, claimed)
-            self._active.add(at_work)
+            self._active[at_work] = orphans.clock()
             if self._interrupted.is_set():  # it came too late to be told with the others
                 at_work.interrupt()
             try:
@@ -163,7 +170,7 @@ class Worker:
             except Error as error:
                 log.error("run_not_finished", reason=error.message)  # its lease will end it
             finally:
-                self._active.remove(at_work)
+                del self._active[at_work]
 
     def _attempt(self, at_work: Execution) -> None:
         """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
@@ -197,6 +204,7 @@ def main(settings: Settings) -> None:
     """Work until SIGTERM (what is at work ends first) or SIGINT (it saves and ends now)."""
     here = installation.prepare(settings)
     sandbox.hide_memory()
+    orphans.adopt()
     worker = Worker(here)
     stopped = threading.Event()
 
@@ -212,6 +220,7 @@ def main(settings: Settings) -> None:
     bell = _listen(settings, worker)
     _repeat(PULSE_SECONDS, worker.pulse)
     _repeat(min(SWEEP_SECONDS, settings.lease_seconds), worker.sweep)
+    _repeat(ORPHANS_SECONDS, worker.end_orphans)
     log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
     with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
         while not stopped.wait(settings.poll_seconds):
