@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import audit, keys, locks, logs, rescued, runs, states, tokens, variables
+from backend import audit, keys, locks, logs, rescued, runs, states, steps, tokens, variables
 from backend.errors import Conflict, Gone, Invalid, Unavailable
 from backend.installation import Installation
 from backend.locks import LockInfo
@@ -35,6 +35,9 @@ LOG_BYTES = 64 * 1024 * 1024  # of one claim; what is said after that is dropped
 LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
 LOOK_SECONDS = 1.0
 RENEW_AFTER = 0.2  # of the lease
+
+
+Fact = Callable[[Session, timedelta], None]  # how long ago it was told
 
 
 def freeze(db: Session, here: Installation, run: Run) -> Job:
@@ -100,7 +103,11 @@ def _module_key(here: Installation, key: Key | None) -> SshKey | None:
 
 
 class Execution:
-    """The events of one run under one epoch. `pulse` is called from another thread."""
+    """The events of one run under one epoch. `pulse` is called from another thread.
+
+    What only informs is written with the next pulse or move: a transaction an event would take
+    longer than a small run itself.
+    """
 
     def __init__(self, here: Installation, run: Run) -> None:
         self._here = here
@@ -112,6 +119,7 @@ class Execution:
         self._next_look = 0.0
         self._renew_at = 0.0
         self._position = 0
+        self._told: list[tuple[float, Fact]] = []  # and when; harmless to write twice
         self._text = bytearray()
         self._said = 0
         self._writing = threading.Lock()
@@ -119,13 +127,20 @@ class Execution:
 
     def step_started(self, name: str) -> None:
         self._position += 1
-        self._write(lambda db: runs.start_step(db, self.run_id, self.epoch, name, self._position))
+        position = self._position
+
+        def start(db: Session, ago: timedelta) -> None:
+            steps.start(db, self.run_id, self.epoch, name, position, ago)
+
+        self._tell(start)
 
     def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None:
-        self.flush()
-        self._write(
-            lambda db: runs.end_step(db, self.run_id, self.epoch, name, status, dict(detail))
-        )
+        kept = dict(detail)
+
+        def end(db: Session, ago: timedelta) -> None:
+            steps.end(db, self.run_id, self.epoch, name, status, kept, ago)
+
+        self._tell(end)
 
     def output(self, text: bytes) -> None:
         with self._writing:
@@ -137,7 +152,8 @@ class Execution:
             self.flush()
 
     def noted(self, facts: Mapping[str, Any]) -> None:
-        self._write(lambda db: runs.note(db, self.run_id, self.epoch, **facts))
+        kept = dict(facts)
+        self._tell(lambda db, _ago: runs.note(db, self.run_id, self.epoch, **kept))
 
     def host_keys(self, lines: str) -> None:
         def pin(db: Session) -> None:
@@ -159,9 +175,7 @@ class Execution:
         self._move("applying")
 
     def finish(self, status: str, **values: Any) -> None:
-        self.flush()
         self._move(status, **values)
-        self.flush()  # what had to wait for the database
 
     def collect(self) -> Mapping[str, Any]:
         with self._here.database.reading() as db:
@@ -197,7 +211,7 @@ class Execution:
         self._level = max(self._level, StopLevel.INTERRUPT)
 
     def pulse(self) -> None:
-        """Flush the log, renew the lease, hear whether somebody wants the run to stop."""
+        """Flush what was told, renew the lease, hear whether somebody wants the run to stop."""
         self.flush()
         moment = time.monotonic()
         if moment < self._next_look or self.fenced:
@@ -212,20 +226,36 @@ class Execution:
             self._level = StopLevel.KILL if force else StopLevel.INTERRUPT
 
     def flush(self) -> None:
-        """Bring the log's text into the database. What cannot be written now waits."""
+        """Bring what was told and said into the database. What cannot be written now waits."""
         with self._writing:
-            if not self._text:
+            if not self._told and not self._text:
                 return
             try:
-                with self._here.database.transaction() as db:
-                    logs.append(db, self._here.keyring, self.run_id, self.epoch, bytes(self._text))
-            except logs.Fenced:
-                self.fenced = True
+                with self._fencing(), self._here.database.transaction() as db:
+                    self._bring(db)
             except Unavailable as error:
                 log.warning("log_waits", run=self.run_id, reason=error.message)
                 return
-            self._text.clear()
-            self._flushed_at = time.monotonic()
+            except Fenced:
+                pass  # `stop` says so
+            self._forget()
+
+    def _tell(self, fact: Fact) -> None:
+        if self.fenced:
+            raise Fenced("fenced", f"The run {self.run_id} was taken from this worker.")
+        with self._writing:
+            self._told.append((time.monotonic(), fact))
+
+    def _bring(self, db: Session) -> None:
+        for told_at, fact in self._told:
+            fact(db, timedelta(seconds=time.monotonic() - told_at))
+        if self._text:
+            logs.append(db, self._here.keyring, self.run_id, self.epoch, bytes(self._text))
+
+    def _forget(self) -> None:
+        self._told.clear()
+        self._text.clear()
+        self._flushed_at = time.monotonic()
 
     def _renew(self, moment: float) -> tuple[bool, bool] | None:
         with self._here.database.transaction() as db:
@@ -248,11 +278,14 @@ class Execution:
         self._write(move)
 
     def _write(self, work: Callable[[Session], None]) -> None:
-        """Do it in a transaction; while the database is away, again until the lease is over."""
+        """Do it after what was told; while the database is away, again until the lease is over."""
         while True:
             try:
-                with self._fencing(), self._here.database.transaction() as db:
-                    return work(db)
+                with self._writing:
+                    with self._fencing(), self._here.database.transaction() as db:
+                        self._bring(db)
+                        work(db)
+                    return self._forget()
             except Unavailable as error:
                 if time.monotonic() > self._lease_ends:
                     raise
@@ -263,9 +296,9 @@ class Execution:
     def _fencing(self) -> Iterator[None]:
         try:
             yield
-        except runs.Moved as moved:
+        except (runs.Moved, logs.Fenced) as moved:
             self.fenced = True
-            raise Fenced("fenced", moved.message) from None
+            raise Fenced("fenced", str(moved)) from None
 
     def _state(self, db: Session) -> State:
         return db.scalars(select(State).where(State.workspace_id == self._workspace_id)).one()

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from backend import audit, locks
+from backend import audit, locks, steps
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import ACTIVE, ENDED, Project, Run, Step, Workspace
+from backend.models import ACTIVE, ENDED, Project, Run, Workspace
 from backend.principal import SYSTEM, Principal
 
 OPERATIONS = ("plan", "apply", "destroy")
@@ -100,12 +100,6 @@ def find_all(  # noqa: PLR0913 the filters of one list
     if before is not None:
         found = found.where(Run.id < before)
     return db.scalars(found.order_by(Run.id.desc()).limit(limit)).all()
-
-
-def steps(db: Session, run: Run) -> Sequence[Step]:
-    return db.scalars(
-        select(Step).where(Step.run_id == run.id).order_by(Step.epoch, Step.position)
-    ).all()
 
 
 def blocked_by(db: Session, run: Run) -> Run | None:
@@ -276,7 +270,7 @@ def move(
     )  # fmt: skip
     if ended or status == "queued":
         locks.release_of_run(db, principal, run.id)
-        _end_open_steps(db, run)
+        steps.end_open(db, run)
     db.refresh(run)
 
 
@@ -328,30 +322,3 @@ def _take_away(db: Session, run: Run) -> str:
 def _before(one: Any, other: Any) -> ColumnElement[bool]:
     same = and_(one.created_at == other.created_at, one.id < other.id)
     return or_(one.created_at < other.created_at, same)
-
-
-def start_step(db: Session, run_id: str, epoch: int, name: str, position: int) -> None:
-    """Starting it twice is harmless."""
-    same = select(Step.id).where(Step.run_id == run_id, Step.epoch == epoch, Step.name == name)
-    if db.scalar(same) is None:
-        db.add(Step(run_id=run_id, epoch=epoch, name=name, position=position))
-
-
-def end_step(  # noqa: PLR0913 which step of which claim, and how it ended
-    db: Session, run_id: str, epoch: int, name: str, status: str, detail: dict[str, Any]
-) -> None:
-    db.execute(
-        update(Step)
-        .where(Step.run_id == run_id, Step.epoch == epoch, Step.name == name)
-        .values(status=status, detail=detail, finished_at=now())
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _end_open_steps(db: Session, run: Run) -> None:
-    db.execute(
-        update(Step)
-        .where(Step.run_id == run.id, Step.status == "running")
-        .values(status="failed", finished_at=now())
-        .execution_options(synchronize_session=False)
-    )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from backend import logs, runs
+from backend import logs, runs, steps
 from backend.models import Run
 from backend.principal import SYSTEM
 from tests.support.caller import Caller, refused
@@ -136,19 +136,19 @@ def test_a_log_is_read_piece_by_piece_until_it_is_complete(
 def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> None:
     run = boss.made(f"{shop}/runs")
     with app.extensions["stateroom"].database.transaction() as db:
-        runs.start_step(db, run["id"], 1, "clone", 1)
-        runs.start_step(db, run["id"], 1, "detect", 2)
+        steps.start(db, run["id"], 1, "clone", 1)
+        steps.start(db, run["id"], 1, "detect", 2)
     with app.extensions["stateroom"].database.transaction() as db:
-        runs.end_step(db, run["id"], 1, "clone", "done", {"commit": "abc"})
+        steps.end(db, run["id"], 1, "clone", "done", {"commit": "abc"})
 
-    steps = boss.get(f"{shop}/runs/{run['id']}/steps").json["items"]
+    shown = boss.get(f"{shop}/runs/{run['id']}/steps").json["items"]
 
-    assert [(step["name"], step["status"]) for step in steps] == [
+    assert [(step["name"], step["status"]) for step in shown] == [
         ("clone", "done"),
         ("detect", "running"),
     ]
-    assert steps[0]["detail"] == {"commit": "abc"}
-    assert boss.get(f"{shop}/runs/{run['id']}").json["steps"] == steps
+    assert shown[0]["detail"] == {"commit": "abc"}
+    assert boss.get(f"{shop}/runs/{run['id']}").json["steps"] == shown
 
 
 def test_a_failed_run_says_what_is_wrong(boss: Caller, shop: str, app: Flask) -> None:

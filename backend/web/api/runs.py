@@ -7,7 +7,7 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import logs, projects, runs, sources, templates, versions, workspaces
+from backend import logs, projects, runs, sources, steps, templates, versions, workspaces
 from backend.models import ENDED, Project
 from backend.models import Run as RunRow
 from backend.paging import cut
@@ -182,7 +182,7 @@ def get_run(path: RunPath) -> Response:
 def list_steps(path: RunPath) -> Response:
     """The steps of a run, in their order."""
     with reading() as db:
-        found = runs.steps(db, _run(db, path, "runs:read"))
+        found = steps.find_all(db, _run(db, path, "runs:read"))
     return answer(Steps(items=[Step.model_validate(step) for step in found]))
 
 
@@ -248,7 +248,7 @@ def detail(db: Session, run: RunRow) -> RunDetail:
     blocker = runs.blocked_by(db, run)
     facts = _facts(RunDetail, run)
     facts["blocked_by"] = None if blocker is None else blocker.id
-    facts["steps"] = runs.steps(db, run)
+    facts["steps"] = steps.find_all(db, run)
     facts["state_versions"] = versions.written_by(db, run)
     return RunDetail.model_validate(facts)
 
