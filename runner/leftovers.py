@@ -22,10 +22,14 @@ def marked(environment: Mapping[str, str], mark: str) -> dict[str, str]:
     return {**environment, _MARK: mark}
 
 
-def kill_marked(mark: str) -> None:
-    """Kill who carries the mark, again and again until nobody does."""
+def kill_marked(mark: str, command: int) -> None:
+    """Kill who carries the mark, again and again until nobody does.
+
+    `command` is the pid of the one that was started with it, not reaped yet: nobody who is older
+    can carry it, and to be asked for its environment costs a process and us the most.
+    """
     sought = f"{_MARK}={mark}".encode()
-    _kill_all(lambda variables: sought in variables)
+    _kill_all(lambda variables: sought in variables, _started_at(command))
 
 
 def live_in(folder: Path) -> bool:
@@ -44,27 +48,41 @@ def _started_in(folder: Path) -> Callable[[list[bytes]], bool]:
     return lambda variables: any(variable.startswith(sought) for variable in variables)
 
 
-def _kill_all(is_sought: Callable[[list[bytes]], bool]) -> None:
+def _started_at(pid: int) -> int:
+    """When a process was started, in the kernel's ticks since its own start."""
+    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(fd, 4096)
+    finally:
+        os.close(fd)
+    return int(text.rpartition(b")")[2].split()[19])  # a name may hold anything, brackets too
+
+
+def _kill_all(is_sought: Callable[[list[bytes]], bool], since: int = 0) -> None:
     patience = monotonic() + _PATIENCE
-    while _kill_once(is_sought) and monotonic() < patience:
+    while _kill_once(is_sought, since) and monotonic() < patience:
         sleep(0.005)
 
 
-def _kill_once(is_sought: Callable[[list[bytes]], bool]) -> int:
+def _kill_once(is_sought: Callable[[list[bytes]], bool], since: int) -> int:
     """How many there were."""
     found = 0
-    for pidfd in _found(is_sought):
+    for pidfd in _found(is_sought, since):
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             found += 1
     return found
 
 
-def _found(is_sought: Callable[[list[bytes]], bool]) -> Iterator[int]:
+def _found(is_sought: Callable[[list[bytes]], bool], since: int = 0) -> Iterator[int]:
     """A pidfd of each process whose environment is sought; open until the next one is asked for."""
-    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
+    with os.scandir("/proc") as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
+    for pid in pids:
         # gone, or not ours
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, PermissionError):
+            if since and _started_at(pid) < since:
+                continue
             pidfd = os.pidfd_open(pid)
             try:
                 if is_sought(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):

@@ -298,7 +298,7 @@ def _discard(chunk: bytes) -> None:
 def _end_all(child: subprocess.Popen[bytes], mark: str) -> int:
     """Kill what is left of the command, reap it, and return its exit code."""
     _signal_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
-    kill_marked(mark)
+    kill_marked(mark, child.pid)
     return child.wait()
 
 

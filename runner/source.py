@@ -87,7 +87,7 @@ def clone(
     ):
         known = agent.environment if agent else {}
         calls = _Calls({**environment(work, address, login), **known}, limits)
-        commit = _fetch(source, address, into, calls)
+        commit = _commit(into, _fetch(source, address, into, calls), calls)
         checked_out = _check_out(source, into, commit, calls)
         return replace(checked_out, host_keys=agent.learned_host_keys() if agent else "")
 
@@ -165,7 +165,7 @@ def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent |
 
 
 def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
-    """Fetch what the ref names, as little as the server allows; the commit."""
+    """Fetch what the ref names, as little as the server allows; what names the commit now."""
     ref = source.ref
     if ref and (ref.startswith("refs/") or _COMMIT.fullmatch(ref)):
         return _fetch_one(address, ref, into, calls)
@@ -176,10 +176,7 @@ def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
             raise
         _forget(into)
         return _fetch_all(address, ref, into, calls)
-    try:
-        return str(calls.git(into).rev_parse("HEAD^{commit}", verify=True, quiet=True))
-    except GitError:
-        raise SourceError("repository-empty", "The repository has no commit yet.") from None
+    return "HEAD"
 
 
 def _clone_tip(address: Address, ref: str | None, into: Path, calls: _Calls) -> None:
@@ -207,21 +204,14 @@ def _fetch_one(address: Address, ref: str, into: Path, calls: _Calls) -> str:
             raise
         _forget(into)
         return _fetch_all(address, ref, into, calls)
-    return str(git.rev_parse("FETCH_HEAD^{commit}", verify=True))
+    return "FETCH_HEAD"
 
 
 def _fetch_all(address: Address, commit: str, into: Path, calls: _Calls) -> str:
     """Fetch every branch and tag, the only way to an abbreviated commit; size and time bound it."""
     git = _initialized(into, calls)
     git.fetch("--", address.url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*")
-    try:
-        return str(git.rev_parse(f"{commit}^{{commit}}", verify=True, quiet=True))
-    except GitError:
-        raise SourceError(
-            "ref-not-found",
-            f"The repository has no branch or tag {commit}, and no commit, or more than one, "
-            "begins with it: check the template's ref.",
-        ) from None
+    return commit
 
 
 def _initialized(into: Path, calls: _Calls) -> Git:
@@ -233,15 +223,38 @@ def _is_missing(refused: GitError, address: Address) -> bool:
     return explain(refused, address, None, None).code == "ref-not-found"
 
 
-def _check_out(source: Source, into: Path, commit: str, calls: _Calls) -> Checkout:
+@dataclass(frozen=True)
+class _Commit:
+    hash: str
+    subject: str
+    author: str
+
+
+def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
+    try:
+        said = calls.git(into).log(f"{name}^{{commit}}", "--", max_count=1, format="%H%n%s%n%an")
+    except GitError:
+        if name == "HEAD":
+            raise SourceError("repository-empty", "The repository has no commit yet.") from None
+        raise SourceError(
+            "ref-not-found",
+            f"The repository has no branch or tag {name}, and no commit, or more than one, "
+            "begins with it: check the template's ref.",
+        ) from None
+    number, _, rest = said.partition("\n")
+    subject, _, author = rest.partition("\n")
+    return _Commit(number, subject, author)
+
+
+def _check_out(source: Source, into: Path, commit: _Commit, calls: _Calls) -> Checkout:
     git = calls.git(into)
-    _refuse_large(git, commit)
-    git.checkout(commit, "--", detach=True, force=True, quiet=True)
-    subject, _, author = git.log(commit, max_count=1, format="%s%n%an").partition("\n")
+    _refuse_large(git, commit.hash)
+    git.checkout(commit.hash, "--", detach=True, force=True, quiet=True)
     checkout.refuse_escapes(into)
     folder = checkout.folder_at(into, source.path)
     warnings = checkout.put_away(into, folder)
-    return Checkout(into, folder, commit, source.ref, _shown(subject), _shown(author), warnings)
+    subject, author = _shown(commit.subject), _shown(commit.author)
+    return Checkout(into, folder, commit.hash, source.ref, subject, author, warnings)
 
 
 def _refuse_large(git: Git, commit: str) -> None:
