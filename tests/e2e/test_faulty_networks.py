@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -28,7 +29,9 @@ def behind(proxy: Proxy, new_checkout: Callable[..., Checkout], place: Place) ->
 
 
 def applies(checkout: Checkout) -> int:
-    return checkout.run("apply", "-auto-approve", "-input=false", "-no-color").returncode
+    done = checkout.run("apply", "-auto-approve", "-input=false", "-no-color")
+    sys.stderr.write(done.stderr)  # shown when the test fails
+    return done.returncode
 
 
 @pytest.mark.parametrize("verb", ["LOCK", "POST", "UNLOCK"])
@@ -131,12 +134,15 @@ def test_a_redirect_that_keeps_the_verb_works(
     behind: Checkout, proxy: Proxy, place: Place, status: int
 ) -> None:
     for verb in ("GET", "LOCK", "POST", "UNLOCK"):
-        proxy.redirect(status, verb)
+        # on the same host: at another one, older clients do not say who they are
+        proxy.redirect(status, verb, times=1, to=proxy.url)
 
     code = applies(behind)
 
-    assert code == 0
-    assert len(place.versions()) == 1
+    # before 1.8 terraform does not follow when there is a body: it stops at the lock
+    follows = behind.tool.version() >= (1, 8)
+    assert code == (0 if follows else 1)
+    assert len(place.versions()) == (1 if follows else 0)
     assert not place.is_locked()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ class Fault:
     times: int = 1
     status: int = 0
     seconds: float = 0.0
+    to: str = ""  # where a redirect goes
     forward: bool = False  # the server gets the request before the fault
 
 
@@ -54,9 +56,9 @@ class Proxy:
         """The server never hears of it."""
         self._faults.append(Fault(verb, "answer", times, status=status))
 
-    def redirect(self, status: int, verb: str, times: int = 10**6) -> None:
-        """To the same path and query on the server itself."""
-        self._faults.append(Fault(verb, "redirect", times, status=status))
+    def redirect(self, status: int, verb: str, times: int = 10**6, to: str = "") -> None:
+        """To the same path and query on the server itself, or at `to`."""
+        self._faults.append(Fault(verb, "redirect", times, status=status, to=to or self.upstream))
 
     def cut(self, verb: str, times: int = 1, *, forward: bool = False) -> None:
         """End the connection without an answer."""
@@ -98,6 +100,11 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, proxy: Proxy) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.proxy = proxy
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up, or is killed, is what these tests are about."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -165,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, fault: Fault, seen: Seen) -> None:
         self.send_response_only(fault.status)
         if fault.kind == "redirect":
-            self.send_header("Location", self.server.proxy.upstream + seen.path)
+            self.send_header("Location", fault.to + seen.path)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
