@@ -313,6 +313,7 @@ class Execution:
         try:
             with here.database.transaction() as db:
                 state = self._state(db)
+                states.fence(db, itself)  # first: the lock may be a later attempt's
                 locks.release_of_run(db, itself, self.run_id)  # the tool could not unlock either
                 locks.acquire(db, itself, state, lock)
                 states.write(db, itself, state, taken, here.keyring, lock_id=lock.id)

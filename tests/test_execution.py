@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from io import BytesIO
 
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import execution
-from backend import installation, logs, runs, states
+from backend import installation, locks, logs, runs, states
 from backend.config import Settings
+from backend.db import now
 from backend.installation import Installation
-from backend.models import Project, Run, Step, Template, Workspace
-from backend.principal import SYSTEM
+from backend.locks import LockInfo
+from backend.models import Project, RescuedWrite, Run, State, Step, Template, Workspace
+from backend.principal import SYSTEM, Principal
 from execution import Execution
 from tests.support.postgres import Postgres
 
@@ -123,3 +127,31 @@ def test_a_log_that_never_ends_is_cut_and_says_so(
 
     said = log_of(here, run)
     assert said == b"y" * 100 + execution.LOG_IS_FULL
+
+
+STATE = {"version": 4, "serial": 7, "lineage": "one", "resources": []}
+
+
+def test_an_attempt_that_lost_its_run_does_not_break_the_lock_of_the_next_one(
+    here: Installation, run: Run
+) -> None:
+    late = Execution(here, run)
+    with here.database.transaction() as db:
+        db.execute(
+            update(Run).where(Run.id == run.id).values(lease_expires_at=now(-timedelta(seconds=1)))
+        )
+    with here.database.transaction() as db:
+        runs.expire_leases(db)
+        again = runs.claim(db, run.id, "w2", timedelta(seconds=30))
+        assert again is not None
+        state = states.of_workspace(db, again.workspace)
+        next_one = Principal("run", "", frozenset(), run_id=again.id, run_epoch=again.epoch)
+        locks.acquire(db, next_one, state, LockInfo("of the next one"))
+
+    late.rescue(BytesIO(json.dumps(STATE).encode()))
+
+    with here.database.reading() as db:
+        assert locks.get(db, state).held
+        assert db.get_one(State, state.id).current == 0
+        kept = db.scalars(select(RescuedWrite)).one()
+        assert (kept.reason, kept.serial) == ("fenced", 7)
