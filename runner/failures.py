@@ -60,7 +60,9 @@ class Diagnosis:
         return ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
 
     def _listen(self, line: bytes) -> None:
-        text = _FRAME.sub("", line.decode(errors="replace").rstrip())
+        said = line.decode(errors="replace").rstrip()
+        # a provider may say a NUL, which no text column takes, and the run would have no end
+        text = _FRAME.sub("", "".join(c if c.isprintable() else " " for c in said))
         self._crashed |= text.startswith(("panic: ", "!!!!!!!!!!!!!!!!!!!!!!!!!!! TERRAFORM CRASH"))
         if self._left > 0 and (self._kept or text.startswith(_SUMMARY)):
             self._kept.append(text)

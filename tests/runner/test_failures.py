@@ -155,3 +155,12 @@ def test_every_end_has_a_code_and_a_line_for_people(
 
     assert error.code == code
     assert message in error.message
+
+
+def test_what_a_provider_says_is_a_line_that_can_be_stored_and_shown() -> None:
+    diagnosis = Diagnosis()
+
+    diagnosis.feed(b"Error: a\0b\x1b[2Jc \xff\n")
+
+    message = diagnosis.failure("terraform", "apply", 1, Path()).message
+    assert message == "terraform apply failed: a b [2Jc \ufffd."
