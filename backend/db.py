@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Executable, create_engine, event, literal
+from sqlalchemy import BigInteger, Dialect, Executable, create_engine, event, literal, make_url
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
@@ -33,6 +33,13 @@ BUSY_TIMEOUT_MS = 15_000
 READ_ONLY = "stateroom_read_only"
 IDLE_SINCE = "stateroom_idle_since"
 PING_AFTER_SECONDS = 1.0
+PATIENCE = {
+    "connect_timeout": 5,  # seconds, these four
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
 
 
 class Timestamp(TypeDecorator[datetime]):
@@ -124,7 +131,9 @@ def _readable_errors() -> Iterator[None]:
 
 def _engine(settings: Settings) -> Engine:
     if not settings.is_sqlite:
-        engine = create_engine(settings.database, pool_size=16, max_overflow=32)
+        engine = create_engine(
+            settings.database, pool_size=16, max_overflow=32, connect_args=_patience(settings)
+        )
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", partial(_check_idle, engine.dialect))
         return engine
@@ -134,6 +143,12 @@ def _engine(settings: Settings) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _patience(settings: Settings) -> dict[str, Any]:
+    """A database that vanished without a word must not hold a run's pulse up for minutes."""
+    chosen = make_url(settings.database).query
+    return {name: value for name, value in PATIENCE.items() if name not in chosen}
 
 
 def _read_only(engine: Engine) -> Engine:
