@@ -175,7 +175,7 @@ def _apply(line: Line, checkout: Checkout) -> None:
 def _apply_command(line: Line, checkout: Checkout) -> commands.Command:
     """The saved plan holds the variables, but for ephemeral ones, which apply is given again."""
     given = [v for v in line.job.variables if v.kind == "terraform"]
-    if not given:
+    if not given or not variables.may_be_ephemeral(checkout.folder, line.tool):
         return commands.apply(line.tool, _plan_file(line))
     said = line.ask(commands.show(line.tool, _plan_file(line)), checkout.folder)
     missing = variables.ephemeral(given, _parsed(said))

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from .config_files import ConfigFile, Unreadable, configuration, read
 from .errors import ToolError
 from .job import Variable
+from .tool import Tool
 
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F)} | {
@@ -31,6 +34,22 @@ def var_file(variables: Iterable[Variable]) -> bytes | None:
     """
     lines = {v.name: _assignment(v) for v in variables if v.kind == "terraform"}
     return "".join(lines.values()).encode() if lines else None
+
+
+def may_be_ephemeral(folder: Path, tool: Tool) -> bool:
+    """Whether the sources may declare an ephemeral variable: to ask the tool takes a start of it.
+
+    Raises DetectionError `folder-unreadable`.
+    """
+    return any(map(_says_ephemeral, configuration(folder, tool.name, tool.version)))
+
+
+def _says_ephemeral(file: ConfigFile) -> bool:
+    try:
+        content = read(file)
+    except Unreadable:
+        return True
+    return b"ephemeral" in content or (file.is_json and rb"\u" in content)
 
 
 def ephemeral(variables: Iterable[Variable], plan: Mapping[str, Any]) -> tuple[Variable, ...]:

@@ -11,7 +11,7 @@ from runner import commands
 from runner.errors import ToolError
 from runner.job import Variable
 from runner.tool import Tool
-from runner.variables import ephemeral, var_file
+from runner.variables import ephemeral, may_be_ephemeral, var_file
 from runner.workdir import WorkDir
 from tests.support.tool_run import do, job, must, tool_named, write
 
@@ -162,3 +162,21 @@ def test_an_ephemeral_variable_is_given_to_apply_again(short_root: Path, work_di
 
     assert [variable.name for variable in again] == ["fleeting"]
     must(commands.apply(used, plan_file, again), this, work_dir, used)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "asked"),
+    [
+        ("main.tf", 'variable "x" { ephemeral = true }', True),
+        ("x.tf.json", r'{"variable": {"x": {"ephemera\u006c": true}}}', True),
+        ("x.tf.json", '{"variable": {"x": {}}}', False),
+        ("main.tf", 'variable "x" {}', False),
+        ("terraform.tfvars", 'x = "ephemeral"', False),
+    ],
+)
+def test_only_sources_that_may_declare_ephemeral_variables_make_us_ask_the_tool(
+    short_root: Path, name: str, text: str, *, asked: bool
+) -> None:
+    write(short_root, name, text)
+
+    assert may_be_ephemeral(short_root, tool_named("terraform")) is asked
