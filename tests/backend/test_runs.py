@@ -203,9 +203,7 @@ def test_a_worker_that_was_silent_too_long_can_move_nothing(
         assert runs.renew(db, run.id, run.epoch, LEASE) is None
 
 
-def test_a_renewed_lease_is_not_taken_away(
-    here: Installation, workspaces: list[Workspace]
-) -> None:
+def test_a_renewed_lease_is_not_taken_away(here: Installation, workspaces: list[Workspace]) -> None:
     run = claim(here, queue(here, workspaces[0]))
     assert run is not None
 
@@ -282,9 +280,7 @@ def test_a_run_at_work_hears_that_it_should_stop(
         assert runs.heard(db, run.id, run.epoch) == (True, True)
 
 
-def test_an_ended_run_cannot_be_canceled(
-    here: Installation, workspaces: list[Workspace]
-) -> None:
+def test_an_ended_run_cannot_be_canceled(here: Installation, workspaces: list[Workspace]) -> None:
     run = claim(here, queue(here, workspaces[0]))
     assert run is not None
     move(here, run, "errored")
@@ -307,9 +303,7 @@ def test_a_run_never_moves_along_an_edge_that_is_not_there(
         assert row(here, run.id).status == "planned"
 
 
-def test_every_move_leaves_one_audit_entry(
-    here: Installation, workspaces: list[Workspace]
-) -> None:
+def test_every_move_leaves_one_audit_entry(here: Installation, workspaces: list[Workspace]) -> None:
     run = claim(here, queue(here, workspaces[0]))
     assert run is not None
 
