@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from types import FrameType
 
 import structlog
 from celery import Celery
@@ -35,6 +34,7 @@ from runner.errors import Fenced, RunnerError, Stopped
 from runner.workdir import WorkDir
 
 log = structlog.get_logger()
+STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 PULSE_SECONDS = 0.25
 SWEEP_SECONDS = 20.0
 ORPHANS_SECONDS = 5.0
@@ -52,7 +52,7 @@ class Worker:
         self._orphaned: dict[str, float] = {}  # folders of dead runs: when somebody was seen there
         self._draining = threading.Event()
         self._interrupted = threading.Event()
-        self._idle = threading.Condition()
+        self._counting = threading.Lock()
         self._busy = 0
 
     def take(self, run_id: str) -> None:
@@ -90,10 +90,12 @@ class Worker:
             return runs.claimable(db, limit)
 
     def drain(self) -> None:
-        """Take nothing new, and wait until what is at work has ended."""
+        """Take nothing new."""
         self._draining.set()
-        with self._idle:
-            self._idle.wait_for(lambda: self._busy == 0)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._busy > 0
 
     def interrupt(self) -> None:
         """Let every tool at work save its state and end; take nothing new."""
@@ -148,9 +150,8 @@ class Worker:
             log.warning("orphans_ended", processes=ended)
 
     def _count(self, change: int) -> None:
-        with self._idle:
+        with self._counting:
             self._busy += change
-            self._idle.notify_all()
 
     def _execute(self, run_id: str) -> None:
         lease = timedelta(seconds=self._here.settings.lease_seconds)
@@ -202,19 +203,11 @@ class Worker:
 
 def main(settings: Settings) -> None:
     """Work until SIGTERM (what is at work ends first) or SIGINT (it saves and ends now)."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # they wait until this thread asks for them
     here = installation.prepare(settings)
     sandbox.hide_memory()
     orphans.adopt()
     worker = Worker(here)
-    stopped = threading.Event()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
-            worker.interrupt()
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
     reconciler = Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds)
     reconciler.start()
     bell = _listen(settings, worker)
@@ -223,12 +216,24 @@ def main(settings: Settings) -> None:
     _repeat(ORPHANS_SECONDS, worker.end_orphans)
     log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
     with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
-        while not stopped.wait(settings.poll_seconds):
+        heard = None
+        while heard is None:
             worker.poll(pool)
-        worker.drain()
+            heard = signal.sigtimedwait(STOPS, settings.poll_seconds)
+        _end(worker, heard.si_signo)
     bell.stop()
     reconciler.stop()
     log.info("worker_stopped", worker=worker.name)
+
+
+def _end(worker: Worker, heard: int) -> None:
+    """Wait for what is at work; SIGINT, now or later, lets it save and end."""
+    worker.drain()
+    while worker.is_busy:
+        if heard == signal.SIGINT:
+            worker.interrupt()
+        again = signal.sigtimedwait(STOPS, PULSE_SECONDS)
+        heard = heard if again is None else again.si_signo
 
 
 def tasks(app: Celery, worker: Worker) -> None:
