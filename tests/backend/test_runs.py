@@ -315,7 +315,7 @@ def test_every_move_leaves_one_audit_entry(here: Installation, workspaces: list[
             .where(AuditEntry.object == run.id)
             .group_by(AuditEntry.action)
         ).all()
-    assert {action: count for action, count in entries} == {
+    assert dict(entries) == {
         f"run.{what}": 1
         for what in ("queue", "preparing", "planning", "planned", "applying", "applied")
     }
