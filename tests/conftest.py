@@ -20,6 +20,7 @@ from tests.support.installations import Installations
 from tests.support.postgres import TEMPLATE, Postgres
 from tests.support.processes import free_port
 from tests.support.redis_server import Redis
+from tests.support.repositories import Repository
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Tool, find_tool
 
@@ -97,6 +98,12 @@ def client(app: Flask) -> FlaskClient:
 def admin(app: Flask, settings: Settings) -> str:
     """The administrator's token."""
     return token_of(settings.data_dir)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository with one commit on main: a module without a backend."""
+    return Repository(tmp_path / "repository")
 
 
 @pytest.fixture

@@ -51,12 +51,6 @@ def checkout(new_checkout: Callable[..., Checkout], place: Place) -> Checkout:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    """A repository with one commit on main: a module without a backend."""
-    return Repository(tmp_path / "repository")
-
-
-@pytest.fixture
 def run_place(
     installations: Installations, tool: Tool, repository: Repository
 ) -> Callable[..., Place]:

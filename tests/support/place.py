@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,14 +86,20 @@ class Place:
 
     def audited(self, fact: str) -> list[tuple[str, Any]]:
         """What the audit log has of this project: actions, each with one of its facts."""
+        return [(entry.action, entry.detail.get(fact)) for entry in self._audit_log()]
+
+    def audited_objects(self) -> list[tuple[str, str]]:
+        """What the audit log has of this project: actions, each with what it was done to."""
+        return [(entry.action, entry.object) for entry in self._audit_log()]
+
+    def _audit_log(self) -> Sequence[AuditEntry]:
         with self._looking() as database, database.reading() as db:
-            rows = db.scalars(
+            return db.scalars(
                 select(AuditEntry)
                 .join(Project, Project.id == AuditEntry.project_id)
                 .where(Project.name == self.project)
                 .order_by(AuditEntry.id)
-            )
-            return [(row.action, row.detail.get(fact)) for row in rows]
+            ).all()
 
     def damage_the_newest_version(self) -> None:
         """Flip one bit in the middle of its sealed bytes, wherever they are."""
