@@ -66,6 +66,7 @@ def up_command(**given: Any) -> None:
 
     with _one_line():
         settings = _settings(**given)
+        _check_work_dir(settings)
         listener = serve.listen(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         had_token = settings.admin_token_path.exists()
@@ -133,6 +134,7 @@ def worker_command(**given: Any) -> None:
 
     with _one_line():
         settings = _settings(**given)
+        _check_work_dir(settings)
         worker.main(settings)
 
 
@@ -229,6 +231,18 @@ def _settings(**given: Any) -> Settings:
     os.umask(0o077)
     sandbox.hide_memory()
     return settings
+
+
+def _check_work_dir(settings: Settings) -> None:
+    """Say now what every run would fail of."""
+    from backend.models import new_id
+    from runner import workdir
+    from runner.errors import RunnerError
+
+    try:
+        workdir.check_root(settings.work_dir, new_id("run"), 999)
+    except RunnerError as error:
+        raise Refused(f"STATEROOM_DATA_DIR: {error.message}") from None
 
 
 @contextmanager

@@ -65,19 +65,26 @@ def name(run_id: str, epoch: int) -> str:
     return f"{run_id}.{epoch}"
 
 
+def check_root(root: Path, run_id: str, epoch: int) -> None:
+    """Whether a run of this name fits below the root. Raises RunnerError `work-root-too-long`."""
+    tmp = WorkDir(root.absolute() / name(run_id, epoch)).tmp
+    excess = len(os.fsencode(tmp)) - _LONGEST_TMP
+    if excess > 0:
+        raise RunnerError(
+            "work-root-too-long",
+            f"The work folder {root} has a name too long for the sockets of providers: choose one "
+            f"that is {excess} bytes shorter.",
+        )
+
+
 @contextlib.contextmanager
 def create(root: Path, run_id: str, epoch: int) -> Iterator[WorkDir]:
     """A fresh folder, mode 0700, for as long as the block runs.
 
     Raises RunnerError `work-root-too-long` or `work-dir-exists`.
     """
+    check_root(root, run_id, epoch)
     work = WorkDir(root.absolute() / name(run_id, epoch))
-    if len(os.fsencode(work.tmp)) > _LONGEST_TMP:
-        raise RunnerError(
-            "work-root-too-long",
-            f"The work folder {root} has a name too long for the sockets of providers: choose one "
-            f"that is {len(os.fsencode(work.tmp)) - _LONGEST_TMP} bytes shorter.",
-        )
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _made(root, work):
         try:

@@ -141,6 +141,17 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
     assert done.stderr.startswith(f"Error: {name}: ")
 
 
+@pytest.mark.parametrize("command", ["up", "worker"])
+def test_a_data_folder_whose_name_is_too_long_for_sockets_is_refused_at_the_start(
+    folder: Path, command: str
+) -> None:
+    done = stateroom(folder, command, "--data-dir", str(folder / ("d" * 60)))
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: STATEROOM_DATA_DIR: ")
+    assert "bytes shorter" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["up", "server"])
 def test_a_port_that_is_taken_is_named(folder: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
