@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.processes import Process
-from tests.support.required import missing
 from tests.support.state_address import StateAddress
 
 # `make matrix` runs the client tests with another release
@@ -117,5 +118,5 @@ def find_tool(name: str, *, otherwise: Path) -> Tool:
     """One of them from PATH; Terraform is always there, as `otherwise`, and tofu may be missing."""
     given = os.environ.get(GIVEN[name]) or shutil.which(name)
     if given is None and name == "tofu":
-        missing("tofu is not installed")
+        pytest.skip("tofu is not installed: it has no wheel, so CI may be without it")
     return Tool(name, otherwise if given is None else Path(given))
