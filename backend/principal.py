@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from backend.errors import Forbidden
 
@@ -42,6 +43,7 @@ class Principal:
     state_id: str | None = None
     run_id: str | None = None
     run_epoch: int | None = None
+    expires_at: datetime | None = None
     use_is_due: bool = False  # its token's last use is to be noted
 
     def may(self, scope: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend import audit, keys, names, sources
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import Project, Template, Workspace
+from backend.models import Key, Project, Template, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import Principal
 
@@ -38,12 +38,12 @@ def create(
 ) -> Template:
     """A new template; its name is the repository's last part, with a number when that is taken.
 
-    Raises Invalid, Conflict.
+    Raises Invalid, Conflict, and Forbidden for a password key without keys:manage.
     """
     template = Template(
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None
     )
-    _assign(db, project, template, fields)
+    _assign(db, principal, project, template, fields)
     if fields.get("name") is None:
         template.name = _name_of(db, template)
     names.store(db, template, "template")
@@ -85,8 +85,8 @@ def update(
     template: Template,
     **changes: Unpack[Fields],
 ) -> Template:
-    """For the runs that are claimed from now on. Raises Invalid, Conflict."""
-    _assign(db, project, template, changes)
+    """For the runs that are claimed from now on. Raises Invalid, Conflict, Forbidden as create."""
+    _assign(db, principal, project, template, changes)
     names.store(db, template, "template")
     audit.record(
         db, principal, "template.update", template.id, project_id=project.id,
@@ -112,7 +112,9 @@ def delete(db: Session, principal: Principal, template: Template) -> None:
     )  # fmt: skip
 
 
-def _assign(db: Session, project: Project, template: Template, fields: Fields) -> None:
+def _assign(
+    db: Session, principal: Principal, project: Project, template: Template, fields: Fields
+) -> None:
     if "key" in fields:
         template.key = keys.chosen(db, project, fields["key"])
     name = fields.get("name")
@@ -124,7 +126,15 @@ def _assign(db: Session, project: Project, template: Template, fields: Fields) -
         template.ref = sources.check_ref(fields["ref"])
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
+    if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
+        _guard(principal, template.key)
     _assign_tool(template, fields)
+
+
+def _guard(principal: Principal, key: Key) -> None:
+    """A password is sent to whatever repository is named: who names it may manage keys."""
+    if key.kind == "password":
+        principal.require("keys:manage")
 
 
 def _assign_tool(template: Template, fields: Fields) -> None:

@@ -31,7 +31,7 @@ def issue(  # noqa: PLR0913 the columns of a token
     project_id: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[Token, str]:
-    """A new token and its secret, which is never shown again.
+    """A new token and its secret, which is never shown again. It does not outlive its maker.
 
     Raises Invalid for an unknown scope, Forbidden for one the principal does not have itself.
     """
@@ -46,13 +46,18 @@ def issue(  # noqa: PLR0913 the columns of a token
         name=name,
         scopes=" ".join(wanted),
         project_id=project_id,
-        expires_at=expires_at,
+        expires_at=_within(principal, expires_at),
         created_by=principal.name,
     )
     db.add(token)
     db.flush()
     audit.record(db, principal, "token.issue", token.id, project_id=project_id, scopes=wanted)
     return token, secret
+
+
+def _within(principal: Principal, wanted: datetime | None) -> datetime | None:
+    ends = [moment for moment in (wanted, principal.expires_at) if moment is not None]
+    return min(ends, default=None)
 
 
 def issue_for_run(db: Session, run: Run, state_id: str) -> str:
@@ -96,6 +101,7 @@ def authenticate(db: Session, secret: str) -> Principal:
         state_id=row.state_id,
         run_id=row.run_id,
         run_epoch=row.run_epoch,
+        expires_at=row.expires_at,
         use_is_due=bool(row.use_is_due),
     )
 
@@ -128,7 +134,7 @@ def _run_is_alive() -> ColumnElement[bool]:
 _BY_HASH = (
     select(
         *(Token.id, Token.name, Token.scopes, Token.project_id, Token.state_id),
-        *(Token.run_id, Token.run_epoch),
+        *(Token.run_id, Token.run_epoch, Token.expires_at),
         _run_is_alive().label("is_alive"),
         _use_is_due().label("use_is_due"),
     )

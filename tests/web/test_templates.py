@@ -182,3 +182,24 @@ def test_who_reads_runs_does_not_change_templates(boss: Caller, shop: str) -> No
 
     assert reader.get(f"{shop}/templates/app").status_code == 200
     refused(reader.patch(f"{shop}/templates/app", {"ref": "main"}), 403, "scope-missing")
+
+
+def test_a_password_goes_nowhere_without_the_permission_to_manage_keys(
+    boss: Caller, shop: str
+) -> None:
+    boss.made(
+        f"{shop}/keys", {"name": "login", "kind": "password", "username": "u", "password": "p-w"}
+    )
+    boss.made(f"{shop}/templates", {"name": "private", "repository": REPOSITORY, "key": "login"})
+    editor = boss.with_scopes("runs:read", "templates:manage", project="shop")
+    elsewhere = "https://evil.example.com/r.git"
+
+    refused(
+        editor.post(f"{shop}/templates", {"name": "x", "repository": elsewhere, "key": "login"}),
+        403,
+        "scope-missing",
+    )
+    refused(
+        editor.patch(f"{shop}/templates/private", {"repository": elsewhere}), 403, "scope-missing"
+    )
+    assert editor.patch(f"{shop}/templates/private", {"ref": "main"}).status_code == 200

@@ -127,3 +127,15 @@ def test_a_runs_credential_opens_nothing_of_the_api(
     assert credential.call("GET", "/api/terraform/state/shop/app").status_code == 404
     for path in ("/whoami", "/projects", shop, f"{shop}/runs/{run_id}"):
         refused(credential.get(path), 403, "run-token")
+
+
+def test_a_token_does_not_outlive_the_one_that_made_it(boss: Caller) -> None:
+    made = boss.made("/tokens", {"name": "day", "scopes": ["admin"], "expires_in_days": 1})
+    child = Caller(boss.client, made["secret"])
+
+    forever = child.made("/tokens", {"name": "child", "scopes": ["admin"]})
+    longer = child.made("/tokens", {"name": "longer", "scopes": ["admin"], "expires_in_days": 9})
+
+    end = datetime.fromisoformat(made["expires_at"])
+    for token in (forever, longer):
+        assert abs(datetime.fromisoformat(token["expires_at"]) - end) < timedelta(seconds=1)
