@@ -20,9 +20,9 @@ LOCK_ID = "bench"
 
 
 @contextmanager
-def stateroom(folder: Path, **settings: object) -> Iterator[Stateroom]:
+def stateroom(repositories: Path, **settings: object) -> Iterator[Stateroom]:
     """Its server is up. What it says is printed when something goes wrong."""
-    running = Stateroom(folder, **settings)
+    running = Stateroom(repositories, **settings)
     try:
         running.start_server()
         yield running

@@ -154,7 +154,7 @@ def main() -> None:
     with (
         installed.scratch() as folder,
         yardstick.running(folder / "yardstick") as stick,
-        installed.stateroom(folder / "ours") as installation,
+        installed.stateroom(folder) as installation,
     ):
         measure(installation, stick, folder, size, rounds)
 

@@ -197,14 +197,14 @@ def main() -> None:
     with installed.scratch() as folder:
         if not given.postgres:
             print("database: SQLite, 1 server process")
-            with installed.stateroom(folder / "ours") as installation:
+            with installed.stateroom(folder) as installation:
                 measure(installation, folder, extent)
             return
         print(f"database: PostgreSQL with fsync, server processes: {given.processes}")
         with (
             installed.postgres() as url,
             installed.stateroom(
-                folder / "ours", database_url=url, server_processes=given.processes
+                folder, database_url=url, server_processes=given.processes
             ) as installation,
         ):
             measure(installation, folder, extent)

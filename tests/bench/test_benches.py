@@ -1,0 +1,44 @@
+"""The benches still run. What they measure is for people: no test asserts a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+LINES = {
+    "states": ("POST 100 KB, 8 clients", "LOCK, UNLOCK, 1 client", "p99 of GET", "read with"),
+    "memory": ("the idle process", "memory of POST", "memory of GET", "GET, 5 MB incompressible"),
+    "runs": ("from POST to the tool, filesystem", "a whole run, terraform", "worker memory"),
+}
+
+
+def run(name: str, *options: str, otherwise: Path) -> str:
+    """What it prints; `otherwise`: a folder of tools for a machine that has none on PATH."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, str(BENCH / f"{name}.py"), *options],
+        env={**given, "PATH": f"{given['PATH']}:{otherwise}"},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_quick_bench_prints_all_of_its_lines(name: str, terraform_in_wheel: Path) -> None:
+    lines = run(name, "--quick", otherwise=terraform_in_wheel.parent).splitlines()
+
+    assert [start for start in LINES[name] if not any(x.startswith(start) for x in lines)] == []
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_bench_says_what_it_measures(name: str, tmp_path: Path) -> None:
+    assert "--quick" in run(name, "--help", otherwise=tmp_path)
