@@ -22,6 +22,14 @@ from tests.support.sshd import Sshd, any_sshd
 from tests.support.stateroom import Stateroom
 
 PASSPHRASE = "correct horse battery staple"
+CALLER = """
+module "private" {{
+  source = "{source}"
+}}
+output "said" {{
+  value = module.private.greeting
+}}
+"""
 
 
 @pytest.fixture
@@ -33,11 +41,17 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 @pytest.fixture
 def private_key(sshd: Sshd) -> str:
     """A key with a passphrase, that may clone here."""
+    private, public = key_pair()
+    sshd.authorize(public)
+    return private
+
+
+def key_pair() -> tuple[str, str]:
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    sshd.authorize(public.decode())
     encryption = BestAvailableEncryption(PASSPHRASE.encode())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption).decode()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption)
+    return private.decode(), public.decode()
 
 
 @pytest.fixture(scope="session")
@@ -101,3 +115,42 @@ def test_a_wrong_passphrase_is_refused_when_the_key_is_stored(
 
     assert refusal.value.status == 422
     assert "passphrase" in refusal.value.problem["detail"]
+
+
+def test_a_key_that_the_host_does_not_take_is_told(place: Place, sshd: Sshd) -> None:
+    project = f"/projects/{place.project}"
+    place.api.patch(project, known_hosts=sshd.known_hosts_line)
+    unknown, _ = key_pair()
+    place.api.post(
+        f"{project}/keys", name="other", kind="ssh", private_key=unknown, passphrase=PASSPHRASE
+    )
+    place.api.patch(f"{project}/templates/module", key="other")
+
+    ended = place.queue("apply").wait("errored")
+
+    assert ended["error"]["code"] == "repository-access-denied"
+
+
+def test_the_workspaces_own_key_opens_private_modules(
+    private_hosts: Stateroom, sshd: Sshd, private_key: str, tmp_path: Path
+) -> None:
+    module = Repository(tmp_path / "private-module")
+    source = f"git::{sshd.url(module.folder)}"
+    root = Repository(tmp_path / "root", {"main.tf": CALLER.format(source=source)})
+    place = private_hosts.place(repository=str(root.folder))
+    project = f"/projects/{place.project}"
+    place.api.patch(project, known_hosts=sshd.known_hosts_line)
+
+    without = place.queue("apply").wait("errored")
+    place.api.post(
+        f"{project}/keys",
+        name="modules",
+        kind="ssh",
+        private_key=private_key,
+        passphrase=PASSPHRASE,
+    )
+    place.api.patch(f"{project}/workspaces/{place.workspace}", module_key="modules")
+    place.queue("apply").wait("applied")
+
+    assert without["error"]["code"] == "module-unavailable"
+    assert place.state.read().json()["outputs"]["said"]["value"] == "hello"
