@@ -29,13 +29,14 @@ from backend.installation import Installation
 from backend.models import Run
 from backend.reconciler import Reconciler
 from execution import Execution
-from runner import leftovers, orphans, run, sandbox, workdir
+from runner import leftovers, orphans, run, sandbox, stuck, workdir
 from runner.errors import Fenced, RunnerError, Stopped
 from runner.workdir import WorkDir
 
 log = structlog.get_logger()
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 PULSE_SECONDS = 0.25
+STUCK_SECONDS = 5.0
 SWEEP_SECONDS = 20.0
 ORPHANS_SECONDS = 5.0
 
@@ -144,6 +145,11 @@ class Worker:
         leftovers.kill_in(left.root)
         return False
 
+    def end_stuck(self) -> None:
+        """Kill children that hang before their exec: they are started again."""
+        if killed := stuck.end(STUCK_SECONDS):
+            log.warning("stuck_ended", processes=killed)
+
     def end_orphans(self) -> None:
         """End what commands left behind: a child that is older than every run at work."""
         if ended := orphans.kill(lambda: min([orphans.clock(), *list(self._active.values())])):
@@ -214,6 +220,7 @@ def main(settings: Settings) -> None:
     _repeat(PULSE_SECONDS, worker.pulse)
     _repeat(min(SWEEP_SECONDS, settings.lease_seconds), worker.sweep)
     _repeat(ORPHANS_SECONDS, worker.end_orphans)
+    _repeat(STUCK_SECONDS, worker.end_stuck)
     log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
     with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
         heard = None

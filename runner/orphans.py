@@ -36,7 +36,7 @@ def kill(oldest_at_work: Callable[[], float]) -> int:
 
     `oldest_at_work` is asked when the children are known: what began later is not among them.
     """
-    found = list(_children())
+    found = list(children())
     before = oldest_at_work() - 2 / _TICKS
     old = [pid for pid, started in found if started < before]
     for pid in old:
@@ -47,7 +47,7 @@ def kill(oldest_at_work: Callable[[], float]) -> int:
     return len(old)
 
 
-def _children() -> Iterator[tuple[int, float]]:
+def children() -> Iterator[tuple[int, float]]:
     """The children of this process, whichever of its threads started them, and when they began."""
     own = str(os.getpid())
     for folder in Path("/proc").iterdir():

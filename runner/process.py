@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from . import stuck
 from .errors import ToolError
 from .ladder import Ladder, StopLevel, go_on
 from .leftovers import kill_marked, marked
@@ -26,6 +27,7 @@ from .sandbox import Confinement, Ruleset, prepare
 
 _PIPE_BYTES = 1 << 20  # an unprivileged process may ask for that much
 _READ_BYTES = 1 << 16
+_STARTS = 3
 _PR_SET_PDEATHSIG = 1
 _FROM_WORKER = (
     *("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -191,6 +193,16 @@ def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> int:
 
 
 def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.Popen[bytes], str]:
+    """Start it; once more when it was ended before its exec, and so did nothing yet."""
+    for _ in range(_STARTS):
+        child, mark = _start(start, at_parents_death)
+        if not stuck.was_ended(child.pid):
+            return child, mark
+        child.wait()
+    raise ToolError("not-started", f"{start.argv[0]} did not start: it hung before its exec.")
+
+
+def _start(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.Popen[bytes], str]:
     mark = secrets.token_hex(16)
     ruleset = prepare(start.confine) if start.confine else None
     stdin = FileIO(os.devnull) if start.stdin is None else _in_memory(start.stdin)
@@ -205,7 +217,7 @@ def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.
             pass_fds=start.keep,
             umask=0o077,
             start_new_session=True,
-            preexec_fn=_entry(ruleset, at_parents_death),  # noqa: PLW1509 - takes no lock
+            preexec_fn=_entry(ruleset, at_parents_death),  # noqa: PLW1509 - see stuck.py
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolError("not-started", f"{start.argv[0]} could not be started: {error}") from error
