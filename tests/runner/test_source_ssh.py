@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import ssh
+from runner import ssh, tool
 from runner.errors import SourceError
 from runner.job import Source, SourcePolicy, SshKey
 from runner.process import capture, child_environment
@@ -17,7 +17,6 @@ from runner.repository import module_environment
 from runner.source import Checkout, clone
 from tests.support.processes import living_in
 from tests.support.repositories import Repository
-from tests.support.required import required
 from tests.support.ssh_keys import Form, Kind, ssh_key
 from tests.support.sshd import Sshd, host_key, python_sshd, real_sshd
 
@@ -176,7 +175,7 @@ def test_a_server_that_nobody_runs_is_unreachable(
 def test_terraform_fetches_a_private_module_with_the_modules_key(
     sshd: Sshd, repository: Repository, work: Path, tmp_path: Path
 ) -> None:
-    terraform = required("terraform")
+    terraform = tool.find("terraform", None, None)
     key, public = ssh_key(passphrase="correct horse")
     sshd.authorize(public)
     root = tmp_path / "root"
@@ -188,7 +187,7 @@ def test_terraform_fetches_a_private_module_with_the_modules_key(
         extra = {**module_environment(ANYWHERE), **agent.environment}
         environment = child_environment(work, work, os.environ["PATH"], extra)
         done = capture(
-            [terraform, "init", "-input=false", "-no-color", "-backend=false"],
+            [*terraform.argv, "init", "-input=false", "-no-color", "-backend=false"],
             env=environment,
             cwd=root,
             deadline=60,

@@ -5,24 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from runner.commands import Command
 from runner.environment import confinement, environment
 from runner.job import Backend, Job, Source, Variable
 from runner.process import Captured, capture
 from runner.tool import Tool, available
 from runner.workdir import WorkDir
-from tests.support.required import missing
 
 BACKEND = Backend("http://state", "http://state", "http://state", "run", "run-password")
 
 
 def tool_named(name: str) -> Tool:
-    """`terraform` and `tofu` from PATH, `wheel` is the Terraform in the wheel."""
+    """`terraform` and `tofu` from PATH, which may be without; `wheel` is the one in the wheel."""
     fits = {"terraform": ("terraform", "PATH"), "wheel": ("terraform", "wheel")}
     wanted = fits.get(name, ("tofu", "PATH"))
     found = [tool for tool in available(None) if (tool.name, tool.origin) == wanted]
-    if not found:
-        missing(f"{name} is not installed")
+    if not found and name != "wheel":
+        pytest.skip(f"{name} is not on PATH; the Terraform in the wheel is always tested")
     return found[0]
 
 
