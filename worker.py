@@ -192,7 +192,7 @@ class Worker:
             raise
         except (RunnerError, Error) as error:
             at_work.finish("errored", error_code=error.code, error_message=error.message)
-        except Exception as bug:
+        except Exception as bug:  # a run has an end, whatever it met
             log.exception("run_crashed", exc_info=bug)
             message = f"The runner failed: {type(bug).__name__}. The worker's log has more."
             at_work.finish("errored", error_code="runner-crashed", error_message=message)

@@ -50,7 +50,7 @@ def prepare(settings: Settings) -> Installation:
     database = Database(settings)
     try:
         keyring = _prepared(settings, database)
-    except BaseException:
+    except BaseException:  # also an interrupted start leaves no connections behind
         database.close()
         raise
     return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))

@@ -190,7 +190,7 @@ def _write_draft(path: Path, text: str) -> Path:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+    except BaseException:  # whatever stopped it: no half-written key stays on the disk
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
         raise

@@ -192,7 +192,7 @@ def download(
     try:
         off_loop(verify_frames, data_key, file)
         file.seek(0)
-    except BaseException:
+    except BaseException:  # a killed greenlet's too: it is no Exception
         file.close()
         raise
     return _Outgoing(data_key, file)

@@ -26,7 +26,7 @@ def stateroom(repositories: Path, **settings: object) -> Iterator[Stateroom]:
     try:
         running.start_server()
         yield running
-    except BaseException:
+    except BaseException:  # after Ctrl-C too: then one wants to know why it hung
         print(running.logs()[-8000:])
         raise
     finally:

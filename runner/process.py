@@ -177,7 +177,7 @@ def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> int:
     start.stderr.close()
     try:
         _follow(child, sinks, ladder)
-    except BaseException:
+    except BaseException:  # whatever `stop` or `output` raises: the command saves and ends first
         ladder.give_up()
         _follow(child, dict.fromkeys(sinks, _discard), ladder)
         raise

@@ -153,7 +153,7 @@ def prepare(confinement: Confinement) -> Ruleset:
     try:
         for path, rights in _rules(confinement, handled & ~_NEVER):
             _allow(fd, path, rights)
-    except BaseException:
+    except BaseException:  # nobody else would ever close it
         os.close(fd)
         raise
     os.set_inheritable(fd, False)

@@ -110,7 +110,7 @@ def _failures_explained(
 def _nothing_left_after_failure(into: Path) -> Iterator[None]:
     try:
         yield
-    except BaseException:
+    except BaseException:  # half a checkout is no checkout, whatever stopped it
         _forget(into)
         raise
 
