@@ -14,7 +14,19 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import audit, keys, locks, logs, rescued, runs, states, steps, tokens, variables
+from backend import (
+    addresses,
+    audit,
+    keys,
+    locks,
+    logs,
+    rescued,
+    runs,
+    states,
+    steps,
+    tokens,
+    variables,
+)
 from backend.errors import Conflict, Gone, Invalid, Unavailable
 from backend.installation import Installation
 from backend.locks import LockInfo
@@ -47,8 +59,8 @@ def freeze(db: Session, here: Installation, run: Run) -> Job:
     """
     template, workspace, project = run.template, run.workspace, run.workspace.project
     state = states.of_workspace(db, workspace)
-    address = f"{here.settings.public_url}/api/terraform/state/{project.name}/{workspace.name}"
     settings = here.settings
+    at = addresses.of_workspace(settings.public_url, project.name, workspace.name)
     return Job(
         run_id=run.id,
         epoch=run.epoch,
@@ -65,9 +77,9 @@ def freeze(db: Session, here: Installation, run: Run) -> Job:
             ),
         ),
         backend=Backend(
-            address=address,
-            lock_address=address,
-            unlock_address=address,
+            address=at.address,
+            lock_address=at.lock_address,
+            unlock_address=at.unlock_address,
             username="run",
             password=tokens.issue_for_run(db, run, state.id),
         ),

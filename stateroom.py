@@ -102,11 +102,11 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
     from app import create_app
     from backend import installation
     from backend.reconciler import Reconciler
-    from backend.web import serve
+    from backend.web import current, serve
 
     def application() -> Flask:
         app = create_app(settings)
-        here: Installation = app.extensions["stateroom"]
+        here: Installation = app.extensions[current.EXTENSION]
         # without it a run would be at work for ever once the last worker is dead
         Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds).start()
         return app

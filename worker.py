@@ -29,7 +29,7 @@ from backend.installation import Installation
 from backend.models import Run
 from backend.reconciler import Reconciler
 from execution import Execution
-from runner import leftovers, orphans, run, sandbox, stuck, workdir
+from runner import leftovers, orphans, run, stuck, workdir
 from runner.errors import Fenced, RunnerError, Stopped
 from runner.workdir import WorkDir
 
@@ -47,7 +47,6 @@ class Worker:
     def __init__(self, here: Installation) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._here = here
-        self._slots = threading.BoundedSemaphore(here.settings.worker_slots)
         # since when, by orphans.clock; one run may be here twice: fenced, and again
         self._active: dict[Execution, float] = {}
         self._orphaned: dict[str, float] = {}  # folders of dead runs: when somebody was seen there
@@ -58,9 +57,8 @@ class Worker:
 
     def take(self, run_id: str) -> None:
         """Execute this run if it is there to be taken, then what else waits, in a free slot."""
-        if self._draining.is_set() or not self._slots.acquire(blocking=False):
+        if self._draining.is_set() or not self._take_slot():
             return
-        self._count(1)
         try:
             waiting: Sequence[str] = [run_id]
             while waiting and not self._draining.is_set():
@@ -71,8 +69,7 @@ class Worker:
         except Exception as bug:  # a pool keeps it to itself; the lease ends the run
             log.exception("take_crashed", run=run_id, exc_info=bug)
         finally:
-            self._slots.release()
-            self._count(-1)
+            self._give_slot()
 
     def poll(self, pool: ThreadPoolExecutor) -> None:
         """Look for what was rung for in vain, when there is a slot for it."""
@@ -155,9 +152,15 @@ class Worker:
         if ended := orphans.kill(lambda: min([orphans.clock(), *list(self._active.values())])):
             log.warning("orphans_ended", processes=ended)
 
-    def _count(self, change: int) -> None:
+    def _take_slot(self) -> bool:
         with self._counting:
-            self._busy += change
+            free = self._busy < self._here.settings.worker_slots
+            self._busy += free
+        return free
+
+    def _give_slot(self) -> None:
+        with self._counting:
+            self._busy -= 1
 
     def _execute(self, run_id: str) -> None:
         lease = timedelta(seconds=self._here.settings.lease_seconds)
@@ -185,7 +188,7 @@ class Worker:
             with self._here.database.transaction() as db:
                 job = execution.freeze(db, self._here, db.get_one(Run, at_work.run_id))
             outcome = run.execute(job, at_work)
-            at_work.finish(outcome.status, **outcome.facts)
+            at_work.finish(outcome.status)
         except Stopped as stopped:
             self._finish_stopped(at_work, stopped)
         except Fenced:
@@ -211,7 +214,6 @@ def main(settings: Settings) -> None:
     """Work until SIGTERM (what is at work ends first) or SIGINT (it saves and ends now)."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # they wait until this thread asks for them
     here = installation.prepare(settings)
-    sandbox.hide_memory()
     orphans.adopt()
     worker = Worker(here)
     reconciler = Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds)

@@ -195,11 +195,16 @@ def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None
     return run
 
 
+def of_claim(run_id: str, epoch: int | None) -> ColumnElement[bool]:
+    """The run, for as long as it is at work under this epoch."""
+    return and_(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+
+
 def renew(db: Session, run_id: str, epoch: int, lease: timedelta) -> tuple[bool, bool] | None:
     """Prolong the lease of one epoch. Whether to stop, and whether at once; None when fenced."""
     row = db.execute(
         update(Run)
-        .where(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+        .where(of_claim(run_id, epoch))
         .values(lease_expires_at=now(lease))
         .returning(Run.cancel_requested_at, Run.force_cancel)
         .execution_options(synchronize_session=False)
@@ -210,9 +215,7 @@ def renew(db: Session, run_id: str, epoch: int, lease: timedelta) -> tuple[bool,
 def heard(db: Session, run_id: str, epoch: int) -> tuple[bool, bool] | None:
     """Whether the run of this epoch should stop, and whether at once; None when fenced."""
     row = db.execute(
-        select(Run.cancel_requested_at, Run.force_cancel).where(
-            Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE)
-        )
+        select(Run.cancel_requested_at, Run.force_cancel).where(of_claim(run_id, epoch))
     ).one_or_none()
     return None if row is None else (row[0] is not None, row[1])
 
@@ -223,9 +226,7 @@ def at_work(db: Session, run_id: str, epoch: int) -> bool:
 
 def of_epoch(db: Session, run_id: str, epoch: int) -> Run:
     """The run, for as long as it is still of this epoch and at work. Raises Moved."""
-    run = db.scalars(
-        select(Run).where(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
-    ).one_or_none()
+    run = db.scalars(select(Run).where(of_claim(run_id, epoch))).one_or_none()
     if run is None:
         raise Moved(f"The run {run_id} was taken from this worker.")
     return run
@@ -235,7 +236,7 @@ def note(db: Session, run_id: str, epoch: int, **facts: Any) -> None:
     """Write facts into the row of a run at work. Raises Moved."""
     noted = db.execute(
         update(Run)
-        .where(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+        .where(of_claim(run_id, epoch))
         .values(facts)
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]

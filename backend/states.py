@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Select, String, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from backend import audit, locks, upload
+from backend import audit, locks, runs, upload
 from backend.blobs import Blobs
 from backend.crypto import bind
 from backend.db import execute, now
 from backend.errors import Conflict, Gone, Locked, NotFound
 from backend.keyring import Envelope, Keyring
 from backend.models import (
-    ACTIVE,
     Lock,
     Project,
     Run,
@@ -118,16 +117,6 @@ def version(db: Session, state: State, number: int) -> StateVersion:
     return found
 
 
-def versions(
-    db: Session, state: State, before: int | None = None, limit: int = 50
-) -> Sequence[StateVersion]:
-    """Newest first, those below `before`, without their bodies."""
-    found = select(StateVersion).where(StateVersion.state_id == state.id)
-    if before is not None:
-        found = found.where(StateVersion.number < before)
-    return db.scalars(found.order_by(StateVersion.number.desc()).limit(limit)).all()
-
-
 def content(version: StateVersion, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
     """The bytes as they were written. Raises Unreadable before the first of them, or not at all."""
     envelope = Envelope(version.key_id, version.wrapped_key)
@@ -206,15 +195,8 @@ def fence(db: Session, principal: Principal) -> None:
     """A run that lost its epoch writes nothing, however late it comes. Raises Conflict."""
     if principal.run_id is None:
         return
-    alive = db.scalar(
-        select(Run.id)
-        .where(
-            Run.id == principal.run_id,
-            Run.epoch == principal.run_epoch,
-            Run.status.in_(ACTIVE),
-        )
-        .with_for_update(read=True)
-    )
+    claim = runs.of_claim(principal.run_id, principal.run_epoch)
+    alive = db.scalar(select(Run.id).where(claim).with_for_update(read=True))
     if alive is None:
         raise Conflict(
             "This run was taken from its worker: its write came too late.", code="fenced"

@@ -15,7 +15,6 @@ from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import Principal
 
 TOOLS = ("terraform", "tofu")
-BACKEND_MODES = ("auto", "override", "off")
 
 _VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}(-[0-9A-Za-z.]{1,16})?", re.ASCII)
 _CONFIGURATION = re.compile(r"[^./~#-][^/\\]{0,200}\.(tf|tofu)(\.json)?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from backend import audit, states
@@ -33,15 +33,24 @@ def find_all(
     db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[StateVersion]:
     """Newest first, without their bodies. The cursor is a version's number."""
-    before = None if after is None else int(after)
-    found = states.versions(db, state, before, limit + 1)
+    query = _newest_first(state).limit(limit + 1)
+    if after is not None:
+        query = query.where(StateVersion.number < int(after))
+    found = db.scalars(query).all()
     return cut(found, limit, lambda version: str(version.number))
 
 
 def newest(db: Session, state: State) -> StateVersion | None:
     """The newest version without its body, of a deleted state too."""
-    found = states.versions(db, state, limit=1)
-    return found[0] if found else None
+    return db.scalars(_newest_first(state).limit(1)).one_or_none()
+
+
+def _newest_first(state: State) -> Select[StateVersion]:
+    return (
+        select(StateVersion)
+        .where(StateVersion.state_id == state.id)
+        .order_by(StateVersion.number.desc())
+    )
 
 
 def download(db: Session, principal: Principal, state: State, which: str) -> StateVersion:

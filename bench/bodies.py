@@ -9,7 +9,6 @@ import uuid
 
 LINEAGE = str(uuid.UUID(int=7))
 FIRST_SERIAL = 1_000_000_000  # all serials have ten digits, so that they can be patched in place
-DIGITS = 10
 
 
 def structured(size: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
 from .ladder import StopLevel
@@ -45,4 +45,3 @@ class Events(Protocol):
 @dataclass(frozen=True)
 class Outcome:
     status: Literal["applied", "planned_and_finished"]
-    facts: Mapping[str, Any] = field(default_factory=dict)
