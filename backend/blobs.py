@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from backend.durable import sync_folder
 from backend.errors import Unavailable, Unreadable
 
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -117,10 +118,10 @@ class BlobWriter:
             os.fsync(self._descriptor)
             if not place.parent.exists():
                 place.parent.mkdir(mode=0o700, exist_ok=True)
-                _sync(self._blobs.folder)
-                _sync(self._blobs.folder.parent)
+                sync_folder(self._blobs.folder)
+                sync_folder(self._blobs.folder.parent)
             self._path.replace(place)
-            _sync(place.parent)
+            sync_folder(place.parent)
         return name
 
 
@@ -150,14 +151,6 @@ def _disk_full_is_unavailable() -> Iterator[None]:
             "The server's disk is full: nothing was stored. Free space, then send it again.",
             code="disk-full",
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _older(folder: Path, before: float) -> Iterator[Path]:

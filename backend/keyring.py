@@ -22,6 +22,7 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from backend.durable import sync_folder
 from backend.errors import Unreadable
 
 _KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -61,7 +62,7 @@ class Keyring:
             os.link(draft, path)
         finally:
             draft.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return cls.from_text(text, str(path))
 
     @classmethod
@@ -108,7 +109,7 @@ class Keyring:
         text = _HEADING + "".join(lines)
         draft = _write_draft(path, text)
         draft.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return cls.from_text(text, str(path))
 
     @property
@@ -195,11 +196,3 @@ def _write_draft(path: Path, text: str) -> Path:
             draft.unlink()
         raise
     return draft
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

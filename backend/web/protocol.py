@@ -16,7 +16,7 @@ from backend import errors, locks, rescued, states, tokens
 from backend.locks import MAX_INFO_BYTES, LockInfo
 from backend.models import State
 from backend.upload import Upload, receive
-from backend.web import problems
+from backend.web import documents, problems
 from backend.web.current import installation, principal, reading, transaction
 
 bp = Blueprint("protocol", __name__, url_prefix="/api/terraform/state")
@@ -58,12 +58,7 @@ def read(project: str, workspace: str | None) -> ResponseReturnValue:
     if version is None:
         return problems.problem(404, "never-written", "This state was never written.")
     here = installation()
-    body = states.content(version, here.keyring, here.blobs)
-    response = Response(body, 200, content_type="application/json")
-    response.headers["Content-Length"] = str(version.size)
-    response.headers["Content-MD5"] = base64.b64encode(version.md5).decode()
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return documents.respond(version, states.content(version, here.keyring, here.blobs))
 
 
 def write(project: str, workspace: str | None) -> ResponseReturnValue:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from backend.models import RescuedWrite
 from backend.models import State as StateRow
 from backend.models import StateVersion as VersionRow
 from backend.offload import off_loop
+from backend.web import documents
 from backend.web.api.answers import Answer, Cursor, Page, Query, answer, blueprint, problems
 from backend.web.api.locks import WorkspacePath
 from backend.web.current import installation, principal, reading, transaction
@@ -175,9 +175,6 @@ def _state(db: Session, path: WorkspacePath, scope: str) -> StateRow:
 
 
 def as_file(document: VersionRow | RescuedWrite, body: Iterator[bytes], name: str) -> Response:
-    response = Response(body, 200, content_type="application/json")
-    response.headers["Content-Length"] = str(document.size)
-    response.headers["Content-MD5"] = base64.b64encode(document.md5).decode()
+    response = documents.respond(document, body)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    response.headers["Cache-Control"] = "no-store"
     return response
