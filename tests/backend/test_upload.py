@@ -53,6 +53,10 @@ def state_of(size: int, serial: int = 7) -> bytes:
     return start + filling + b'"}'
 
 
+def with_last_byte_flipped(sealed: bytes) -> bytes:
+    return sealed[:-1] + bytes([sealed[-1] ^ 1])
+
+
 def files(blobs: Blobs) -> list[Path]:
     return [path for path in blobs.folder.rglob("*") if path.is_file()]
 
@@ -215,8 +219,8 @@ def test_a_changed_body_is_unreadable_before_the_first_byte(blobs: Blobs, size: 
     upload = receive(io.BytesIO(state_of(size)), LIMIT, blobs)
     if upload.blob is not None:
         path = blobs.path(upload.blob)
-        path.write_bytes(path.read_bytes()[:-1] + b"!")
-    sealed = None if upload.ciphertext is None else upload.ciphertext[:-1] + b"!"
+        path.write_bytes(with_last_byte_flipped(path.read_bytes()))
+    sealed = upload.ciphertext and with_last_byte_flipped(upload.ciphertext)
 
     with pytest.raises(Unreadable):
         download(upload.data_key, sealed, upload.blob, blobs)
