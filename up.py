@@ -7,7 +7,6 @@ both, and neither outlives a `kill -9` of this process for long.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import signal
@@ -17,9 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 import structlog
+
+from runner.prctl import die_with
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -31,7 +31,6 @@ LONGEST_WAIT_SECONDS = 3600.0
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WAKES = frozenset({*_STOPS, signal.SIGCHLD})
 _KILL = (signal.SIGKILL, 5.0)
-_PR_SET_PDEATHSIG = 1
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "NO_COLOR"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV"),
@@ -39,7 +38,6 @@ _PASSED_ON = (
 )
 
 log = structlog.get_logger()
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass
@@ -185,12 +183,6 @@ def _entry(dies_with_parent: bool) -> Callable[[], None]:  # noqa: FBT001 - a fa
 
     def enter() -> None:
         if dies_with_parent:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the line above
-                _give_up()
+            die_with(parent, signal.SIGINT)
 
     return enter
-
-
-def _give_up() -> NoReturn:
-    os._exit(1)

@@ -7,23 +7,20 @@ ancestors: a process that has lost its parent becomes a child of the nearest one
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36
-_TICKS = os.sysconf("SC_CLK_TCK")
+from .prctl import CHILD_SUBREAPER, switch
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def adopt() -> None:
     """Make orphans of this process's commands its children. Raises OSError."""
-    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+    switch(CHILD_SUBREAPER, 1, "PR_SET_CHILD_SUBREAPER")
 
 
 def clock() -> float:

@@ -23,20 +23,18 @@ from . import stuck
 from .errors import ToolError
 from .ladder import Ladder, StopLevel, go_on
 from .leftovers import kill_marked, marked
+from .prctl import die_with
 from .sandbox import Confinement, Ruleset, prepare
 
 _PIPE_BYTES = 1 << 20  # an unprivileged process may ask for that much
 _READ_BYTES = 1 << 16
 _STARTS = 3
-_PR_SET_PDEATHSIG = 1
 _FROM_WORKER = (
     *("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_prctl = _libc.prctl
-_prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 _c_signal = _libc.signal
 _c_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
 _c_signal.restype = ctypes.c_void_p
@@ -233,9 +231,7 @@ def _entry(ruleset: Ruleset | None, at_parents_death: signal.Signals) -> Callabl
     parent = os.getpid()
 
     def enter() -> None:
-        _prctl(_PR_SET_PDEATHSIG, at_parents_death, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
+        die_with(parent, at_parents_death)
         _c_signal(signal.SIGINT, None)  # celery's pool ignores it, and that is inherited
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if ruleset:

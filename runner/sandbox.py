@@ -21,9 +21,10 @@ from pathlib import Path
 
 from .errors import ToolError
 from .job import SandboxMode
+from .prctl import CAPBSET_DROP, DUMPABLE, NO_NEW_PRIVS, prctl, switch
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-_ABI_QUESTION, _PATH_BENEATH, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 1, 4, 38
+_ABI_QUESTION, _PATH_BENEATH = 1, 1
 _OLDEST_ABI = 2  # 1 refuses every rename between folders, which providers do
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -34,7 +35,6 @@ _READ = _EXECUTE | _READ_FILE | _READ_DIR
 # A worker that is root passes on what files need: chown, dac_override, fowner, fsetid, setgid,
 # setuid and net_bind_service. Numbers that a kernel does not know are refused harmlessly.
 _DROPPED = tuple(number for number in range(64) if number not in {0, 1, 3, 4, 6, 7, 10})
-_PR_CAPBSET_DROP = 24
 # a device made by root in its own work dir would be a way to the disk under everything
 _NEVER = _MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV
 _RIGHTS = {2: 1 << 14, 3: 1 << 15, 4: 1 << 15, 5: 1 << 16}  # first bit that the ABI does not know
@@ -63,8 +63,6 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
-_prctl = _libc.prctl
-_prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 
 class _RulesetAttr(ctypes.Structure):
@@ -104,8 +102,8 @@ class Ruleset:
     def enter(self) -> None:
         """Confine the calling process for good. For the child, between fork and exec."""
         for capability in _DROPPED:  # refused where there are none: all the better
-            _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-        if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _syscall(*self._enter_arguments):
+            prctl(CAPBSET_DROP, capability, 0, 0, 0)
+        if prctl(NO_NEW_PRIVS, 1, 0, 0, 0) or _syscall(*self._enter_arguments):
             raise OSError(ctypes.get_errno(), "landlock")
 
     def close(self) -> None:
@@ -226,5 +224,4 @@ def hide_memory() -> None:
 
     Raises OSError.
     """
-    if _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
+    switch(DUMPABLE, 0, "PR_SET_DUMPABLE")
