@@ -59,7 +59,37 @@ class Project(Base):
     known_hosts: Mapped[str] = mapped_column(default="")
     accept_new_host_keys: Mapped[bool] = mapped_column(default=False)
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
+    max_states: Mapped[int | None]
+    max_versions: Mapped[int | None]  # kept ones, of each state
+    max_state_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class User(Base):
+    """A person. The password is kept as its argon2 hash; without one nobody signs in."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("usr"))
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    password_hash: Mapped[str | None]
+    is_admin: Mapped[bool] = mapped_column(default=False)  # of the whole installation
+    disabled_at: Mapped[datetime | None]
+    last_login_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Member(Base):
+    """What a person is in a project."""
+
+    __tablename__ = "members"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(16))  # owner, manager, task_runner, guest
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    user: Mapped[User] = relationship()
 
 
 class Key(Base):
@@ -106,13 +136,19 @@ class Workspace(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("ws"))
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))
+    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))  # None: no runs
     name: Mapped[str] = mapped_column(String(64))
     module_key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
+    frozen_at: Mapped[datetime | None]
+    frozen_by: Mapped[str | None]
+    frozen_reason: Mapped[str | None]
+    lock_timeout_seconds: Mapped[int | None]  # None: a lock from outside never times out
+    keep_versions: Mapped[int | None]  # None: as the installation has it
+    keep_days: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     project: Mapped[Project] = relationship()
-    template: Mapped[Template] = relationship()
+    template: Mapped[Template | None] = relationship()
     module_key: Mapped[Key | None] = relationship()
 
 
@@ -142,13 +178,18 @@ class State(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), unique=True)
     current: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None]  # it was moved to another backend
+    archived_to: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     workspace: Mapped[Workspace] = relationship()
 
 
 class StateVersion(Base):
-    """One immutable document of a state. Its body is sealed: here, or in a blob file."""
+    """One immutable document of a state. Its body is sealed: here, or in a blob file.
+
+    A removed one keeps its row, so that numbers stay 1..n and the history is told whole.
+    """
 
     __tablename__ = "state_versions"
     __table_args__ = (UniqueConstraint("state_id", "number"),)
@@ -166,6 +207,10 @@ class StateVersion(Base):
     lock_id: Mapped[str | None]  # None: written without a lock
     operation: Mapped[str | None]
     forced: Mapped[bool] = mapped_column(default=False)
+    restored_from: Mapped[int | None]
+    pinned: Mapped[bool] = mapped_column(default=False)
+    removed_at: Mapped[datetime | None]  # its body is gone
+    removed_because: Mapped[str | None] = mapped_column(String(16))
     run_id: Mapped[str | None] = mapped_column(String(40), index=True)
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
@@ -188,6 +233,8 @@ class Lock(Base):
     run_id: Mapped[str | None] = mapped_column(String(40))
     run_epoch: Mapped[int | None]
     version_at_release: Mapped[int] = mapped_column(default=0)
+    taken_from: Mapped[str | None]  # the ID that held it until it was taken over
+    expires_at: Mapped[datetime | None]  # of a hold by a person
     acquired_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
 
@@ -204,6 +251,11 @@ class RescuedWrite(Base):
     lineage: Mapped[str | None]
     size: Mapped[int] = mapped_column(BigInteger)
     md5: Mapped[bytes] = mapped_column(LargeBinary(16))
+    sha256: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    decision: Mapped[str | None] = mapped_column(String(16))  # promoted, dismissed
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    promoted_to: Mapped[int | None]
     run_id: Mapped[str | None] = mapped_column(String(40))
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
@@ -211,6 +263,29 @@ class RescuedWrite(Base):
     wrapped_key: Mapped[bytes]
     blob: Mapped[str | None] = mapped_column(String(80), index=True)
     sealed: Mapped[bytes | None] = mapped_column(deferred=True)
+
+
+class Alias(Base):
+    """An unguessable address to one state. Its login is made by us, or is that of a Key."""
+
+    __tablename__ = "aliases"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("al"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+    state_id: Mapped[str] = mapped_column(ForeignKey("states.id"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64), unique=True)
+    access: Mapped[str] = mapped_column(String(16))  # read-only, read-write
+    username: Mapped[str]
+    password_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # None: that of the key
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"), index=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    key: Mapped[Key | None] = relationship()
 
 
 ACTIVE = ("preparing", "planning", "planned", "applying")
@@ -308,6 +383,8 @@ class Token(Base):
     state_id: Mapped[str | None] = mapped_column(ForeignKey("states.id"))  # a run's
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     run_epoch: Mapped[int | None]
+    user_id: Mapped[str | None] = mapped_column(String(40), index=True)  # whose; None: nobody's
+    parent_id: Mapped[str | None] = mapped_column(String(40), index=True)  # what it was made with
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
     expires_at: Mapped[datetime | None]
@@ -328,7 +405,10 @@ class IdempotencyKey(Base):
 
 
 class AuditEntry(Base):
-    """One accepted mutation: who did what to which thing, in the mutation's own transaction."""
+    """One accepted mutation or reading: who did what, in the mutation's own transaction.
+
+    Rows are only ever added: triggers of the database refuse the rest.
+    """
 
     __tablename__ = "audit_entries"
     __table_args__ = (Index("audit_by_project", "project_id", "at"),)
@@ -340,3 +420,25 @@ class AuditEntry(Base):
     object: Mapped[str] = mapped_column(String(120))
     project_id: Mapped[str | None] = mapped_column(String(40))
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class AuditLink(Base):
+    """A link of the chain over the audit log: `hash` covers the entry and the link before."""
+
+    __tablename__ = "audit_links"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    entry_id: Mapped[str] = mapped_column(ForeignKey("audit_entries.id"), unique=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    mac: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class AuditKey(Base):
+    """One row: the sealed key that signs the chain, so that the database alone cannot forge it."""
+
+    __tablename__ = "audit_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(default=now())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -13,11 +16,25 @@ LOCK = 0x5747_4154  # any number that only we use
 
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version. Several processes may call it at once."""
-    with engine.begin() as connection:
+    with engine.connect() as connection, _tables_may_be_made_anew(connection), connection.begin():
         one_at_a_time(connection)
         config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def _tables_may_be_made_anew(connection: Connection) -> Iterator[None]:
+    """SQLite changes a column by making its table anew, which its foreign keys would refuse."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    sqlite.execute("PRAGMA foreign_keys=OFF")  # without effect inside a transaction
+    try:
+        yield
+    finally:
+        sqlite.execute("PRAGMA foreign_keys=ON")
 
 
 def one_at_a_time(connection: Connection) -> None:

@@ -1,0 +1,104 @@
+"""Each schema there was, filled, and brought to the newest one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from backend import migrations
+from backend.config import Settings
+from backend.db import Database
+from backend.models import Base
+from tests.support.postgres import Postgres
+
+FIRST = {
+    "projects": "id, name, description, known_hosts, accept_new_host_keys, created_at",
+    "templates": "id, project_id, name, repository, path, tool, backend_mode, created_at",
+    "workspaces": "id, project_id, template_id, name, created_at",
+    "states": "id, project_id, workspace_id, current, created_at",
+    "state_versions": "id, state_id, number, encrypted, size, md5, sha256, forced, created_by, "
+    "created_at, key_id, wrapped_key",
+    "audit_entries": "id, at, principal, action, object, detail",
+}
+ROWS = {
+    "projects": "'p', 'shop', '', '', false, 1",
+    "templates": "'t', 'p', 'app', 'https://git.example.com/a', '.', 'terraform', 'auto', 1",
+    "workspaces": "'w', 'p', 't', 'app', 1",
+    "states": "'s', 'p', 'w', 1, 1",
+    "state_versions": "'v', 's', 1, false, 2, 'm', 'h', false, 'me', 1, 'k', 'w'",
+    "audit_entries": "'a', 1, 'me', 'state.write', 's', '{}'",
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database with the first schema and a row in each table that matters."""
+    url = ""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.create()
+    database = Database(Settings(data_dir=tmp_path, database_url=url))
+    with database.engine.begin() as connection:
+        config = migrations.configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for table, columns in FIRST.items():
+            connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({ROWS[table]})"))
+    yield database
+    database.close()
+    if url:
+        server.drop(url)
+
+
+def test_an_old_schema_with_its_rows_becomes_the_newest_one(old: Database) -> None:
+    migrations.upgrade(old.engine)
+
+    with old.engine.connect() as connection:
+        for table in FIRST:
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 1
+        found = connection.execute(text("SELECT pinned, removed_at FROM state_versions")).one()
+        assert found == (False, None)
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_constraints_of_the_old_tables_still_hold(old: Database) -> None:
+    migrations.upgrade(old.engine)
+
+    assert refuses(old, "INSERT INTO workspaces (id, project_id, name, created_at) "
+                        "VALUES ('w2', 'p', 'app', 1)")  # fmt: skip
+    assert refuses(old, "INSERT INTO states (id, project_id, workspace_id, current, created_at) "
+                        "VALUES ('s2', 'p', 'nobody', 0, 1)")  # fmt: skip
+    assert not refuses(old, "INSERT INTO workspaces (id, project_id, name, created_at) "
+                            "VALUES ('w3', 'p', 'without a template', 1)")  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit_entries SET principal = 'nobody'",
+                                    "DELETE FROM audit_entries"])  # fmt: skip
+def test_the_audit_log_is_only_ever_added_to(old: Database, change: str) -> None:
+    migrations.upgrade(old.engine)
+
+    assert refuses(old, change)
+
+
+def test_upgrading_again_changes_nothing(old: Database) -> None:
+    migrations.upgrade(old.engine)
+    migrations.upgrade(old.engine)
+
+    assert not refuses(old, "UPDATE states SET current = 1")
+
+
+def refuses(database: Database, statement: str) -> bool:
+    try:
+        with database.engine.begin() as connection:
+            connection.execute(text(statement))
+    except DBAPIError:
+        return True
+    return False
