@@ -62,7 +62,11 @@ class Settings(BaseModel):
     keyring: str = Field(
         "",
         repr=False,
-        description="The keyring itself, for trials (or KEYRING_FILE: default DATA_DIR/keyring)",
+        description="The keyring itself, for trials: keys separated by semicolons",
+    )
+    keyring_file: Path | None = Field(
+        None,
+        description="The keyring's file when somebody else provides it; default DATA_DIR/keyring",
     )
     max_state_bytes: int = Field(100_000_000, ge=1_000, description="Largest state accepted, bytes")
     refuse_unlocked_writes: bool = Field(
@@ -124,7 +128,7 @@ class Settings(BaseModel):
 
     @property
     def keyring_path(self) -> Path:
-        return self.data_dir / "keyring"
+        return self.keyring_file or self.data_dir / "keyring"
 
     @property
     def admin_token_path(self) -> Path:

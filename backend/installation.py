@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import crypto, migrations, tokens
+from backend import bindings, crypto, migrations, tokens
 from backend.blobs import Blobs
 from backend.broker import Bell
 from backend.config import Settings
@@ -20,8 +20,9 @@ from backend.keyring import Keyring, WrongKeyring
 from backend.models import Canary, Token
 from backend.principal import SYSTEM
 
-_CANARY = b"stateroom"
-_CANARY_AAD = crypto.bind("canary", 1)
+# The key that sealed the canary seals everything; before 0.2 it was the first one of the file.
+_CANARY = b"stateroom: what sealed this seals everything"
+_BEFORE_0_2 = b"stateroom"
 
 
 class NotReady(Exception):
@@ -66,14 +67,27 @@ def _prepared(settings: Settings, database: Database) -> Keyring:
     return keyring
 
 
-def open_canary(keyring: Keyring, canary: bytes) -> None:
+def seal_canary(keyring: Keyring) -> bytes:
+    """A canary that says: the key that seals now is the installation's."""
+    return crypto.seal_value(keyring, _CANARY, bindings.CANARY)
+
+
+def open_canary(keyring: Keyring, canary: bytes) -> bytes:
     """Raises Unreadable when the keyring is not this installation's."""
-    crypto.open_value(keyring, canary, _CANARY_AAD)
+    return crypto.open_value(keyring, canary, bindings.CANARY)
+
+
+def follow_canary(db: Session, keyring: Keyring) -> None:
+    """Seal with the key that the installation seals with. Raises Unreadable."""
+    keyring.refresh()
+    keyring.seal_with(crypto.value_key_id(db.scalars(select(Canary.sealed)).one()))
 
 
 def _keyring(db: Session, settings: Settings) -> Keyring:
     path = settings.keyring_path
     try:
+        if settings.keyring_file:  # its mode is for who provides it to choose
+            return Keyring.load(path, forbidden_mode=0)
         if settings.keyring:
             return Keyring.from_text(settings.keyring)
         if path.exists():
@@ -91,16 +105,20 @@ def _keyring(db: Session, settings: Settings) -> Keyring:
 def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:
     row = db.get(Canary, 1)
     if row is None:
-        db.add(Canary(id=1, sealed=crypto.seal_value(keyring, _CANARY, _CANARY_AAD)))
+        db.add(Canary(id=1, sealed=seal_canary(keyring)))
         return
     try:
-        open_canary(keyring, row.sealed)
+        told = open_canary(keyring, row.sealed)
     except Unreadable:
-        where = "STATEROOM_KEYRING" if settings.keyring else str(settings.keyring_path)
+        named = settings.keyring and not settings.keyring_file
+        where = "STATEROOM_KEYRING" if named else str(settings.keyring_path)
         raise NotReady(
             f"The keyring in {where} does not open this database. "
             "Use the keyring it was sealed with: nothing was changed."
         ) from None
+    if told == _BEFORE_0_2:
+        row.sealed = seal_canary(keyring)
+    keyring.seal_with(crypto.value_key_id(row.sealed))
 
 
 def _first_administrator(db: Session, path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from backend.crypto import bind, open_value, seal_value
+from backend import bindings
+from backend.crypto import open_value, seal_value
 from backend.keyring import Keyring
 from backend.models import LogChunk, Run
 
@@ -33,7 +34,7 @@ def _append_piece(db: Session, keyring: Keyring, run_id: str, epoch: int, piece:
     if size is None:
         raise Fenced(run_id)
     start = size - len(piece)
-    sealed = seal_value(keyring, piece, _binding(run_id, start))
+    sealed = seal_value(keyring, piece, bindings.log(run_id, start))
     db.add(LogChunk(run_id=run_id, start=start, length=len(piece), sealed=sealed))
 
 
@@ -50,10 +51,6 @@ def read(db: Session, keyring: Keyring, run: Run, offset: int, limit: int) -> by
     ).all()
     if not pieces:
         return b""
-    text = b"".join(open_value(keyring, p.sealed, _binding(run.id, p.start)) for p in pieces)
+    text = b"".join(open_value(keyring, p.sealed, bindings.log(run.id, p.start)) for p in pieces)
     skipped = offset - pieces[0].start
     return text[skipped : skipped + limit]
-
-
-def _binding(run_id: str, start: int) -> bytes:
-    return bind("log", run_id, start)

@@ -9,8 +9,8 @@ from typing import TypedDict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import audit, names
-from backend.crypto import Keyring, bind, open_value, seal_value
+from backend import audit, bindings, names
+from backend.crypto import Keyring, open_value, seal_value
 from backend.errors import Invalid, NotFound
 from backend.models import Variable, Workspace, new_id
 from backend.paging import DEFAULT_LIMIT, Page, page
@@ -149,7 +149,7 @@ def shown(keyring: Keyring, variable: Variable) -> str | None:
 
 
 def _open(keyring: Keyring, variable: Variable) -> str:
-    return open_value(keyring, variable.value, bind("variable", variable.id)).decode()
+    return open_value(keyring, variable.value, bindings.variable(variable.id)).decode()
 
 
 def _assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
@@ -164,7 +164,7 @@ def _assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
                 f"A value has at most {MAX_VALUE_BYTES:,} bytes, and no NUL among them.",
                 code="variable-invalid",
             )
-        variable.value = seal_value(keyring, clear, bind("variable", variable.id))
+        variable.value = seal_value(keyring, clear, bindings.variable(variable.id))
 
 
 def _check_name(kind: str, name: str) -> None:

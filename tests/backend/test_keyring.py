@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import os
 import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend import keyring_file
 from backend.crypto import bind, new_data_key
 from backend.errors import Unreadable
 from backend.keyring import Envelope, Keyring, WrongKeyring
@@ -116,15 +119,95 @@ def test_rotation_seals_with_the_new_key_and_still_opens_the_old(path: Path) -> 
     data_key = new_data_key()
     old = Keyring.create(path).wrap(data_key, AAD)
 
-    keyring = Keyring.add_key(path)
+    added = keyring_file.add(path)
+    keyring = Keyring.load(path)
+    keyring.seal_with(added)
 
-    assert keyring.keys == Keyring.load(path).keys
+    assert list(keyring.keys) == [old.key_id, added]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert keyring.unwrap(old, AAD) == data_key
     new = keyring.rewrap(old, AAD)
-    assert (new.key_id, old.key_id) == (keyring.current, list(keyring.keys)[1])
+    assert new.key_id == keyring.current == added
     assert keyring.unwrap(new, AAD) == data_key
     assert keyring.rewrap(new, AAD) == new
+
+
+def test_an_added_key_only_opens_until_it_is_said_to_seal(path: Path) -> None:
+    first = Keyring.create(path).current
+
+    keyring_file.add(path)
+
+    assert Keyring.load(path).current == first
+
+
+def test_a_keyring_in_use_opens_with_a_key_that_was_added_since(path: Path) -> None:
+    in_use, elsewhere, data_key = Keyring.create(path), Keyring.load(path), new_data_key()
+    elsewhere.seal_with(keyring_file.add(path))
+
+    envelope = elsewhere.wrap(data_key, AAD)
+
+    assert in_use.unwrap(envelope, AAD) == data_key
+
+
+def test_a_keyring_in_use_forgets_no_key(path: Path) -> None:
+    in_use = Keyring.create(path)
+    first = in_use.current
+    envelope = in_use.wrap(new_data_key(), AAD)
+    keyring_file.add(path)
+
+    keyring_file.remove(path, first)
+    in_use.refresh()
+
+    assert in_use.unwrap(envelope, AAD)
+    assert len(in_use.keys) == 2
+    assert first not in Keyring.load(path).keys
+
+
+def changed_key(text: str) -> str:
+    return text.replace(text.rsplit(maxsplit=1)[-1], A)
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[:-20], lambda _: "", changed_key])
+def test_a_file_that_cannot_be_used_changes_nothing_for_a_keyring_in_use(
+    path: Path, spoil: Callable[[str], str]
+) -> None:
+    in_use = Keyring.create(path)
+    envelope = in_use.wrap(new_data_key(), AAD)
+    before = dict(in_use.keys)
+
+    path.write_text(spoil(path.read_text()))
+    in_use.refresh()
+
+    assert in_use.keys == before
+    assert in_use.unwrap(envelope, AAD)
+
+
+def test_two_that_add_a_key_at_once_both_add_it(path: Path) -> None:
+    Keyring.create(path)
+
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda _: keyring_file.add(path), range(16)))
+
+    assert len(set(added)) == 16
+    assert set(list(Keyring.load(path).keys)[1:]) == set(added)
+
+
+def test_a_key_is_named_after_the_newest_one_also_when_older_ones_were_dropped(path: Path) -> None:
+    first = Keyring.create(path).current
+    second = keyring_file.add(path)
+
+    keyring_file.remove(path, first)
+
+    assert second.startswith("k2-")
+    assert keyring_file.add(path).startswith("k3-")
+
+
+def test_a_keyring_that_cannot_be_written_says_what_to_do(path: Path) -> None:
+    Keyring.create(path)
+    (path.parent / ".keyring.lock").mkdir()
+
+    with pytest.raises(WrongKeyring, match="stateroom keys activate"):
+        keyring_file.add(path)
 
 
 def test_a_row_swapped_for_another_one_does_not_open() -> None:
