@@ -1,11 +1,10 @@
-"""Where a workspace's state is, and what to paste to get there."""
+"""Where a state is, and what to paste to get there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import quote
 
-PLACEHOLDER = "YOUR_TOKEN"
 USERNAME = "token"
 
 
@@ -31,29 +30,62 @@ def of_workspace(public_url: str, project: str, workspace: str) -> Addresses:
     return Addresses(address, address, address)
 
 
+def of_alias(public_url: str, alias: str) -> Addresses:
+    """By the alias alone: it stays, whatever is renamed."""
+    address = f"{public_url}/api/terraform/{alias}"
+    return Addresses(address, address, address)
+
+
 def snippets(addresses: Addresses) -> Snippets:
-    """Ready to paste; the token stays out of files: it belongs into TF_HTTP_PASSWORD."""
+    """For a token, which stays out of files: it belongs into TF_HTTP_PASSWORD."""
+    line = "    # the password is your token: export TF_HTTP_PASSWORD\n"
+    note = '# export TF_HTTP_PASSWORD="YOUR_TOKEN"\n'
+    return _snippets(addresses, USERNAME, line, note, "YOUR_TOKEN")
+
+
+def snippets_with_login(addresses: Addresses, username: str, password: str | None) -> Snippets:
+    """Ready to paste as they are; None, for a password that is not shown, is a placeholder."""
+    shown = password or "YOUR_PASSWORD"
+    line = (
+        f"    password       = {_in_hcl(shown)}\n"
+        "    # for a file that others see: export TF_HTTP_PASSWORD instead of this line\n"
+    )
+    return _snippets(addresses, username, line, "", shown)
+
+
+def _snippets(
+    addresses: Addresses, username: str, password_line: str, note: str, password: str
+) -> Snippets:
     block = (
         "terraform {\n"
         '  backend "http" {\n'
-        f'    address        = "{addresses.address}"\n'
-        f'    lock_address   = "{addresses.lock_address}"\n'
-        f'    unlock_address = "{addresses.unlock_address}"\n'
-        f'    username       = "{USERNAME}"\n'
-        "    # the password is your token: export TF_HTTP_PASSWORD\n"
+        f"    address        = {_in_hcl(addresses.address)}\n"
+        f"    lock_address   = {_in_hcl(addresses.lock_address)}\n"
+        f"    unlock_address = {_in_hcl(addresses.unlock_address)}\n"
+        f"    username       = {_in_hcl(username)}\n"
+        f"{password_line}"
         "  }\n"
         "}\n"
     )
     exports = (
-        f'export TF_HTTP_ADDRESS="{addresses.address}"\n'
-        f'export TF_HTTP_LOCK_ADDRESS="{addresses.lock_address}"\n'
-        f'export TF_HTTP_UNLOCK_ADDRESS="{addresses.unlock_address}"\n'
-        f'export TF_HTTP_USERNAME="{USERNAME}"\n'
-        f'export TF_HTTP_PASSWORD="{PLACEHOLDER}"\n'
+        f"export TF_HTTP_ADDRESS={_in_shell(addresses.address)}\n"
+        f"export TF_HTTP_LOCK_ADDRESS={_in_shell(addresses.lock_address)}\n"
+        f"export TF_HTTP_UNLOCK_ADDRESS={_in_shell(addresses.unlock_address)}\n"
+        f"export TF_HTTP_USERNAME={_in_shell(username)}\n"
+        f"export TF_HTTP_PASSWORD={_in_shell(password)}\n"
     )
-    password = f'export TF_HTTP_PASSWORD="{PLACEHOLDER}"\n'
     return Snippets(
-        terraform=f"{block}\n# {password}# terraform init\n",
-        tofu=f"{block}\n# {password}# tofu init\n",
+        terraform=f"{block}\n{note}# terraform init\n",
+        tofu=f"{block}\n{note}# tofu init\n",
         environment=f'# beside an empty terraform {{ backend "http" {{}} }}\n{exports}',
     )
+
+
+def _in_hcl(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
+
+
+def _in_shell(text: str) -> str:
+    # in single quotes not even an interactive shell looks for a history event
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from sqlalchemy import select
+from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
 from backend import audit, names, ssh_keys
 from backend.crypto import Keyring, bind, open_value, seal_value
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import Key, Project, Template, Workspace, new_id
+from backend.models import Alias, Key, Project, Template, Workspace, new_id
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import Principal
 
@@ -138,11 +139,18 @@ def update(  # noqa: PLR0913 the columns of a key
     secret: Secret,
     name: str | None = None,
 ) -> Key:
-    """Rename it, replace its secret, or both. Raises Invalid, Conflict."""
+    """Rename it, replace its secret, or both; it is the login of its aliases from then on.
+
+    Raises Invalid, Conflict.
+    """
     if name is not None:
         key.name = names.check(name)
     _put(keyring, key, secret)
     names.store(db, key, "key")
+    if secret.username is not None:
+        db.execute(
+            update_rows(Alias).where(Alias.key_id == key.id).values(username=secret.username)
+        )
     audit.record(
         db, principal, "key.update", key.id, project_id=key.project_id, name=name,
         replaced=secret.sealed is not None or None,
@@ -158,6 +166,7 @@ def delete(db: Session, principal: Principal, key: Key) -> None:
         "workspaces": list(
             db.scalars(select(Workspace.name).where(Workspace.module_key_id == key.id))
         ),
+        "aliases": list(db.scalars(select(Alias.name).where(Alias.key_id == key.id))),
     }
     used = {noun: found for noun, found in users.items() if found}
     if used:
@@ -173,9 +182,15 @@ def opened(keyring: Keyring, key: Key) -> Opened:
     """The secret in clear, for the worker that resolves a Job. Raises Unreadable."""
     if key.secret is None:
         return {}
-    secret: Opened = json.loads(open_value(keyring, key.secret, bind("key", key.id)))
+    secret = opened_row(keyring, key.id, key.secret)
     if key.username is not None:
         secret["username"] = key.username
+    return secret
+
+
+def opened_row(keyring: Keyring, key_id: str, sealed: bytes) -> Opened:
+    """What is sealed of a key, without its username. Raises Unreadable."""
+    secret: Opened = json.loads(open_value(keyring, sealed, bind("key", key_id)))
     return secret
 
 

@@ -79,6 +79,10 @@ def issue_for_run(db: Session, run: Run, state_id: str) -> str:
     return secret
 
 
+def looks_like_one(secret: str) -> bool:
+    return secret.startswith(f"{PREFIX}_") and crypto.token_well_formed(secret)
+
+
 def authenticate(db: Session, secret: str) -> Principal:
     """Who this secret belongs to. Raises Unauthorised for every secret that opens nothing.
 

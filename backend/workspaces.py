@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from backend import audit, keys, names, projects, states
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
+    Alias,
     Key,
     Lock,
     LogChunk,
@@ -138,7 +139,7 @@ def set_module_key(
 
 
 def delete(db: Session, principal: Principal, workspace: Workspace) -> None:
-    """Delete it with its variables, its runs and its deleted state. The audit log stays.
+    """Delete it with its variables, runs, aliases and deleted state. The audit log stays.
 
     Raises Conflict while its state holds something, or a run has not ended or is not looked at.
     """
@@ -175,7 +176,7 @@ def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     for model in (LogChunk, Step):
         db.execute(delete_from(model).where(model.run_id.in_(runs)))
     db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
-    for kept in (RescuedWrite, StateVersion, Lock):
+    for kept in (Alias, RescuedWrite, StateVersion, Lock):
         db.execute(delete_from(kept).where(kept.state_id == state.id))
     for owned in (State, Run, Variable):
         db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))

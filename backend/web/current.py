@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from flask import current_app, g, request
 from sqlalchemy.orm import Session
 
-from backend import tokens
+from backend import aliases, tokens
 from backend.errors import Unauthorised
 from backend.installation import Installation
 from backend.principal import Principal
@@ -34,6 +34,23 @@ def principal() -> Principal:
         g.principal = _authenticate(_secret())
     found: Principal = g.principal
     return found
+
+
+def log_in(alias: str) -> None:
+    """Let the login of an alias in, at its address alone. Raises Unauthorised.
+
+    Other credentials are left to `principal`: a token opens the address of an alias too.
+    """
+    given = request.authorization
+    if given is None or given.type != "basic" or tokens.looks_like_one(given.password or ""):
+        return
+    username, password = given.username or "", given.password or ""
+    with reading() as db:
+        found = aliases.authenticate(db, installation().keyring, alias, username, password)
+    if found.use_is_due:
+        with transaction() as db:
+            aliases.note_use(db, found.token_id)
+    g.principal = found
 
 
 def _authenticate(secret: str) -> Principal:

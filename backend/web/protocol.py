@@ -1,4 +1,7 @@
-"""The state protocol, as real terraform and tofu speak it. No answer here is ever a redirect."""
+"""The state protocol, as real terraform and tofu speak it. No answer here is ever a redirect.
+
+`address` is what the URL says of a state: its alias, or its project and workspace.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,31 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from backend import errors, locks, rescued, states, tokens
+from backend import aliases, errors, locks, rescued, states, tokens
 from backend.locks import MAX_INFO_BYTES, LockInfo
 from backend.models import State
 from backend.upload import Upload, receive
 from backend.web import documents, problems
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.current import installation, log_in, principal, reading, transaction
 
-bp = Blueprint("protocol", __name__, url_prefix="/api/terraform/state")
+bp = Blueprint("protocol", __name__, url_prefix="/api/terraform")
 
-ADDRESSES = ("/<project>", "/<project>/<workspace>")
+Address = dict[str, str]
+
+ADDRESSES = ("/<alias>", "/state/<project>", "/state/<project>/<workspace>")
 METHODS = ["GET", "POST", "PUT", "DELETE", "LOCK", "UNLOCK"]
 
 
 @bp.before_request
 def let_in() -> None:
     """Before anything of the body is read, and before a transaction: to note the use is one too."""
+    address: Address = request.view_args or {}
+    if "alias" in address:
+        log_in(address["alias"])
     principal()
 
 
-def answer(project: str, workspace: str | None = None) -> ResponseReturnValue:
+def answer(**address: str) -> ResponseReturnValue:
     verbs = {
         "GET": read,
         "HEAD": read,
@@ -41,19 +49,19 @@ def answer(project: str, workspace: str | None = None) -> ResponseReturnValue:
         "LOCK": lock,
         "UNLOCK": unlock,
     }
-    return verbs[request.method](project, workspace)
+    return verbs[request.method](address)
 
 
-def lock_answer(project: str, workspace: str | None = None) -> ResponseReturnValue:
+def lock_answer(**address: str) -> ResponseReturnValue:
     """GitLab's form of the lock: POST or PUT takes it, DELETE frees it."""
     verbs = {"POST": lock, "PUT": lock, "LOCK": lock, "DELETE": unlock, "UNLOCK": unlock}
-    return verbs[request.method](project, workspace)
+    return verbs[request.method](address)
 
 
-def read(project: str, workspace: str | None) -> ResponseReturnValue:
+def read(address: Address) -> ResponseReturnValue:
     _refuse_redirected_write()
     with reading() as db:
-        state = _state(db, project, workspace, "state:read")
+        state = _state(db, address, "state:read")
         version = states.current(db, state)
     if version is None:
         return problems.problem(404, "never-written", "This state was never written.")
@@ -61,9 +69,9 @@ def read(project: str, workspace: str | None) -> ResponseReturnValue:
     return documents.respond(version, states.content(version, here.keyring, here.blobs))
 
 
-def write(project: str, workspace: str | None) -> ResponseReturnValue:
+def write(address: Address) -> ResponseReturnValue:
     with reading() as db:
-        state = _state(db, project, workspace, _writing_scope())
+        state = _state(db, address, _writing_scope())
     document = _receive()
     try:
         _store(state, document)
@@ -77,45 +85,47 @@ def write(project: str, workspace: str | None) -> ResponseReturnValue:
     return "", 200
 
 
-def delete(project: str, workspace: str | None) -> ResponseReturnValue:
+def delete(address: Address) -> ResponseReturnValue:
     with transaction() as db:
-        state = _state(db, project, workspace, "state:delete")
+        state = _state(db, address, "state:delete")
         states.delete(db, principal(), state)
     return "", 200
 
 
-def lock(project: str, workspace: str | None) -> ResponseReturnValue:
+def lock(address: Address) -> ResponseReturnValue:
     info = LockInfo.parse(_lock_body())
     with transaction() as db:
-        state = _state(db, project, workspace, "state:write")
+        state = _state(db, address, "state:write")
         states.fence(db, principal())
         locks.acquire(db, principal(), state, info)
     return "", 200
 
 
-def unlock(project: str, workspace: str | None) -> ResponseReturnValue:
+def unlock(address: Address) -> ResponseReturnValue:
     body = _lock_body()
     if not body:
-        return _force_unlock(project, workspace)
+        return _force_unlock(address)
     info = LockInfo.parse(body)
     with transaction() as db:
-        state = _state(db, project, workspace, "state:write")
+        state = _state(db, address, "state:write")
         locks.release(db, principal(), state, info.id)
     return "", 200
 
 
-def _force_unlock(project: str, workspace: str | None) -> ResponseReturnValue:
+def _force_unlock(address: Address) -> ResponseReturnValue:
     """Terraform's force-unlock is an UNLOCK without a body: the ID that was typed is not sent."""
     with transaction() as db:
-        state = _state(db, project, workspace, "state:unlock")
+        state = _state(db, address, "state:unlock")
         if locks.get(db, state).held:
             locks.break_lock(db, principal(), state, "force-unlock")
     return "", 200
 
 
-def _state(db: Any, project: str, workspace: str | None, scope: str) -> State:
+def _state(db: Any, address: Address, scope: str) -> State:
     principal().require(scope)
-    return states.at(db, principal(), project, workspace)
+    if "alias" in address:
+        return aliases.state_at(db, principal(), address["alias"])
+    return states.at(db, principal(), address["project"], address.get("workspace"))
 
 
 def _writing_scope() -> str:

@@ -6,6 +6,7 @@ from flask import Response, jsonify
 from flask_openapi3.openapi import OpenAPI
 
 from backend.web.api import (
+    aliases,
     keys,
     locks,
     projects,
@@ -21,7 +22,19 @@ from backend.web.api.answers import PREFIX, SECURITY_SCHEMES, Problem, invalid_r
 
 __all__ = ["SECURITY_SCHEMES", "Problem", "install", "invalid_request"]
 
-PARTS = (projects, keys, templates, workspaces, variables, runs, states, rescued, locks, tokens)
+PARTS = (
+    projects,
+    keys,
+    templates,
+    workspaces,
+    variables,
+    runs,
+    states,
+    rescued,
+    locks,
+    aliases,
+    tokens,
+)
 
 
 def install(app: OpenAPI) -> None:

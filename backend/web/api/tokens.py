@@ -1,20 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from flask import Response
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from backend import projects, tokens
-from backend.errors import Invalid
 from backend.models import Token as TokenRow
 from backend.principal import ALIASES, SCOPES, Principal
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
-    Body,
     Cursor,
     Page,
     ProjectPath,
@@ -23,11 +21,10 @@ from backend.web.api.answers import (
     blueprint,
     once,
 )
+from backend.web.api.expiry import Expiring
 from backend.web.current import principal, reading, transaction
 
 bp = blueprint("tokens", "API credentials: shown once, with scopes and an expiry")
-
-MAX_DAYS = 3650
 
 
 def _words(scopes: object) -> object:
@@ -42,32 +39,11 @@ class ProjectTokenPath(TokenPath, ProjectPath):
     pass
 
 
-class NewToken(Body):
+class NewToken(Expiring):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")
     scopes: list[str] = Field(
         min_length=1, max_length=40, description=", ".join((*SCOPES, *ALIASES))
     )
-    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
-        None, description="With its time zone; null: never"
-    )
-    expires_in_days: int | None = Field(
-        None, ge=1, le=MAX_DAYS, description="Instead of expires_at"
-    )
-
-    def expiry(self) -> datetime | None:
-        """Raises Invalid for the past, for the far future, and for both at once."""
-        now = datetime.now(UTC)
-        if self.expires_at is None:
-            days = self.expires_in_days
-            return None if days is None else now + timedelta(days=days)
-        if self.expires_in_days is not None:
-            raise Invalid("Give expires_at or expires_in_days, not both.", code="expiry-invalid")
-        if not now < self.expires_at < now + timedelta(days=MAX_DAYS):
-            raise Invalid(
-                f"expires_at must be in the future, {MAX_DAYS} days away at most.",
-                code="expiry-invalid",
-            )
-        return self.expires_at
 
 
 class Token(Answer):

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Literal
+
+from flask import Response
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from backend import addresses, aliases, keys, projects, states, workspaces
+from backend.models import Alias as AliasRow
+from backend.models import Project
+from backend.models import State as StateRow
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Cursor,
+    Name,
+    Page,
+    Reference,
+    Repeatable,
+    answer,
+    blueprint,
+    once,
+    problems,
+)
+from backend.web.api.expiry import Expiring
+from backend.web.api.locks import WorkspacePath
+from backend.web.api.runs import Named
+from backend.web.api.states import WORKSPACE
+from backend.web.api.workspaces import Snippets
+from backend.web.current import installation, principal, reading, transaction
+
+bp = blueprint("aliases", "Unguessable addresses of a state, each with a login of its own")
+
+Access = Literal["read-only", "read-write"]
+
+
+class AliasPath(WorkspacePath):
+    alias: str = Field(max_length=63, pattern=r"^[^\x00]*$", description="The alias's name or id")
+
+
+class NewAlias(Expiring):
+    name: Name
+    access: Access = Field(
+        description="read-only: plan and pull. read-write: apply, locks and force-unlock too"
+    )
+    key: Reference | None = Field(
+        None, description="A key whose username and password are the login; null: we make one"
+    )
+
+
+class Alias(Answer):
+    id: str
+    name: str
+    access: Access
+    address: str
+    lock_address: str
+    unlock_address: str
+    username: str
+    key: Named | None = Field(description="The key whose login it is; null: a login of its own")
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="By its login, to the minute")
+    revoked_at: datetime | None
+
+
+class AliasDetail(Alias):
+    snippets: Snippets = Field(description="With a placeholder for a password that is not shown")
+
+
+class NewlyMadeAlias(AliasDetail):
+    password: str | None = Field(
+        description="Shown this once; null when it is the key's, or the request is a repetition"
+    )
+
+
+class Aliases(Page[Alias]):
+    pass
+
+
+@bp.get(f"{WORKSPACE}/aliases", responses={200: Aliases})
+def list_aliases(path: WorkspacePath, query: Cursor) -> Response:
+    """The aliases of a workspace's state, the revoked and expired ones too."""
+    with reading() as db:
+        _, state = _in_workspace(db, path, "state:read")
+        found = aliases.find_all(db, state, query.cursor, query.limit)
+        page = Aliases(
+            items=[_shown(alias) for alias in found.items], next_cursor=found.next_cursor
+        )
+    return answer(page)
+
+
+@bp.post(f"{WORKSPACE}/aliases", responses={201: NewlyMadeAlias, **WITH_BODY, **problems(409)})
+def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Response:
+    """Give the state another address. This needs templates:manage, and what the alias may do.
+
+    With a key of kind password it needs keys:manage too.
+    """
+    passwords: list[str | None] = []
+
+    def make() -> AliasRow:
+        key = keys.chosen(db, project, body.key)
+        alias, password = aliases.create(
+            db, principal(), state,
+            name=body.name, access=body.access, key=key, expires_at=body.expiry(),
+        )  # fmt: skip
+        passwords.append(password)
+        return alias
+
+    needed = ["templates:manage", *aliases.SCOPES[body.access]]
+    needed += [] if body.key is None else ["keys:manage"]
+    with transaction() as db:
+        project, state = _in_workspace(db, path, *needed)
+        alias = once(db, header, make, lambda made: aliases.get(db, state, made))
+        password = passwords[0] if passwords else None
+        made = NewlyMadeAlias(**_detail(alias, password).model_dump(), password=password)
+    return answer(made, 201)
+
+
+@bp.get(f"{WORKSPACE}/aliases/<alias>", responses={200: AliasDetail})
+def get_alias(path: AliasPath) -> Response:
+    """One alias, with snippets whose password is a placeholder."""
+    with reading() as db:
+        _, state = _in_workspace(db, path, "state:read")
+        found = _detail(aliases.get(db, state, path.alias), None)
+    return answer(found)
+
+
+@bp.delete(f"{WORKSPACE}/aliases/<alias>", responses={204: None})
+def revoke_alias(path: AliasPath) -> Response:
+    """Close an alias now, for its login and for tokens."""
+    with transaction() as db:
+        _, state = _in_workspace(db, path, "templates:manage")
+        aliases.revoke(db, principal(), aliases.get(db, state, path.alias))
+    return Response(status=204)
+
+
+def _in_workspace(db: Session, path: WorkspacePath, *scopes: str) -> tuple[Project, StateRow]:
+    """The project, for somebody with all of these scopes in it, and the workspace's state."""
+    projects_found = [projects.get(db, principal(), path.project, scope) for scope in scopes]
+    project = projects_found[0]
+    return project, states.of_workspace(db, workspaces.get(db, project, path.workspace))
+
+
+def _shown(alias: AliasRow) -> Alias:
+    columns = {name: getattr(alias, name, None) for name in Alias.model_fields}
+    return Alias.model_validate(columns | asdict(_addresses(alias)))
+
+
+def _detail(alias: AliasRow, password: str | None) -> AliasDetail:
+    found = addresses.snippets_with_login(_addresses(alias), alias.username, password)
+    snippets = Snippets.model_validate(found)
+    return AliasDetail(**_shown(alias).model_dump(), snippets=snippets)
+
+
+def _addresses(alias: AliasRow) -> addresses.Addresses:
+    return addresses.of_alias(installation().settings.public_url, alias.address)
