@@ -101,6 +101,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
 
     from app import create_app
     from backend import installation
+    from backend.linker import Linker
     from backend.reconciler import Reconciler
     from backend.web import current, serve
 
@@ -109,6 +110,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
         here: Installation = app.extensions[current.EXTENSION]
         # without it a run would be at work for ever once the last worker is dead
         Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds).start()
+        Linker(here.database, here.keyring).start()
         return app
 
     with _one_line():

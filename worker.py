@@ -26,6 +26,7 @@ from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
 from backend.errors import Error, Unavailable
 from backend.installation import Installation
+from backend.linker import Linker
 from backend.models import Run
 from backend.reconciler import Reconciler
 from execution import Execution
@@ -218,6 +219,9 @@ def main(settings: Settings) -> None:
     worker = Worker(here)
     reconciler = Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds)
     reconciler.start()
+    linker = Linker(here.database, here.keyring)
+    if not settings.is_sqlite:  # two processes that write would wait for each other
+        linker.start()
     bell = _listen(settings, worker)
     _repeat(PULSE_SECONDS, worker.pulse)
     _repeat(min(SWEEP_SECONDS, settings.lease_seconds), worker.sweep)
@@ -232,6 +236,7 @@ def main(settings: Settings) -> None:
         _end(worker, heard.si_signo)
     bell.stop()
     reconciler.stop()
+    linker.stop()
     log.info("worker_stopped", worker=worker.name)
 
 

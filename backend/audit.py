@@ -1,15 +1,57 @@
+"""The audit log: who did what, in the transaction that did it; and finding it again."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, insert, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from backend.db import execute
-from backend.models import AuditEntry
+from backend.errors import Invalid
+from backend.models import AuditEntry, AuditLink
+from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.principal import Principal
 
 _INSERT = insert(AuditEntry)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is looked for; None: everything.
+
+    `principal` is a name, or the id of a person, a token, an alias or a run; `action` is one, or
+    the beginning of some (`state.`); `since` counts, `until` does not.
+    """
+
+    project_id: str | None = None
+    principal: str | None = None
+    action: str | None = None
+    object: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        asked: tuple[tuple[Any, Callable[[Any], ColumnElement[bool]]], ...] = (
+            (self.project_id, AuditEntry.project_id.__eq__),
+            (self.principal, _is_by),
+            (self.action, _begins_with),
+            (self.object, AuditEntry.object.__eq__),
+            (self.since, AuditEntry.at.__ge__),
+            (self.until, AuditEntry.at.__lt__),
+        )
+        return [condition(value) for value, condition in asked if value is not None]
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """An entry and its number in the chain; None until it is linked, which takes a second."""
+
+    entry: AuditEntry
+    number: int | None
 
 
 def record(
@@ -21,12 +63,52 @@ def record(
     project_id: str | None = None,
     **detail: Any,
 ) -> None:
-    """Write one entry into the mutation's own transaction: both are kept, or neither."""
+    """Write one entry into the mutation's own transaction: both are kept, or neither.
+
+    Names are chosen by people, and may be those of others: the id beside it says who it was.
+    """
+    if principal.user_id is not None:
+        detail["token"] = principal.token_id
     entry = {
         "principal": principal.name,
+        "principal_id": principal.run_id or principal.user_id or principal.token_id or None,
         "action": action,
         "object": thing,
         "project_id": project_id,
         "detail": {name: value for name, value in detail.items() if value is not None},
     }
     execute(db, _INSERT, entry)
+
+
+def find_all(
+    db: Session, wanted: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Numbered]:
+    """Newest first. The cursor is an entry's id. Raises Invalid for one that is none."""
+    query = (
+        select(AuditEntry, AuditLink.number)
+        .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
+        .where(*wanted.conditions())
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(_older(db, after))
+    found = [Numbered(entry, number) for entry, number in db.execute(query)]
+    return cut(found, limit, lambda row: row.entry.id)
+
+
+def _begins_with(action: str) -> ColumnElement[bool]:
+    return AuditEntry.action.startswith(action, autoescape=True)
+
+
+def _is_by(who: str) -> ColumnElement[bool]:
+    token = AuditEntry.detail["token"].as_string()
+    return or_(AuditEntry.principal == who, AuditEntry.principal_id == who, token == who)
+
+
+def _older(db: Session, entry_id: str) -> ColumnElement[bool]:
+    at = db.scalar(select(AuditEntry.at).where(AuditEntry.id == entry_id))
+    if at is None:
+        raise Invalid("The cursor is not that of a page of this list.", code="cursor-unknown")
+    place = literal(at, AuditEntry.at.type), literal(entry_id, AuditEntry.id.type)
+    return tuple_(AuditEntry.at, AuditEntry.id) < tuple_(*place)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import bindings, crypto, migrations, tokens
+from backend import audit_chain, bindings, crypto, migrations, tokens
 from backend.blobs import Blobs
 from backend.broker import Bell
 from backend.config import Settings
@@ -63,6 +63,7 @@ def _prepared(settings: Settings, database: Database) -> Keyring:
         migrations.one_at_a_time(db.connection())
         keyring = _keyring(db, settings)
         _check_canary(db, keyring, settings)
+        _audit_key(db, keyring)
         _first_administrator(db, settings.admin_token_path)
     return keyring
 
@@ -119,6 +120,13 @@ def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:
     if told == _BEFORE_0_2:
         row.sealed = seal_canary(keyring)
     keyring.seal_with(crypto.value_key_id(row.sealed))
+
+
+def _audit_key(db: Session, keyring: Keyring) -> None:
+    try:
+        audit_chain.prepare_key(db, keyring)
+    except Unreadable as error:
+        raise NotReady(error.message) from None
 
 
 def _first_administrator(db: Session, path: Path) -> None:

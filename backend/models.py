@@ -411,11 +411,15 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("audit_by_project", "project_id", "at"),)
+    __table_args__ = (
+        Index("audit_by_project", "project_id", "at"),
+        Index("audit_by_time", "at"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("aud"))
     at: Mapped[datetime] = mapped_column(default=now())
-    principal: Mapped[str]
+    principal: Mapped[str]  # its name, which anybody may choose
+    principal_id: Mapped[str | None] = mapped_column(String(40))  # None: Stateroom itself
     action: Mapped[str] = mapped_column(String(64))
     object: Mapped[str] = mapped_column(String(120))
     project_id: Mapped[str | None] = mapped_column(String(40))

@@ -142,6 +142,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("keep_versions", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("keep_days", sa.Integer(), nullable=True))
         batch_op.alter_column("template_id", existing_type=sa.VARCHAR(length=40), nullable=True)
+    with op.batch_alter_table("audit_entries", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("principal_id", sa.String(length=40), nullable=True))
+        batch_op.create_index("audit_by_time", ["at"], unique=False)
     _let_entries_only_be_added()
 
 

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from flask import Response
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+
+from backend import audit, audit_chain, audit_export, audit_verify, linker, projects
+from backend.audit import Filter, Numbered
+from backend.audit_chain import NOTHING, Head
+from backend.web.api.answers import (
+    Answer,
+    Cursor,
+    Page,
+    ProjectPath,
+    Query,
+    answer,
+    blueprint,
+    problems,
+)
+from backend.web.current import installation, principal, reading
+
+bp = blueprint("audit", "Who did what: every mutation, and every reading of a state")
+
+_LINES: dict[Any, Any] = {
+    200: {
+        "description": "JSON lines, in the order of the chain",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    },
+    **problems(500),
+}
+_TEXT = r"^[^\x00]*$"
+
+
+class Period(Query):
+    since: AwareDatetime | None = Field(None, description="The first moment, with its time zone")
+    until: AwareDatetime | None = Field(None, description="The first moment that is too late")
+
+
+class AuditQuery(Cursor, Period):
+    principal: str | None = Field(
+        None, max_length=80, pattern=_TEXT, description="A name, or the id of a token or person"
+    )
+    action: str | None = Field(
+        None, max_length=64, pattern=_TEXT, description="An action, or how some begin: `state.`"
+    )
+    object: str | None = Field(None, max_length=120, pattern=_TEXT, description="An id")
+
+    def filter(self, project_id: str | None) -> Filter:
+        return Filter(project_id, self.principal, self.action, self.object, self.since, self.until)
+
+
+class AuditEntry(Answer):
+    id: str
+    number: int | None = Field(description="In the chain; null for a second, until it is linked")
+    at: datetime
+    principal: str = Field(description="The name of who did it; names are chosen by people")
+    principal_id: str | None = Field(
+        description="Of the person, token, alias or run; null: Stateroom itself"
+    )
+    action: str
+    object: str = Field(description="The id of what it was done to")
+    project_id: str | None
+    detail: dict[str, Any] = Field(description="May hold text that came from clients: untrusted")
+
+
+class AuditEntries(Page[AuditEntry]):
+    pass
+
+
+class KnownHead(Query):
+    head: str | None = Field(
+        None,
+        pattern=r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$",
+        description="`head` of an earlier verification: tells whether the chain was cut since",
+    )
+
+    def known(self) -> Head:
+        if self.head is None:
+            return NOTHING
+        number, digest = self.head.split(":")
+        return Head(int(number), bytes.fromhex(digest))
+
+
+class BrokenLink(Answer):
+    number: int
+    kind: str = Field(description="changed, removed, inserted or order")
+    message: str
+
+
+class Verification(Answer):
+    ok: bool = False
+    verified: int = Field(description="Links that are as they were made, from the first on")
+    head: Annotated[str, BeforeValidator(str)] = Field(
+        description="NUMBER:HASH of the newest link. Note it elsewhere, and give it next time"
+    )
+    broken: BrokenLink | None = Field(description="The first link that is not")
+    unlinked: int = Field(description="Entries without a link yet; 0 a second after the last")
+    oldest_unlinked_at: datetime | None
+
+    @model_validator(mode="after")
+    def _is_ok(self) -> Verification:
+        self.ok = self.broken is None
+        return self
+
+
+@bp.get("/audit", responses={200: AuditEntries})
+def list_audit(query: AuditQuery) -> Response:
+    """The audit log of the installation, newest first: for its administrators."""
+    principal().require_installation()
+    return _list(query, None)
+
+
+@bp.get("/projects/<project>/audit", responses={200: AuditEntries})
+def list_project_audit(path: ProjectPath, query: AuditQuery) -> Response:
+    """The audit log of a project, newest first: for its administrators."""
+    return _list(query, _project_id(path))
+
+
+@bp.get("/audit/export", responses=_LINES)
+def export_audit(query: Period) -> Response:
+    """The audit log of the installation as JSON lines, oldest first, with the chain's hashes."""
+    principal().require_installation()
+    return _export(query, None)
+
+
+@bp.get("/projects/<project>/audit/export", responses=_LINES)
+def export_project_audit(path: ProjectPath, query: Period) -> Response:
+    """The audit log of a project as JSON lines; its numbers have gaps."""
+    return _export(query, _project_id(path))
+
+
+@bp.get("/audit/verify", responses={200: Verification, **problems(500)})
+def verify_audit(query: KnownHead) -> Response:
+    """Check the whole chain: changed, removed, inserted and moved entries are found."""
+    principal().require_installation()
+    here = installation()
+    with reading() as db:
+        signing_key = audit_chain.key(db, here.keyring)
+    found = audit_verify.verify(here.database, signing_key, query.known())
+    return answer(Verification.model_validate(found))
+
+
+def _project_id(path: ProjectPath) -> str:
+    with reading() as db:
+        return projects.get(db, principal(), path.project, "admin").id
+
+
+def _list(query: AuditQuery, project_id: str | None) -> Response:
+    with reading() as db:
+        found = audit.find_all(db, query.filter(project_id), query.cursor, query.limit)
+        items = [_shown(row) for row in found.items]
+    return answer(AuditEntries(items=items, next_cursor=found.next_cursor))
+
+
+def _shown(row: Numbered) -> AuditEntry:
+    entry = row.entry
+    return AuditEntry(
+        number=row.number,
+        **{name: getattr(entry, name) for name in AuditEntry.model_fields if name != "number"},
+    )
+
+
+def _export(query: Period, project_id: str | None) -> Response:
+    here = installation()
+    linker.catch_up(here.database, here.keyring)
+    with reading() as db:
+        head = audit_chain.head(db)
+    wanted = Filter(project_id, since=query.since, until=query.until)
+    lines = audit_export.lines(here.database, wanted, head)
+    response = Response(lines, content_type="application/x-ndjson")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Stateroom-Audit-Head"] = str(head)
+    return response
