@@ -162,6 +162,12 @@ class Conversation(RuleBasedStateMachine):
 
         agree(self.address.write(document.body, lock_id), self.model.write(document, lock_id))
 
+    @rule(step=st.integers(-1, 2), variant=st.integers(0, 1))
+    def write_as_who_held_the_lock_last(self, step: int, variant: int) -> None:
+        document, lock_id = self.next_document(step, variant, LINEAGES[0]), self.model.held_last
+
+        agree(self.address.write(document.body, lock_id), self.model.write(document, lock_id))
+
     @rule()
     def write_the_newest_again(self) -> None:
         if self.model.newest is not None:
@@ -170,9 +176,12 @@ class Conversation(RuleBasedStateMachine):
                 self.model.write(self.model.newest, self.model.holder),
             )
 
-    @rule()
-    def delete(self) -> None:
+    @precondition(lambda self: self.model.documents and not self.model.deleted)
+    @rule(comes_back=st.booleans())
+    def delete(self, *, comes_back: bool) -> None:
         agree(self.address.delete(), self.model.delete())
+        if comes_back:
+            self.undelete()
 
     @precondition(lambda self: self.model.deleted)
     @rule()
