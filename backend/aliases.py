@@ -152,7 +152,7 @@ def state_at(db: Session, principal: Principal, address: str) -> State:
         "only_state": principal.state_id,
     }
     state = db.scalars(_STATE, asked).one_or_none()
-    if state is None:
+    if state is None or not principal.sees(state.project_id):
         raise NotFound("There is no state at this address, or it is not open to this credential.")
     return state
 

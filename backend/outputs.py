@@ -49,5 +49,5 @@ def masked(outputs: dict[str, Output]) -> dict[str, Output]:
 
 def note_revealed(db: Session, principal: Principal, state: State) -> None:
     """Somebody asks for the sensitive ones too. Raises Forbidden without state:read."""
-    principal.require("state:read")
+    principal.require("state:read", state.project_id)
     audit.record(db, principal, "outputs.reveal", state.id, project_id=state.project_id)

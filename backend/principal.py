@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,10 +32,34 @@ ALIASES = {
     "TFSTATE_DELETE": ("state:delete",),
 }
 
+_GUEST = frozenset({"runs:read", "blocks:read"})
+_TASK_RUNNER = _GUEST | {"runs:create", "runs:cancel", "outputs:read"}
+_MANAGER = _TASK_RUNNER | {
+    "runs:approve",
+    "state:read",
+    "state:write",
+    "state:unlock",
+    "keys:manage",
+    "templates:manage",
+    "blocks:write",
+}
+
+# What a person may do in a project, from the least to the most.
+ROLES: Mapping[str, frozenset[str]] = {
+    "guest": _GUEST,
+    "task_runner": _TASK_RUNNER,
+    "manager": _MANAGER,
+    "owner": frozenset(SCOPES),
+}
+
 
 @dataclass(frozen=True)
 class Principal:
-    """A token or a run. No `project_id` means every project, no `state_id` every state of it."""
+    """A person, a token, an alias login or a run.
+
+    No `project_id` means every project, no `state_id` every state of it. `roles` are the scopes
+    that a person's memberships give in each project; None: memberships bound nothing here.
+    """
 
     name: str
     token_id: str
@@ -43,26 +68,60 @@ class Principal:
     state_id: str | None = None
     run_id: str | None = None
     run_epoch: int | None = None
+    user_id: str | None = None
+    roles: Mapping[str, frozenset[str]] | None = None
     expires_at: datetime | None = None
+    is_session: bool = False  # a person signed in with the password
     use_is_due: bool = False  # its token's last use is to be noted
 
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes or "admin" in self.scopes
+    def sees(self, project_id: str) -> bool:
+        """Whether the project is open to it at all. To everybody else it does not exist."""
+        if self.project_id is not None and project_id != self.project_id:
+            return False
+        return self.roles is None or project_id in self.roles
 
-    def require(self, scope: str) -> None:
-        """Raise Forbidden, naming the scope that is missing."""
-        if not self.may(scope):
+    def may(self, scope: str, project_id: str | None) -> bool:
+        """Whether it may do this in the project; None: in the whole installation."""
+        if not self.holds(scope):
+            return False
+        if project_id is None:
+            return self.project_id is None and self.roles is None
+        if not self.sees(project_id):
+            return False
+        return self.roles is None or _has(self.roles[project_id], scope)
+
+    def holds(self, scope: str) -> bool:
+        """Whether its token has the scope, wherever it may use it."""
+        return _has(self.scopes, scope)
+
+    def require(self, scope: str, project_id: str | None) -> None:
+        """Raise Forbidden, naming the scope that is missing in the project."""
+        self.require_held(scope)
+        if not self.may(scope, project_id):
             raise Forbidden(
-                f"This needs the scope {scope}, which the token {self.name!r} does not have.",
+                f"This needs the scope {scope}, which {self.name!r} does not have here.",
+                code="scope-missing",
+                scope=scope,
+            )
+
+    def require_held(self, scope: str) -> None:
+        """Raise Forbidden, naming the scope that the token is missing."""
+        if not self.holds(scope):
+            raise Forbidden(
+                f"This needs the scope {scope}, which the token of {self.name!r} does not have.",
                 code="scope-missing",
                 scope=scope,
             )
 
     def require_installation(self) -> None:
         """Raise Forbidden unless this is an administrator of the whole installation."""
-        self.require("admin")
-        if self.project_id is not None:
-            raise Forbidden("This needs an administrator's token of the whole installation.")
+        self.require_held("admin")
+        if not self.may("admin", None):
+            raise Forbidden("This is for administrators of the whole installation.")
+
+
+def _has(scopes: frozenset[str], scope: str) -> bool:
+    return scope in scopes or "admin" in scopes
 
 
 SYSTEM = Principal(name="stateroom", token_id="", scopes=frozenset({"admin"}))

@@ -35,14 +35,14 @@ def get(db: Session, principal: Principal, reference: str, scope: str) -> Projec
     found = db.scalars(_visible(principal).where(names.called(Project, reference))).one_or_none()
     if found is None:
         raise NotFound(f"There is no project {reference!r}, or it is not open to you.")
-    principal.require(scope)
+    principal.require(scope, found.id)
     return found
 
 
 def find_all(
     db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Project]:
-    principal.require("runs:read")
+    principal.require_held("runs:read")  # every role has it
     return page(db, _visible(principal), Project.id, after, limit)
 
 
@@ -109,9 +109,12 @@ def refuse_while_running(db: Session, *which: object) -> None:
 
 
 def _visible(principal: Principal) -> Select[Project]:
-    if principal.project_id is None:
-        return select(Project)
-    return select(Project).where(Project.id == principal.project_id)
+    found = select(Project)
+    if principal.project_id is not None:
+        found = found.where(Project.id == principal.project_id)
+    if principal.roles is not None:
+        found = found.where(Project.id.in_(principal.roles))
+    return found
 
 
 def _names(db: Session, query: Select[str]) -> list[str]:

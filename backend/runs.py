@@ -46,7 +46,7 @@ def queue(  # noqa: PLR0913 what to run, where, and why
     message: str = "",
 ) -> Run:
     """A new run at the end of its workspace's queue. Ring the bell after the commit."""
-    principal.require("runs:create")
+    principal.require("runs:create", workspace.project_id)
     if operation not in OPERATIONS:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
     run = Run(
@@ -64,8 +64,7 @@ def queue(  # noqa: PLR0913 what to run, where, and why
     return run
 
 
-def get(db: Session, principal: Principal, project: Project, run_id: str) -> Run:
-    principal.require("runs:read")
+def get(db: Session, project: Project, run_id: str) -> Run:
     run = db.scalars(
         select(Run)
         .where(Run.id == run_id, Run.project_id == project.id)
@@ -78,7 +77,6 @@ def get(db: Session, principal: Principal, project: Project, run_id: str) -> Run
 
 def find_all(  # noqa: PLR0913 the filters of one list
     db: Session,
-    principal: Principal,
     project: Project,
     *,
     workspace_id: str | None = None,
@@ -87,7 +85,6 @@ def find_all(  # noqa: PLR0913 the filters of one list
     limit: int = 50,
 ) -> Sequence[Run]:
     """Newest first, those before the run `before`."""
-    principal.require("runs:read")
     found = (
         select(Run)
         .where(Run.project_id == project.id)
@@ -121,7 +118,7 @@ def cancel(db: Session, principal: Principal, run: Run, *, force: bool) -> None:
 
     Raises Conflict when it has ended already.
     """
-    principal.require("runs:cancel")
+    principal.require("runs:cancel", run.project_id)
     db.refresh(run, with_for_update={"of": Run})
     if run.status in ENDED:
         raise Conflict(f"The run has ended already: it is {run.status}.", code="run-ended")
@@ -136,7 +133,7 @@ def cancel(db: Session, principal: Principal, run: Run, *, force: bool) -> None:
 
 def acknowledge(db: Session, principal: Principal, run: Run) -> None:
     """A person has looked at a lost run: its workspace may go on. Raises Conflict otherwise."""
-    principal.require("runs:approve")
+    principal.require("runs:approve", run.project_id)
     db.refresh(run, with_for_update={"of": Run})
     if run.status != "lost":
         raise Conflict(f"Only a lost run is acknowledged; this one is {run.status}.")

@@ -43,7 +43,7 @@ def at(db: Session, principal: Principal, project: str, workspace: str | None) -
     state = None
     if "\0" not in f"{project}{workspace}":  # PostgreSQL's text cannot hold it
         state = db.scalars(_AT_DEFAULT if workspace is None else _AT, asked).one_or_none()
-    if state is None:
+    if state is None or not principal.sees(state.project_id):
         raise NotFound("There is no state at this address, or it is not open to this credential.")
     return state
 

@@ -133,7 +133,7 @@ def _assign(
 def _guard(principal: Principal, key: Key) -> None:
     """A password is sent to whatever repository is named: who names it may manage keys."""
     if key.kind == "password":
-        principal.require("keys:manage")
+        principal.require("keys:manage", key.project_id)
 
 
 def _assign_tool(template: Template, fields: Fields) -> None:

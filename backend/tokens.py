@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from backend import audit, crypto
 from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
-from backend.models import ACTIVE, Run, Token
+from backend.models import ACTIVE, Member, Run, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import ALIASES, SCOPES, Principal
+from backend.principal import ALIASES, ROLES, SCOPES, Principal
 
 PREFIX = "stateroom"
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -37,7 +37,7 @@ def issue(  # noqa: PLR0913 the columns of a token
     """
     wanted = _expand(scopes)
     for scope in wanted:
-        principal.require(scope)
+        principal.require_held(scope)
     if principal.project_id is not None and project_id != principal.project_id:
         raise Forbidden("A project's token makes tokens of its own project only.")
     secret = crypto.new_token(PREFIX)
@@ -98,16 +98,24 @@ def authenticate(db: Session, secret: str) -> Principal:
             "Send it as a Bearer token, or as the password of Basic (with any username)."
         )
     return Principal(
-        name=row.name,
+        name=row.name if row.user_id is None else row.user_name,
         token_id=row.id,
         scopes=frozenset(row.scopes.split() if row.is_alive else [RESCUE]),
         project_id=row.project_id,
         state_id=row.state_id,
         run_id=row.run_id,
         run_epoch=row.run_epoch,
+        user_id=row.user_id,
+        roles=None if row.user_id is None or row.is_admin else _roles(db, row.user_id),
         expires_at=row.expires_at,
         use_is_due=bool(row.use_is_due),
     )
+
+
+def _roles(db: Session, user_id: str) -> dict[str, frozenset[str]]:
+    """The scopes of a person in each project he is a member of."""
+    found = db.connection().execute(_MEMBERSHIPS, {"user": user_id})
+    return {project_id: ROLES[role] for project_id, role in found}
 
 
 def note_use(db: Session, token_id: str) -> None:
@@ -129,6 +137,11 @@ def _in_time() -> ColumnElement[bool]:
     return and_(Token.revoked_at.is_(None), unexpired)
 
 
+def _person_is_there() -> ColumnElement[bool]:
+    enabled = and_(User.id.is_not(None), User.disabled_at.is_(None))
+    return or_(Token.user_id.is_(None), enabled)
+
+
 def _run_is_alive() -> ColumnElement[bool]:
     at_work = and_(Run.epoch == Token.run_epoch, Run.status.in_(ACTIVE))
     return or_(Token.run_id.is_(None), at_work)
@@ -139,12 +152,15 @@ _BY_HASH = (
     select(
         *(Token.id, Token.name, Token.scopes, Token.project_id, Token.state_id),
         *(Token.run_id, Token.run_epoch, Token.expires_at),
+        *(Token.user_id, User.name.label("user_name"), User.is_admin),
         _run_is_alive().label("is_alive"),
         _use_is_due().label("use_is_due"),
     )
     .outerjoin(Run, Run.id == Token.run_id)
-    .where(Token.hash == bindparam("hash"), _in_time())
+    .outerjoin(User, User.id == Token.user_id)
+    .where(Token.hash == bindparam("hash"), _in_time(), _person_is_there())
 )
+_MEMBERSHIPS = select(Member.project_id, Member.role).where(Member.user_id == bindparam("user"))
 
 
 def get(db: Session, principal: Principal, token_id: str) -> Token:
@@ -172,6 +188,8 @@ def _visible(principal: Principal) -> Select[Token]:
     found = select(Token).where(Token.run_id.is_(None))
     if principal.project_id is not None:
         found = found.where(Token.project_id == principal.project_id)
+    if not principal.may("admin", principal.project_id):
+        found = found.where(Token.user_id == (principal.user_id or ""))  # None would be IS NULL
     return found
 
 

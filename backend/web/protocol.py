@@ -122,14 +122,19 @@ def _force_unlock(address: Address) -> ResponseReturnValue:
 
 
 def _state(db: Any, address: Address, scope: str) -> State:
-    principal().require(scope)
+    state = _at(db, address)
+    principal().require(scope, state.project_id)
+    return state
+
+
+def _at(db: Any, address: Address) -> State:
     if "alias" in address:
         return aliases.state_at(db, principal(), address["alias"])
     return states.at(db, principal(), address["project"], address.get("workspace"))
 
 
 def _writing_scope() -> str:
-    return tokens.RESCUE if principal().may(tokens.RESCUE) else "state:write"
+    return tokens.RESCUE if tokens.RESCUE in principal().scopes else "state:write"
 
 
 def _store(state: State, document: Upload) -> None:

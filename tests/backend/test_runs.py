@@ -224,7 +224,7 @@ def test_the_credential_of_a_run_dies_with_its_epoch(
         state = states.of_workspace(db, workspaces[0])
         secret = tokens.issue_for_run(db, run, state.id)
     with here.database.reading() as db:
-        assert tokens.authenticate(db, secret).may("state:write")
+        assert tokens.authenticate(db, secret).holds("state:write")
 
     silence(here, run)
 

@@ -137,4 +137,4 @@ def test_who_belongs_to_a_project_without_the_scope_is_told_the_scope(
 
     assert reader.get(shop).status_code == 200
     problem = refused(reader.patch(shop, {"description": "mine"}), 403, "scope-missing")
-    assert problem["scope"] == "templates:manage"
+    assert problem["scope"] == "admin"

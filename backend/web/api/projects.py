@@ -95,7 +95,7 @@ def get_project(path: ProjectPath) -> Response:
 def update_project(path: ProjectPath, body: ProjectChange) -> Response:
     """Change a project. A new name changes the addresses of its states."""
     with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
+        project = projects.get(db, principal(), path.project, "admin")
         projects.update(db, principal(), project, **body.given())
     return answer(Project.model_validate(project))
 

@@ -141,7 +141,7 @@ def list_runs(path: ProjectPath, query: RunFilter) -> Response:
         project = projects.get(db, principal(), path.project, "runs:read")
         only = query.workspace and workspaces.get(db, project, query.workspace).id
         found = runs.find_all(
-            db, principal(), project, workspace_id=only, status=query.status,
+            db, project, workspace_id=only, status=query.status,
             before=query.cursor, limit=query.limit + 1,
         )  # fmt: skip
     page = cut(found, query.limit, lambda run: run.id)
@@ -262,7 +262,7 @@ def _facts(model: type[Run], run: RunRow) -> dict[str, Any]:
 
 def _run(db: Session, path: RunPath, scope: str) -> RunRow:
     project = projects.get(db, principal(), path.project, scope)
-    return runs.get(db, principal(), project, path.run)
+    return runs.get(db, project, path.run)
 
 
 def _queue(
@@ -274,7 +274,7 @@ def _queue(
         db,
         header,
         lambda: runs.queue(db, principal(), where, body.operation, ref=ref, message=body.message),
-        lambda made: runs.get(db, principal(), project, made),
+        lambda made: runs.get(db, project, made),
     )
     return detail(db, run)
 

@@ -183,7 +183,7 @@ def _addresses(project: Project, workspace: WorkspaceRow) -> Addresses:
 
 
 def _last_run(db: Session, project: Project, workspace: WorkspaceRow) -> Run | None:
-    if not principal().may("runs:read"):
+    if not principal().may("runs:read", project.id):
         return None
-    found = runs.find_all(db, principal(), project, workspace_id=workspace.id, limit=1)
+    found = runs.find_all(db, project, workspace_id=workspace.id, limit=1)
     return summary(found[0]) if found else None
