@@ -52,8 +52,8 @@ class TooLarge(Invalid):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The body is larger than the limit of {limit:,} bytes. "
-            "An administrator can raise it with STATEROOM_MAX_STATE_BYTES.",
+            f"The body is larger than the limit of {limit:,} bytes. An administrator can raise it: "
+            "STATEROOM_MAX_STATE_BYTES for all, max_state_bytes for a project.",
             limit_bytes=limit,
         )
 
@@ -67,8 +67,8 @@ class Locked(Conflict):
 
     code = "state-locked"
 
-    def __init__(self, message: str, holder: dict[str, Any]) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, holder: dict[str, Any], *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.holder = holder
 
 
