@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -34,3 +36,16 @@ def stranger(boss: Caller) -> Caller:
     """An administrator of another project."""
     boss.made("/projects", {"name": "elsewhere"})
     return boss.with_scopes("admin", project="elsewhere")
+
+
+@pytest.fixture
+def aliases(app_workspace: str) -> str:
+    """The path of the aliases of the workspace `app`."""
+    return f"{app_workspace}/aliases"
+
+
+@pytest.fixture
+def laptop(boss: Caller, aliases: str) -> dict[str, Any]:
+    """A read-write alias, as its maker sees it this once."""
+    made: dict[str, Any] = boss.made(aliases, {"name": "ann-laptop", "access": "read-write"})
+    return made
