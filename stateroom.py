@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from client import doctor_command
+
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -53,6 +55,9 @@ def main() -> None:
     Every command reads its settings from the environment, STATEROOM_NAME, or from a file,
     STATEROOM_NAME_FILE. docs/operations.md has the table.
     """
+
+
+main.add_command(doctor_command.command)
 
 
 @main.command("up")

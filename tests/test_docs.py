@@ -20,7 +20,7 @@ from tests.support.stateroom import Stateroom
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "bench" / "README.md"])
-CODE_FOLDERS = ("backend", "runner")
+CODE_FOLDERS = ("backend", "client", "runner")
 
 
 def test_architecture_names_every_module_and_no_other() -> None:

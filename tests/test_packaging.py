@@ -49,7 +49,7 @@ def test_each_lock_has_all_of_the_one_before_and_what_the_project_asks_for() -> 
 
 
 def test_no_dependency_brings_a_module_with_one_of_our_names() -> None:
-    ours = {*PROJECT["tool"]["setuptools"]["py-modules"], "backend", "runner"}
+    ours = {*PROJECT["tool"]["setuptools"]["py-modules"], "backend", "client", "runner"}
 
     brought = {name: packages_distributions().get(name, []) for name in ours}
 
@@ -68,7 +68,7 @@ def test_the_wheel_holds_every_file_of_the_sources(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path / name)
     for path in ROOT.glob("*.py"):
         shutil.copy(path, tmp_path)
-    for name in ("backend", "runner"):
+    for name in ("backend", "client", "runner"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     sources = {str(p.relative_to(tmp_path)) for p in tmp_path.glob("*/**/*") if p.is_file()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
-from flask import Blueprint
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
 from sqlalchemy import select
@@ -21,7 +22,13 @@ log = structlog.get_logger()
 
 @bp.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    return {"status": "alive", "version": installations.version()}
+    """Beside it what `stateroom doctor` compares: our clock, and what the last proxy speaks."""
+    return {
+        "status": "alive",
+        "version": installations.version(),
+        "time": datetime.now(UTC).isoformat(),
+        "protocol": request.environ.get("SERVER_PROTOCOL", ""),
+    }
 
 
 @bp.get("/readyz")

@@ -1,0 +1,141 @@
+"""What an answer says about whoever gave it: Stateroom, another server, or a proxy on the way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from client.conformance.wire import Answer
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    means: str
+    do: str
+
+
+SHOWN = 160  # characters of what somebody else says
+REDIRECTED = (
+    "terraform follows a 301, 302 or 303 with a GET, takes its 200 for success, exits 0 and has "
+    "stored nothing; a 307 or 308 loses the lock's ID."
+)
+NOBODY_ELSE = (
+    "Nothing on the way changed this: it is the server's own answer. Is it this version of "
+    "Stateroom? Then please report it with these lines."
+)
+BY_HEART = {  # what a proxy means by a status that Stateroom did not send
+    401: Diagnosis(
+        "The proxy wants a login of its own; terraform has only one, for the state.",
+        "Take the proxy's own authentication off /api/terraform and /api/v1.",
+    ),
+    403: Diagnosis(
+        "A rule of the proxy (a firewall for web applications, limit_except, allowed verbs) "
+        "refuses this: terraform cannot work.",
+        "Allow GET, POST, PUT, DELETE, LOCK and UNLOCK below /api/terraform.",
+    ),
+    404: Diagnosis(
+        "terraform takes a 404 for an empty state and plans to create everything again.",
+        "Let the proxy pass every path below /api on unchanged.",
+    ),
+    405: Diagnosis(
+        "The proxy does not let this verb pass: terraform cannot work.",
+        "Allow GET, POST, PUT, DELETE, LOCK and UNLOCK below /api/terraform.",
+    ),
+    411: Diagnosis(
+        "The proxy refuses bodies without a Content-Length: terraform's force-unlock is one.",
+        "Let chunked requests pass (nginx: proxy_http_version 1.1).",
+    ),
+    413: Diagnosis(
+        "The proxy limits the size of bodies: a state that grows beyond it cannot be saved, and "
+        "terraform leaves errored.tfstate behind.",
+        "Raise the limit to STATEROOM_MAX_STATE_BYTES (nginx: client_max_body_size 100m).",
+    ),
+    429: Diagnosis(
+        "The proxy limits the rate of requests: terraform tries three times and gives up.",
+        "Take /api/terraform out of the rate limit.",
+    ),
+    501: Diagnosis(
+        "The proxy does not know this verb: terraform cannot work.",
+        "Allow LOCK and UNLOCK, or use another proxy.",
+    ),
+    502: Diagnosis(
+        "The proxy does not reach the server, or the server hung up.",
+        "Look at the proxy's log and at /readyz on the server itself.",
+    ),
+    503: Diagnosis(
+        "The proxy has no server to ask.",
+        "Look at the proxy's log and at /readyz on the server itself.",
+    ),
+    504: Diagnosis(
+        "The proxy did not wait for the server: a large state, or a slow upload, is cut.",
+        "Raise its time-outs (nginx: proxy_read_timeout 300s) and let it stream bodies "
+        "(nginx: proxy_request_buffering off).",
+    ),
+}
+
+
+def by_somebody_else(answer: Answer) -> bool:
+    """An answer that a state server has no reason to give."""
+    kind = answer.headers.get("content-type", "")
+    return answer.is_redirect or kind.startswith("text/html") or answer.status in {502, 504}
+
+
+def of(answer: Answer) -> Diagnosis | None:
+    """Why the answer is somebody else's fault; None when it is the server's own."""
+    if answer.is_redirect:
+        return Diagnosis(REDIRECTED, _of_redirect(answer))
+    if not by_somebody_else(answer):
+        return None
+    if answer.status in BY_HEART:
+        return BY_HEART[answer.status]
+    if answer.status == 400 and "http request was sent to https" in _title(answer).lower():
+        return Diagnosis("This port speaks TLS, and the address says http.", "Use https://.")
+    return Diagnosis(
+        "This page is not from a state server: a login page, an error page, or another site.",
+        "Let the proxy pass /api on to Stateroom unchanged, answers with an error status too "
+        "(nginx: proxy_intercept_errors off).",
+    )
+
+
+def described(answer: Answer) -> str:
+    """For people: the status, who seems to have said it, and its own words."""
+    phrase = HTTPStatus(answer.status).phrase if answer.status in {*HTTPStatus} else ""
+    said = [f"{answer.status} {phrase}".strip()]
+    if answer.is_redirect:
+        said.append(f"to {clean(answer.headers.get('location', 'nowhere'))}")
+    if answer.code:
+        said.append(f"from Stateroom ({clean(answer.code)}: {clean(answer.fields.get('detail'))})")
+    elif by_somebody_else(answer):
+        server = clean(answer.headers.get("server", "")) or "a proxy"
+        title = _title(answer)
+        said.append(f"from {server}" + (f" ({title})" if title else ""))
+    return " ".join(said)
+
+
+def clean(text: object) -> str:
+    """Text of somebody else, fit for a terminal: one line, no control characters, not long."""
+    plain = "".join(c if c.isprintable() else " " for c in str(text or ""))
+    return " ".join(plain.split())[:SHOWN]
+
+
+def _title(answer: Answer) -> str:
+    found = re.search(rb"<title>([^<]{1,200})</title>", answer.body[:4096], re.IGNORECASE)
+    return clean(found.group(1).decode(errors="replace")) if found else ""
+
+
+def _of_redirect(answer: Answer) -> str:
+    target = urlsplit(answer.headers.get("location", ""))
+    if target.scheme == "https":
+        return (
+            "If the address begins with http://, write https://: everywhere, STATEROOM_URL too. "
+            "And let the proxy refuse state addresses over http (nginx: return 403) instead of "
+            "redirecting them."
+        )
+    if target.path.endswith("/"):
+        return (
+            "The proxy adds a slash: let it pass paths below /api on unchanged (nginx: no "
+            "`location /…/` with a slash for them, no try_files, no rewrite)."
+        )
+    return "Let the proxy pass everything below /api on to Stateroom; never redirect it."

@@ -1,0 +1,145 @@
+"""`stateroom doctor`: whether a deployment is sound, seen from where you stand."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from client import scratch
+from client.conformance import suite
+from client.conformance.check import Check
+from client.conformance.suite import CHECKS, Outcome
+from client.conformance.target import Target
+from client.conformance.wire import Broken, Wire
+from client.scratch import USERNAME, Left, NoScratch
+
+SETUP = Check(lambda _: None, "scratch", "a state can be made for the checks")
+CLEANUP = Check(lambda _: None, "scratch", "nothing is left behind")
+
+
+@dataclass(frozen=True)
+class Thoroughness:
+    slow: bool = True
+    size_limit: int = 16_000_000  # bytes
+    stall_seconds: float = 3.0
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Somewhere the doctor may make a workspace of its own."""
+
+    url: str
+    token: str = field(repr=False)
+    project: str = ""  # empty: one of its own, or the only one that the token sees
+
+    def site(self) -> Target:
+        nowhere = f"{urlsplit(self.url).path.rstrip('/')}/api/terraform/state/doctor/none"
+        return Target(Wire(self.url), nowhere, USERNAME, self.token)
+
+    def state(self) -> AbstractContextManager[Target]:
+        return scratch.workspace(self.url, self.token, self.project)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A state, or an alias of one, that somebody has made to be examined."""
+
+    url: str
+    username: str
+    password: str = field(repr=False)
+
+    def site(self) -> Target:
+        return Target.at(self.url, self.username, self.password)
+
+    def state(self) -> AbstractContextManager[Target]:
+        return scratch.at_address(self.url, self.username, self.password)
+
+
+def examine(
+    patient: Deployment | Address, how: Thoroughness, say: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Ask every check; `say` hears of each as it ends. Nothing is left behind, also by Ctrl-C."""
+    outcomes: list[Outcome] = []
+
+    def note(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        say(outcome)
+
+    checks = suite.ordered(CHECKS, slow=how.slow)
+    for outcome in suite.ask([check for check in checks if check.site], patient.site()):
+        note(outcome)
+    rest = [check for check in checks if not check.site]
+    if any(outcome.check.gate and outcome.ending == "FAIL" for outcome in outcomes):
+        _skip(rest, "there is nobody to ask", note)
+    else:
+        _ask_of_a_state(patient, how, rest, note)
+    return outcomes
+
+
+def version(url: str) -> str:
+    """Of the server; empty when it does not say."""
+    try:
+        answer = Wire(url).send("GET", f"{_prefix(url)}/healthz")
+    except Broken:
+        return ""
+    return str(answer.fields.get("version", ""))
+
+
+@contextmanager
+def stopped_once() -> Iterator[None]:
+    """SIGINT and SIGTERM end what is under way, once; what tidies up after it is not disturbed."""
+
+    def stop(*_: object) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ask_of_a_state(
+    patient: Deployment | Address,
+    how: Thoroughness,
+    checks: Sequence[Check],
+    note: Callable[[Outcome], None],
+) -> None:
+    try:
+        with patient.state() as state:
+            target = replace(state, size_limit=how.size_limit, stall_seconds=how.stall_seconds)
+            for outcome in suite.ask(checks, target):
+                note(outcome)
+    except NoScratch as none:
+        note(Outcome(SETUP, "FAIL", none.seen, none.means, none.do))
+        _skip(checks, "there is no state to ask about", note)
+    except Broken as broken:
+        note(Outcome(SETUP, "FAIL", broken.message, "There is no state to ask about.", broken.do))
+        _skip(checks, "there is no state to ask about", note)
+    except Left as left:
+        note(
+            Outcome(
+                CLEANUP,
+                "FAIL",
+                f"{left}.",
+                "A workspace of the doctor's stays in the list.",
+                "Delete it by hand.",
+            )
+        )
+
+
+def _skip(checks: Sequence[Check], why: str, note: Callable[[Outcome], None]) -> None:
+    for check in checks:
+        note(Outcome(check, "skip", why, blocked=True))
+
+
+def _prefix(url: str) -> str:
+    return urlsplit(url).path.partition("/api/terraform/")[0].rstrip("/")

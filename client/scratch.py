@@ -1,0 +1,168 @@
+"""A state of the doctor's own: made through the API, and taken away again whatever happens."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from client.conformance import diagnosis
+from client.conformance.documents import only_the_id
+from client.conformance.target import Target
+from client.conformance.wire import Answer, Broken, Wire, bearer
+
+API = "/api/v1"
+USERNAME = "token"
+NEVER_CLONED = "https://git.example.com/doctor/never-cloned.git"
+SCOPES = "state:read, state:write, state:delete, state:unlock, templates:manage"
+
+
+class NoScratch(Exception):
+    """There is no state to ask about: what was seen, and what to do."""
+
+    def __init__(self, seen: str, means: str, do: str) -> None:
+        super().__init__(seen)
+        self.seen, self.means, self.do = seen, means, do
+
+
+class Left(Exception):
+    """Something could not be taken away again. The message names it."""
+
+
+@dataclass
+class _Api:
+    wire: Wire
+    prefix: str
+    token: str = field(repr=False)
+
+    def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        sent = None if body is None else json.dumps(body).encode()
+        headers = bearer(self.token) | (
+            {} if sent is None else {"Content-Type": "application/json"}
+        )
+        return self.wire.send(verb, f"{self.prefix}{API}{path}", sent, headers)
+
+
+@contextmanager
+def workspace(url: str, token: str, project: str = "") -> Iterator[Target]:
+    """A scratch workspace in that project, or in one of its own when the token may make one.
+
+    Raises NoScratch, Broken, and at the end Left.
+    """
+    api = _Api(Wire(url), urlsplit(url).path.rstrip("/"), token)
+    made: list[str] = []  # paths of the API, to be deleted from the last to the first
+    name = f"doctor-{secrets.token_hex(5)}"
+    try:
+        project = project or _own_project(api, made, name)
+        yield _target(api, made, project, name)
+    finally:
+        _remove(api, made)
+
+
+@contextmanager
+def at_address(address: str, username: str, password: str) -> Iterator[Target]:
+    """A state that somebody has made for this, and that was never written. It is deleted.
+
+    Raises NoScratch for one that holds something: it is not touched.
+    """
+    target = Target.at(address, username, password)
+    found = target.read()
+    if found.status != 404 or diagnosis.by_somebody_else(found):
+        raise NoScratch(
+            f"A read of the address was answered {diagnosis.described(found)}, not 404.",
+            "Only a state that was never written is used: the checks write to it, and delete it.",
+            "Make a workspace for this, and give the address of its state or alias.",
+        )
+    try:
+        yield target
+    finally:
+        _delete_state(target)
+
+
+def _own_project(api: _Api, made: list[str], name: str) -> str:
+    path = f"/projects/{name}"
+    answer = _make(api, made, path, "/projects", {"name": name})
+    if answer.status == 201:
+        return name
+    if answer.status != 403 or not answer.code:
+        raise _refused(answer, "A project")
+    mine = [str(item["name"]) for item in api.call("GET", "/projects").fields.get("items", [])]
+    if len(mine) != 1:
+        raise NoScratch(
+            f"The token may not make a project, and it sees {', '.join(mine[:9]) or 'none'}.",
+            "There is no place for a scratch workspace.",
+            f"Name one with --project, with a token that has {SCOPES} in it; or give --address.",
+        )
+    return mine[0]
+
+
+def _target(api: _Api, made: list[str], project: str, name: str) -> Target:
+    within = f"/projects/{quote(project)}"
+    here = f"{within}/workspaces/{name}"
+    answer = _make(api, made, here, f"{within}/workspaces", {"name": name})
+    if answer.status == 422:  # an older server: its workspaces have templates
+        template = {"name": name, "repository": NEVER_CLONED, "workspace": {"name": name}}
+        made.append(f"{within}/templates/{name}")
+        answer = _make(api, made, here, f"{within}/templates", template)
+    if answer.status != 201:
+        raise _refused(answer, f"A workspace in {project}")
+    shown = api.call("GET", here).fields.get("addresses", {})
+    path = f"{api.prefix}/api/terraform/state/{quote(project)}/{name}"
+    return Target(
+        api.wire, path, USERNAME, api.token, shown_address=str(shown.get("address") or "")
+    )
+
+
+def _make(api: _Api, made: list[str], path: str, collection: str, body: dict[str, Any]) -> Answer:
+    """Noted before it is asked for: Ctrl-C may come in between."""
+    made.append(path)
+    answer = api.call("POST", collection, body)
+    if 400 <= answer.status < 500:
+        made.remove(path)
+    return answer
+
+
+def _refused(answer: Answer, what: str) -> NoScratch:
+    found = diagnosis.of(answer)
+    return NoScratch(
+        f"{what} for the checks could not be made: {diagnosis.described(answer)}.",
+        found.means if found else "There is no state to ask about.",
+        found.do
+        if found
+        else f"Give a token that has {SCOPES} in the project; or --address with a state.",
+    )
+
+
+def _remove(api: _Api, made: list[str]) -> None:
+    """Delete everything that was made. Raises Left when something stays."""
+    left = []
+    while made:
+        path = made.pop()
+        if "/workspaces/" in path:
+            project, _, name = path.removeprefix("/projects/").partition("/workspaces/")
+            state = f"{api.prefix}/api/terraform/state/{project}/{name}"
+            _delete_state(Target(api.wire, state, USERNAME, api.token))
+        try:
+            answer = api.call("DELETE", path)
+        except Broken as broken:
+            left.append(f"{path} ({broken.message})")
+            continue
+        if answer.status not in {204, 403, 404}:  # 403, 404: it was never made
+            left.append(f"{path} ({diagnosis.described(answer)})")
+    if left:
+        raise Left("could not be deleted, please do: " + ", ".join(left))
+
+
+def _delete_state(target: Target) -> None:
+    """As good as it goes: whoever is asked next says what is left."""
+    try:
+        refused = target.delete()
+        if refused.status in {409, 423}:
+            target.unlock(only_the_id(str(refused.fields.get("ID") or "")))
+            target.delete()
+    except Broken:
+        return
