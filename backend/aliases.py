@@ -209,14 +209,9 @@ _LOGIN = (
     .outerjoin(Key, Key.id == Alias.key_id)
     .where(_AT)
 )
-_ONLY_PROJECT = bindparam("only_project", type_=String())
 _ONLY_STATE = bindparam("only_state", type_=String())
 _STATE = (
     select(State)
     .join(Alias, Alias.state_id == State.id)
-    .where(
-        _AT,
-        or_(_ONLY_PROJECT.is_(None), State.project_id == _ONLY_PROJECT),
-        or_(_ONLY_STATE.is_(None), State.id == _ONLY_STATE),
-    )
+    .where(_AT, or_(_ONLY_STATE.is_(None), State.id == _ONLY_STATE))
 )

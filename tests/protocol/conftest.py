@@ -54,9 +54,11 @@ def running(
         application.wire.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "alias"])
 def place(request: pytest.FixtureRequest, running: Callable[[str], Running]) -> Place:
-    """A fresh project in the application, on each of the databases."""
+    """A fresh project in the application, on each of the databases; and at an alias."""
+    if request.param == "alias":
+        return running("sqlite").place().at_an_alias()
     return running(request.param).place()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
@@ -32,6 +33,7 @@ class Place:
         self.project = f"p-{secrets.token_hex(6)}"
         self.workspace = "first"
         self._settings = settings
+        self._paths: dict[str, str] = {}  # of workspaces that are not reached by their names
         self.api.post("/projects", name=self.project)
         self.api.post(
             f"/projects/{self.project}/templates",
@@ -39,6 +41,14 @@ class Place:
             workspace={"name": self.workspace},
         )
         self.state = self._address(self.workspace, token)
+
+    def at_an_alias(self) -> Place:
+        """The same place, whose state is reached at an address that says nothing of it."""
+        path = f"/projects/{self.project}/workspaces/{self.workspace}/aliases"
+        made = self.api.post(path, name="unguessable", access="read-write")
+        self._paths[self.workspace] = urlsplit(made["address"]).path
+        self.state = self._address(self.workspace, self.api.token)
+        return self
 
     def another_workspace(self) -> StateAddress:
         return self._workspace(f"w-{secrets.token_hex(6)}")
@@ -128,7 +138,8 @@ class Place:
         return self._address(self.workspace, token["secret"])
 
     def _address(self, workspace: str, token: str) -> StateAddress:
-        return StateAddress(self.wire, f"/api/terraform/state/{self.project}/{workspace}", token)
+        named = f"/api/terraform/state/{self.project}/{workspace}"
+        return StateAddress(self.wire, self._paths.get(workspace, named), token)
 
     @contextmanager
     def _looking(self) -> Iterator[Database]:
