@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -43,18 +44,31 @@ def snippets(addresses: Addresses) -> Snippets:
     return _snippets(addresses, USERNAME, line, note, "YOUR_TOKEN")
 
 
-def snippets_with_login(addresses: Addresses, username: str, password: str | None) -> Snippets:
-    """Ready to paste as they are; None, for a password that is not shown, is a placeholder."""
+def snippets_with_login(
+    addresses: Addresses,
+    username: str,
+    password: str | None,
+    commands: Sequence[str] = ("init",),
+) -> Snippets:
+    """Ready to paste as they are; None, for a password that is not shown, is a placeholder.
+
+    `commands` are what can be done with it, shown below.
+    """
     shown = password or "YOUR_PASSWORD"
     line = (
         f"    password       = {_in_hcl(shown)}\n"
         "    # for a file that others see: export TF_HTTP_PASSWORD instead of this line\n"
     )
-    return _snippets(addresses, username, line, "", shown)
+    return _snippets(addresses, username, line, "", shown, commands)
 
 
-def _snippets(
-    addresses: Addresses, username: str, password_line: str, note: str, password: str
+def _snippets(  # noqa: PLR0913 what differs between a token and a login
+    addresses: Addresses,
+    username: str,
+    password_line: str,
+    note: str,
+    password: str,
+    commands: Sequence[str] = ("init",),
 ) -> Snippets:
     block = (
         "terraform {\n"
@@ -75,8 +89,8 @@ def _snippets(
         f"export TF_HTTP_PASSWORD={_in_shell(password)}\n"
     )
     return Snippets(
-        terraform=f"{block}\n{note}# terraform init\n",
-        tofu=f"{block}\n{note}# tofu init\n",
+        terraform=f"{block}\n{note}" + "".join(f"# terraform {c}\n" for c in commands),
+        tofu=f"{block}\n{note}" + "".join(f"# tofu {c}\n" for c in commands),
         environment=f'# beside an empty terraform {{ backend "http" {{}} }}\n{exports}',
     )
 

@@ -24,6 +24,8 @@ SCOPES = {
     READ_ONLY: ("state:read",),
     READ_WRITE: ("state:read", "state:write", "state:unlock"),
 }
+# a plan locks too, which who only reads cannot
+COMMANDS = {READ_ONLY: ("init", "plan -lock=false"), READ_WRITE: ("init",)}
 PREFIX = "stateroom-alias"
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 

@@ -151,7 +151,9 @@ def _shown(alias: AliasRow) -> Alias:
 
 
 def _detail(alias: AliasRow, password: str | None) -> AliasDetail:
-    found = addresses.snippets_with_login(_addresses(alias), alias.username, password)
+    found = addresses.snippets_with_login(
+        _addresses(alias), alias.username, password, aliases.COMMANDS[alias.access]
+    )
     snippets = Snippets.model_validate(found)
     return AliasDetail(**_shown(alias).model_dump(), snippets=snippets)
 
