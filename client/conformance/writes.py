@@ -7,7 +7,7 @@ import json
 from client.conformance import expect
 from client.conformance.check import Failed, Skipped
 from client.conformance.diagnosis import NOBODY_ELSE
-from client.conformance.documents import encrypted_document, lock_info, state_document
+from client.conformance.documents import FORCED, encrypted_document, lock_info, state_document
 from client.conformance.target import Blocked, Target
 from client.conformance.wire import Answer, md5_of
 
@@ -45,8 +45,7 @@ NO_STATES = {
 
 
 def a_write_under_the_lock_is_accepted(target: Target) -> None:
-    target.stored(5)
-    info, body = target.locked(), state_document(6)
+    info, body = target.locked(FORCED), state_document(6)
 
     _expect_accepted(target.write(body, info["ID"]), "A POST with the ID of the lock")
 
