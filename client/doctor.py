@@ -59,16 +59,19 @@ class Address:
 
 
 def examine(
-    patient: Deployment | Address, how: Thoroughness, say: Callable[[Outcome], None]
+    patient: Deployment | Address,
+    how: Thoroughness,
+    say: Callable[[Outcome], None],
+    asked: Sequence[Check] = CHECKS,
 ) -> list[Outcome]:
-    """Ask every check; `say` hears of each as it ends. Nothing is left behind, also by Ctrl-C."""
+    """Ask these checks; `say` hears of each as it ends. Nothing is left behind, also by Ctrl-C."""
     outcomes: list[Outcome] = []
 
     def note(outcome: Outcome) -> None:
         outcomes.append(outcome)
         say(outcome)
 
-    checks = suite.ordered(CHECKS, slow=how.slow)
+    checks = suite.ordered(asked, slow=how.slow)
     for outcome in suite.ask([check for check in checks if check.site], patient.site()):
         note(outcome)
     rest = [check for check in checks if not check.site]

@@ -139,7 +139,8 @@ class Target:
     def _lock(self, info: dict[str, str]) -> None:
         answer = self.lock(info)
         if answer.status in {409, 423}:  # left by a check before
-            self.unlock(only_the_id(str(answer.fields.get("ID") or "")))
+            holder = str(answer.fields.get("ID") or "")
+            self.unlock(only_the_id(holder)) if holder else self.force_unlock()
             answer = self.lock(info)
         if answer.status != 200:
             raise Blocked(f"a free state cannot be locked (LOCK: {answer.status})")

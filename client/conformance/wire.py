@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 SECONDS = 30.0  # without a byte; terraform itself would wait for ever
 AGENT = "Go-http-client/1.1"
-HOSTNAME_MISMATCH = 62
+ANOTHER_NAME = (62, 64)
 EXPIRED = (9, 10)
 
 Body = bytes | Iterable[bytes] | None
@@ -227,7 +227,7 @@ def _why(error: BaseException, where: str, seconds: float) -> Broken:
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, where: str) -> Broken:
-    if error.verify_code == HOSTNAME_MISMATCH:
+    if error.verify_code in ANOTHER_NAME:
         return Broken(
             f"The certificate of {where} is for another name ({error.verify_message}).",
             "Use the name that is in the certificate, or issue one for this name.",

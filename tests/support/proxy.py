@@ -41,6 +41,7 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
         self.seen: list[Seen] = []
+        self.habits: set[str] = set()
         self._faults: list[Fault] = []
         self._mutex = threading.Lock()
         self._server = _Listener(self)
@@ -59,6 +60,17 @@ class Proxy:
     def redirect(self, status: int, verb: str, times: int = 10**6, to: str = "") -> None:
         """To the same path and query on the server itself, or at `to`."""
         self._faults.append(Fault(verb, "redirect", times, status=status, to=to or self.upstream))
+
+    def make_a_habit_of(self, *habits: str) -> None:
+        """Do this to every request: `lose NAME` (a header), `lose the query`, `empty chunks`."""
+        self.habits |= set(habits)
+
+    def as_passed_on(self, seen: Seen) -> Seen:
+        lost = {habit.removeprefix("lose ") for habit in self.habits}
+        path = seen.path.partition("?")[0] if "the query" in lost else seen.path
+        is_emptied = "empty chunks" in self.habits and "transfer-encoding" in seen.headers
+        headers = {name: value for name, value in seen.headers.items() if name not in lost}
+        return Seen(seen.verb, path, headers, b"" if is_emptied else seen.body)
 
     def cut(self, verb: str, times: int = 1, *, forward: bool = False) -> None:
         """End the connection without an answer."""
@@ -120,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         fault = self.server.proxy.take_fault(seen)
         if fault is None:
-            self._relay(self._forward(seen))
+            self._relay(self._forward(self.server.proxy.as_passed_on(seen)))
             return
         answer = self._forward(seen) if fault.forward else None
         time.sleep(fault.seconds)

@@ -1,0 +1,172 @@
+"""The API of a server: JSON in, JSON out, and one line for whatever goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from client.tables import printable
+
+if TYPE_CHECKING:
+    import requests
+
+PREFIX = "/api/v1"
+SECONDS = (10.0, 300.0)  # to connect; without a byte
+PAGE = 200
+CHUNK = 1 << 20
+
+Item = dict[str, Any]
+
+
+class Refused(click.ClickException):
+    """The server said no, or nothing that can be used: exit status 1, one line.
+
+    `status` is 0 when there was no answer, `code` is the problem's.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def path(*parts: object) -> str:
+    """/a/b/c of names as people give them. Raises UsageError for one that would lead elsewhere."""
+    names = [str(part) for part in parts]
+    for name in names:
+        if name in {"", ".", ".."}:
+            raise click.UsageError(f"{name!r} is not a name.")
+    return "".join("/" + quote(name, safe="") for name in names)
+
+
+class Api:
+    """Every call raises Refused for anything but a success. Redirects are not followed."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._token = token
+
+    def get(self, path: str, **query: object) -> Item:
+        found: Item = self._send("GET", path, params=query).json()
+        return found
+
+    def items(self, path: str, **query: object) -> Iterator[Item]:
+        """Everything of a list, page after page. A query of None is left out."""
+        cursor = None
+        while True:
+            page = self.get(path, **query, cursor=cursor, limit=PAGE)
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def post(self, path: str, body: Mapping[str, object] | None = None, **query: object) -> Item:
+        """Fields of None are left out. What an empty answer says is {}."""
+        return _json(self._send("POST", path, json=_given(body), params=query))
+
+    def put(self, path: str, body: Mapping[str, object]) -> Item:
+        return _json(self._send("PUT", path, json=_given(body)))
+
+    def patch(self, path: str, body: Mapping[str, object]) -> Item:
+        """Every field is sent: None takes a value away."""
+        return _json(self._send("PATCH", path, json=dict(body)))
+
+    def delete(self, path: str, **query: object) -> Item:
+        return _json(self._send("DELETE", path, params=query))
+
+    def upload(self, path: str, document: bytes, **query: object) -> Item:
+        """POST these bytes as they are, with their Content-MD5."""
+        digest = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
+        headers = {"Content-Type": "application/json", "Content-MD5": digest.decode()}
+        return _json(self._send("POST", path, data=document, params=query, headers=headers))
+
+    def download(self, path: str, to: IO[bytes], **query: object) -> int:
+        """Write the bytes of the answer as they come: how many.
+
+        Raises Refused too when they do not arrive whole: then they are not to be used.
+        """
+        import requests  # noqa: PLC0415 see _session
+
+        answer = self._send("GET", path, params=query, stream=True)
+        digest, size = hashlib.md5(usedforsecurity=False), 0
+        try:
+            for piece in answer.iter_content(CHUNK):
+                to.write(piece)
+                digest.update(piece)
+                size += len(piece)
+        except requests.RequestException as error:
+            raise Refused(f"The answer of {self.url} ended early: {_reason(error)}") from None
+        expected = answer.headers.get("Content-MD5")
+        if expected not in {None, base64.b64encode(digest.digest()).decode()}:
+            raise Refused("What arrived is not what the server sent: the Content-MD5 differs.")
+        return size
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        # here, because it takes longer to load than `--help` may take
+        import requests  # noqa: PLC0415
+
+        session = requests.Session()
+        session.auth = self._authorise  # given, or requests would send what ~/.netrc has
+        return session
+
+    def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def _send(self, verb: str, path: str, **given: Any) -> requests.Response:
+        import requests  # noqa: PLC0415 see _session
+
+        given["params"] = _given(given.get("params"))
+        try:
+            answer = self._session.request(
+                verb, f"{self.url}{PREFIX}{path}", timeout=SECONDS, allow_redirects=False, **given
+            )
+        except requests.RequestException as error:
+            raise Refused(f"{self.url} does not answer: {_reason(error)}") from None
+        if not 200 <= answer.status_code < 300:
+            raise _refusal(self.url, answer)
+        return answer
+
+
+def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
+    """Without what is None; a flag as the API reads it in a query."""
+    return {name: value for name, value in (fields or {}).items() if value is not None}
+
+
+def _json(answer: requests.Response) -> Item:
+    found: Item = answer.json() if answer.content else {}
+    return found
+
+
+def _refusal(url: str, answer: requests.Response) -> Refused:
+    status = answer.status_code
+    try:
+        problem = answer.json()
+        detail, code = str(problem["detail"]), str(problem["code"])
+    except (ValueError, LookupError, TypeError):
+        return Refused(_not_ours(url, answer), status)
+    return Refused(f"{printable(detail)} ({status} {printable(code)})", status, code)
+
+
+def _not_ours(url: str, answer: requests.Response) -> str:
+    if 300 <= answer.status_code < 400:
+        where = printable(answer.headers.get("Location", "nowhere"))
+        return f"{url} redirects to {where}: set STATEROOM_URL to where the server really is."
+    said = f"{answer.status_code} {printable(answer.reason or '')}".strip()
+    return f"{url} answers {said}, but not as Stateroom does: is it its address?"
+
+
+def _reason(error: Exception) -> str:
+    """The innermost reason: requests wraps it several times."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner  # type: ignore[assignment]  # what is raised here are Exceptions
+    return printable(str(error) or type(error).__name__)

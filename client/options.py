@@ -1,0 +1,118 @@
+"""What every command of the client takes: which server, whose token, and how to answer."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from client.api import Api, path
+from client.tables import Json, Plain, Show
+
+URL = "http://127.0.0.1:8420"
+DATA_DIR = "stateroom-data"
+
+Command = Callable[..., None]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def connected(command: Command) -> Command:
+    """Give the command an Api and a Show as its first two arguments.
+
+    The token comes from the environment or a file, never from the command line: others see that.
+    """
+
+    @functools.wraps(command)
+    def with_api(
+        *, url: str, token_file: Path | None, data_dir: Path | None, show: Show, **given: Any
+    ) -> None:
+        command(Api(_checked(url), _token(token_file, data_dir)), show, **given)
+
+    for option in (_JSON, _DATA_DIR, _TOKEN_FILE, _URL):
+        with_api = option(with_api)
+    return with_api
+
+
+def in_project(command: Command) -> Command:
+    """Give the command `project`: the API's path of the project that is named."""
+    option = click.option(
+        "-p", "--project", required=True, envvar="STATEROOM_PROJECT", callback=_project,
+        help="The project's name or id [STATEROOM_PROJECT].",
+    )  # fmt: skip
+    return option(command)
+
+
+def in_workspace(command: Command) -> Command:
+    """Give the command `workspace`: the API's path of the workspace that is named."""
+
+    @functools.wraps(command)
+    def with_workspace(*, project: str, workspace: str, **given: Any) -> None:
+        command(workspace=project + path("workspaces", workspace), **given)
+
+    option = click.option(
+        "-w", "--workspace", required=True, envvar="STATEROOM_WORKSPACE",
+        help="The workspace's name or id [STATEROOM_WORKSPACE].",
+    )  # fmt: skip
+    return in_project(option(with_workspace))
+
+
+def _project(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    return path("projects", name)
+
+
+def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) -> Show:  # noqa: FBT001 click's
+    return Json() if as_json else Plain()
+
+
+_URL = click.option(
+    "--url", envvar="STATEROOM_URL", default=URL, help=f"The server [STATEROOM_URL; default {URL}]."
+)
+_TOKEN_FILE = click.option(
+    "--token-file", type=_FILE, help="A token's file [STATEROOM_TOKEN, or STATEROOM_TOKEN_FILE]."
+)
+_DATA_DIR = click.option(
+    "--data-dir", type=_FOLDER,
+    help="On the server's machine: the folder with the administrator's token [STATEROOM_DATA_DIR].",
+)  # fmt: skip
+_JSON = click.option(
+    "--json", "show", is_flag=True, callback=_answer, help="One JSON object a line."
+)
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.UsageError("STATEROOM_URL must begin with https:// (or http://), with a host.")
+    if parts.username is not None:
+        raise click.UsageError("No credentials in the URL: others see a command's arguments.")
+    return url.rstrip("/")
+
+
+def _token(file: Path | None, data_dir: Path | None) -> str:
+    """The nearest one: an option's, the environment's, that of a server on this machine."""
+    if file is None and data_dir is None:
+        if named := os.environ.get("STATEROOM_TOKEN_FILE"):
+            file = Path(named)
+        elif token := os.environ.get("STATEROOM_TOKEN", "").strip():
+            return token
+    where = file or _admin_token(data_dir)
+    try:
+        token = where.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "" if file else "Set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE. "
+        raise click.UsageError(f"{hint}{where} cannot be read: {error}") from None
+    if not token:
+        raise click.UsageError(f"{where} is empty: it should have a token.")
+    return token
+
+
+def _admin_token(data_dir: Path | None) -> Path:
+    folder = data_dir or Path(os.environ.get("STATEROOM_DATA_DIR", DATA_DIR))
+    return folder / "admin-token"
