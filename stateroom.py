@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from client import doctor_command
-
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -24,6 +22,35 @@ if TYPE_CHECKING:
     from runner.job import ToolName
 
 CLONE_SECONDS = 600.0
+
+# What talks to a server: where it is, and what it is for, so that `--help` need not load it.
+CLIENT = {
+    "aliases": ("client.aliases:group", "Addresses of a state for laptops and other systems."),
+    "doctor": ("client.doctor_command:command", "Examine a deployment, through every proxy."),
+}
+
+
+class Commands(click.Group):
+    """The server's commands, and the client's, which are loaded when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *CLIENT])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in CLIENT:
+            return super().get_command(ctx, cmd_name)
+        from importlib import import_module
+
+        module, _, name = CLIENT[cmd_name][0].partition(":")
+        found: click.Command = getattr(import_module(module), name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 click's
+        own = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        client = {name: text for name, (_, text) in CLIENT.items()}
+        for title, texts in (("On this machine", own), ("Of a server", client)):
+            with formatter.section(title):
+                formatter.write_dl(sorted(texts.items()))
 
 
 class Refused(click.ClickException):
@@ -45,7 +72,10 @@ def _address(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--host", help=host)(command)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(
     package_name="stateroom", prog_name="stateroom", message="%(prog)s %(version)s"
 )
@@ -57,16 +87,13 @@ def main() -> None:
     """
 
 
-main.add_command(doctor_command.command)
-
-
 @main.command("up")
 @_data_dir
 @_address
 def up_command(**given: Any) -> None:
     """Run the server and a worker on this machine, until Ctrl-C."""
     import up
-    from backend import installation
+    from backend import config, installation
     from backend.web import serve
 
     with _one_line():
@@ -77,7 +104,7 @@ def up_command(**given: Any) -> None:
         had_token = settings.admin_token_path.exists()
         installation.prepare(settings).database.close()
     token = None if had_token else _token(settings)
-    variables = {n: v for n, v in os.environ.items() if n.startswith("STATEROOM_")} | {
+    variables = config.variables(os.environ) | {
         "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
         "STATEROOM_HOST": settings.host,
         "STATEROOM_PORT": str(settings.port),

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PREFIX = "STATEROOM_"
+# What the same environment may say to the commands that talk to a server.
+OF_THE_CLIENT = {f"{PREFIX}{name}" for name in ("TOKEN", "TOKEN_FILE", "PROJECT", "WORKSPACE")}
 
 
 class WrongSetting(Exception):
@@ -171,11 +173,15 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
         raise WrongSetting(f"{name.rstrip('_')}: {reason}".replace("\n", " ")) from None
 
 
+def variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those that are settings, or should be: all of ours but the client's."""
+    ours = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+    return {name: text for name, text in ours.items() if name not in OF_THE_CLIENT}
+
+
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable, text in environ.items():
-        if not variable.startswith(PREFIX):
-            continue
+    for variable, text in variables(environ).items():
         name = variable.removeprefix(PREFIX).lower()
         if name in Settings.model_fields:
             values.setdefault(name, text)

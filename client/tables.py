@@ -107,7 +107,8 @@ def _aligned(titles: Sequence[str], values: Sequence[Sequence[object]]) -> list[
 
 
 def _is_number(column: Sequence[object]) -> bool:
-    return all(isinstance(v, int) and not isinstance(v, bool) for v in column if v is not None)
+    known = [value for value in column if value is not None]
+    return bool(known) and all(type(value) is int for value in known)  # a bool is none
 
 
 def _value(item: Item, of: str | Callable[[Item], object]) -> object:
