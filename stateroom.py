@@ -135,6 +135,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
     from backend import installation
     from backend.linker import Linker
     from backend.reconciler import Reconciler
+    from backend.rotation import Rotation
     from backend.web import current, serve
 
     def application() -> Flask:
@@ -143,6 +144,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
         # without it a run would be at work for ever once the last worker is dead
         Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds).start()
         Linker(here.database, here.keyring).start()
+        Rotation(here.database, here.keyring, settings.poll_seconds).start()
         return app
 
     with _one_line():

@@ -29,6 +29,7 @@ from backend.installation import Installation
 from backend.linker import Linker
 from backend.models import Run
 from backend.reconciler import Reconciler
+from backend.rotation import Rotation
 from execution import Execution
 from runner import leftovers, orphans, run, stuck, workdir
 from runner.errors import Fenced, RunnerError, Stopped
@@ -220,8 +221,11 @@ def main(settings: Settings) -> None:
     reconciler = Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds)
     reconciler.start()
     linker = Linker(here.database, here.keyring)
+    rotation = Rotation(here.database, here.keyring, settings.poll_seconds)
+    _repeat(settings.poll_seconds, rotation.follow)
     if not settings.is_sqlite:  # two processes that write would wait for each other
         linker.start()
+        rotation.start()
     bell = _listen(settings, worker)
     _repeat(PULSE_SECONDS, worker.pulse)
     _repeat(min(SWEEP_SECONDS, settings.lease_seconds), worker.sweep)
@@ -237,6 +241,7 @@ def main(settings: Settings) -> None:
     bell.stop()
     reconciler.stop()
     linker.stop()
+    rotation.stop()
     log.info("worker_stopped", worker=worker.name)
 
 

@@ -38,6 +38,15 @@ def _broker_url(value: str) -> str:
     return value
 
 
+def _readable_file(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            value.open("rb").close()
+        except OSError as error:
+            raise ValueError(f"cannot read {value}: {error}") from None
+    return value
+
+
 class Settings(BaseModel):
     """One installation's settings. Every field is documented by its description."""
 
@@ -66,7 +75,7 @@ class Settings(BaseModel):
         repr=False,
         description="The keyring itself, for trials: keys separated by semicolons",
     )
-    keyring_file: Path | None = Field(
+    keyring_file: Annotated[Path | None, AfterValidator(_readable_file)] = Field(
         None,
         description="The keyring's file when somebody else provides it; default DATA_DIR/keyring",
     )

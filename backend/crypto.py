@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _PACKED = 1  # the format of a packed value, its first byte
-_WRAPPED = 60  # nonce, data key, tag
+WRAPPED = 60  # nonce, data key, tag
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM = 43  # letters of base 62 for 256 bits
@@ -74,13 +74,13 @@ class Sealed:
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Raises Unreadable when it is not a packed value."""
-        if len(packed) < 2 or packed[0] != _PACKED or len(packed) < 2 + packed[1] + _WRAPPED:
+        if len(packed) < 2 or packed[0] != _PACKED or len(packed) < 2 + packed[1] + WRAPPED:
             raise Unreadable("The sealed value is in a format that this version does not know.")
         key_ends = 2 + packed[1]
         envelope = Envelope(
-            packed[2:key_ends].decode("ascii", "replace"), packed[key_ends : key_ends + _WRAPPED]
+            packed[2:key_ends].decode("ascii", "replace"), packed[key_ends : key_ends + WRAPPED]
         )
-        return cls(envelope, packed[key_ends + _WRAPPED :])
+        return cls(envelope, packed[key_ends + WRAPPED :])
 
 
 def seal(plaintext: bytes, keyring: Keyring, aad: bytes) -> Sealed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from sqlalchemy.orm import Session
 
 from backend import audit_chain, bindings, crypto, migrations, tokens
@@ -57,6 +57,22 @@ def prepare(settings: Settings) -> Installation:
     return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
 
 
+def existing(settings: Settings) -> Installation:
+    """The installation that is there, beside running servers; nothing is made or changed.
+
+    Raises NotReady when there is none, or the keyring is not the one it was sealed with.
+    """
+    if settings.is_sqlite and not Path(make_url(settings.database).database or "").is_file():
+        raise NotReady(f"There is no installation in {settings.data_dir}: {settings.database}")
+    database = Database(settings)
+    try:
+        keyring = _existing_keyring(settings, database)
+    except BaseException:
+        database.close()
+        raise
+    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+
+
 def _prepared(settings: Settings, database: Database) -> Keyring:
     migrations.upgrade(database.engine)
     with database.transaction() as db:
@@ -85,31 +101,40 @@ def follow_canary(db: Session, keyring: Keyring) -> None:
 
 
 def _keyring(db: Session, settings: Settings) -> Keyring:
-    path = settings.keyring_path
-    try:
-        if settings.keyring_file:  # its mode is for who provides it to choose
-            return Keyring.load(path, forbidden_mode=0)
-        if settings.keyring:
-            return Keyring.from_text(settings.keyring)
-        if path.exists():
-            return Keyring.load(path)
-    except WrongKeyring as error:
-        raise NotReady(str(error)) from None
+    if settings.keyring_path.exists() or settings.keyring:
+        return _keyring_at_hand(settings)
     if db.scalar(select(Canary.id)) is not None:
         raise NotReady(
-            f"The keyring {path} is missing, and the database was sealed with it. "
+            f"The keyring {settings.keyring_path} is missing, and the database was sealed with it. "
             "Put it back from your backup: without it nothing can be read."
         )
-    return Keyring.create(path)
+    return Keyring.create(settings.keyring_path)
+
+
+def _keyring_at_hand(settings: Settings) -> Keyring:
+    try:
+        if settings.keyring_file:  # its mode is for who provides it to choose
+            return Keyring.load(settings.keyring_path, forbidden_mode=0)
+        if settings.keyring:
+            return Keyring.from_text(settings.keyring)
+        return Keyring.load(settings.keyring_path)
+    except WrongKeyring as error:
+        raise NotReady(str(error)) from None
 
 
 def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:
     row = db.get(Canary, 1)
     if row is None:
         db.add(Canary(id=1, sealed=seal_canary(keyring)))
-        return
+    elif _opened_canary(keyring, row.sealed, settings) == _BEFORE_0_2:
+        row.sealed = seal_canary(keyring)
+    else:
+        keyring.seal_with(crypto.value_key_id(row.sealed))
+
+
+def _opened_canary(keyring: Keyring, canary: bytes, settings: Settings) -> bytes:
     try:
-        told = open_canary(keyring, row.sealed)
+        return open_canary(keyring, canary)
     except Unreadable:
         named = settings.keyring and not settings.keyring_file
         where = "STATEROOM_KEYRING" if named else str(settings.keyring_path)
@@ -117,9 +142,18 @@ def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:
             f"The keyring in {where} does not open this database. "
             "Use the keyring it was sealed with: nothing was changed."
         ) from None
-    if told == _BEFORE_0_2:
-        row.sealed = seal_canary(keyring)
-    keyring.seal_with(crypto.value_key_id(row.sealed))
+
+
+def _existing_keyring(settings: Settings, database: Database) -> Keyring:
+    if not migrations.is_newest(database.engine):
+        raise NotReady("The database has another version's schema. Start the server first.")
+    keyring = _keyring_at_hand(settings)
+    with database.reading() as db:
+        canary = db.scalar(select(Canary.sealed))
+    if canary is None or _opened_canary(keyring, canary, settings) == _BEFORE_0_2:
+        raise NotReady("The installation was never started with this version. Start it first.")
+    keyring.seal_with(crypto.value_key_id(canary))
+    return keyring
 
 
 def _audit_key(db: Session, keyring: Keyring) -> None:

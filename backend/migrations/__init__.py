@@ -9,6 +9,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 LOCK = 0x5747_4154  # any number that only we use
@@ -21,6 +23,13 @@ def upgrade(engine: Engine) -> None:
         config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def is_newest(engine: Engine) -> bool:
+    """Whether the schema is this version's. One without any schema is not."""
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    return found == ScriptDirectory.from_config(configuration()).get_current_head()
 
 
 @contextmanager

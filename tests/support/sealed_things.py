@@ -1,0 +1,130 @@
+"""An installation with one of everything that is sealed, and what it is in clear."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from backend import bindings, crypto, keyring_file, rotation
+from backend.db import now
+from backend.installation import Installation
+from backend.keyring import Envelope, Keyring
+from backend.models import (
+    Canary,
+    Key,
+    LogChunk,
+    Project,
+    RescuedWrite,
+    Run,
+    State,
+    StateVersion,
+    Template,
+    Variable,
+    Workspace,
+)
+from backend.rotation import SETTLED, Rewrapper
+from backend.upload import IN_COLUMN, download, receive
+from tests.support.documents import state_document
+
+SMALL, LARGE = state_document(1), state_document(2, size=IN_COLUMN + 5000)
+EVERYTHING = [SMALL, LARGE, SMALL, b"secret", b"value", b"log", b"log"]
+TABLES = ["keys", "log_chunks", "rescued_writes", "state_versions", "variables"]
+
+
+def fill(here: Installation) -> None:
+    """State `s` has a small version, a large one, and one that was removed."""
+    ring = here.keyring
+    with here.database.transaction() as db:
+        db.add(Project(id="p", name="shop"))
+        db.flush()
+        db.add(Template(id="t", project_id="p", name="app", repository="x"))
+        db.flush()
+        db.add(Workspace(id="w", project_id="p", template_id="t", name="app"))
+        db.flush()
+        db.add(State(id="s", project_id="p", workspace_id="w", current=3))
+        of_run = {"project_id": "p", "template_id": "t", "workspace_id": "w", "created_by": "me"}
+        db.add(Run(id="r", operation="plan", **of_run))
+        secret = crypto.seal_value(ring, b"secret", bindings.key("k"))
+        db.add(Key(id="k", project_id="p", name="login", kind="password", secret=secret))
+        db.add(Key(id="n", project_id="p", name="none", kind="none"))
+        value = crypto.seal_value(ring, b"value", bindings.variable("v"))
+        db.add(Variable(id="v", workspace_id="w", kind="terraform", name="x", value=value))
+        db.flush()
+        for start in (0, 3):
+            piece = crypto.seal_value(ring, b"log", bindings.log("r", start))
+            db.add(LogChunk(run_id="r", start=start, length=3, sealed=piece))
+        add_version(here, db, 1, SMALL)
+        add_version(here, db, 2, LARGE)
+        removed = add_version(here, db, 3, SMALL)
+        removed.wrapped_key, removed.sealed, removed.removed_because = b"", None, "retention"
+        removed.removed_at = removed.created_at
+        kept = _columns(here, SMALL, None)
+        db.add(RescuedWrite(id="rw", state_id="s", reason="serial-too-low", **kept))
+
+
+def add_version(here: Installation, db: Session, number: int, body: bytes) -> StateVersion:
+    columns = _columns(here, body, number)
+    version = StateVersion(id=f"sv{number:06}", state_id="s", number=number, **columns)
+    db.add(version)
+    db.flush()
+    return version
+
+
+def _columns(here: Installation, body: bytes, number: int | None) -> dict[str, Any]:
+    document = receive(io.BytesIO(body), 10**8, here.blobs)
+    heading = document.heading
+    aad = bindings.document("s", number, heading.lineage, heading.serial)
+    envelope = here.keyring.wrap(document.data_key, aad)
+    return {
+        "serial": heading.serial, "lineage": heading.lineage, "size": document.size,
+        "md5": document.md5, "sha256": document.sha256, "created_by": "me",
+        "key_id": envelope.key_id, "wrapped_key": envelope.wrapped_key,
+        "sealed": document.ciphertext, "blob": document.blob,
+    }  # fmt: skip
+
+
+def opened(here: Installation, keyring: Keyring) -> list[bytes]:
+    """All that is sealed, in clear: what is in EVERYTHING."""
+    found = []
+    with here.database.reading() as db:
+        kept = StateVersion.wrapped_key != b""
+        for row in (
+            *db.scalars(select(StateVersion).where(kept).order_by(StateVersion.id)),
+            *db.scalars(select(RescuedWrite)),
+        ):
+            number = row.number if isinstance(row, StateVersion) else None
+            aad = bindings.document(row.state_id, number, row.lineage, row.serial)
+            data_key = keyring.unwrap(Envelope(row.key_id, row.wrapped_key), aad)
+            found.append(b"".join(download(data_key, row.sealed, row.blob, here.blobs)))
+        key, variable = db.get_one(Key, "k"), db.get_one(Variable, "v")
+        found.append(crypto.open_value(keyring, key.secret or b"", bindings.key("k")))
+        found.append(crypto.open_value(keyring, variable.value, bindings.variable("v")))
+        pieces = db.scalars(select(LogChunk).order_by(LogChunk.start)).all()
+    return found + [
+        crypto.open_value(keyring, piece.sealed, bindings.log("r", piece.start)) for piece in pieces
+    ]
+
+
+def rotate(here: Installation) -> str:
+    """A fresh key that seals from now on."""
+    assert here.keyring.path
+    key_id = keyring_file.add(here.keyring.path)
+    with here.database.transaction() as db:
+        rotation.activate(db, here.keyring, key_id)
+    return key_id
+
+
+def rewrap_all(here: Installation) -> Rewrapper:
+    rewrapper = Rewrapper(here.database, here.keyring)
+    while rewrapper.step():
+        pass
+    return rewrapper
+
+
+def settle(here: Installation) -> None:
+    """As if the last rotation were long ago."""
+    with here.database.transaction() as db:
+        db.execute(update(Canary).values(created_at=now(-SETTLED - SETTLED)))
