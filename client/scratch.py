@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from client.conformance import diagnosis
 from client.conformance.documents import only_the_id
-from client.conformance.target import Target
+from client.conformance.target import Blocked, Target
 from client.conformance.wire import Answer, Broken, Wire, bearer
 
 API = "/api/v1"
@@ -31,6 +31,10 @@ class NoScratch(Exception):
 
 class Left(Exception):
     """Something could not be taken away again. The message names it."""
+
+
+class Kept(Left):
+    """It was expected to stay: the credential may not delete."""
 
 
 @dataclass
@@ -67,7 +71,7 @@ def workspace(url: str, token: str, project: str = "") -> Iterator[Target]:
 def at_address(address: str, username: str, password: str) -> Iterator[Target]:
     """A state that somebody has made for this, and that was never written. It is deleted.
 
-    Raises NoScratch for one that holds something: it is not touched.
+    Raises NoScratch for one that holds something: it is not touched. And at the end Kept.
     """
     target = Target.at(address, username, password)
     found = target.read()
@@ -80,7 +84,9 @@ def at_address(address: str, username: str, password: str) -> Iterator[Target]:
     try:
         yield target
     finally:
-        _delete_state(target)
+        deleted = _delete_state(target)
+    if deleted is not None and deleted.status == 403:
+        raise Kept("this login may not delete: the state keeps what the checks have written")
 
 
 def _own_project(api: _Api, made: list[str], name: str) -> str:
@@ -157,12 +163,15 @@ def _remove(api: _Api, made: list[str]) -> None:
         raise Left("could not be deleted, please do: " + ", ".join(left))
 
 
-def _delete_state(target: Target) -> None:
-    """As good as it goes: whoever is asked next says what is left."""
+def _delete_state(target: Target) -> Answer | None:
+    """As good as it goes, its lock freed in any case; None when nobody answers."""
     try:
-        refused = target.delete()
-        if refused.status in {409, 423}:
-            target.unlock(only_the_id(str(refused.fields.get("ID") or "")))
-            target.delete()
-    except Broken:
-        return
+        answer = target.delete()
+        if answer.status in {409, 423}:
+            target.unlock(only_the_id(str(answer.fields.get("ID") or "")))
+            return target.delete()
+        if answer.status == 403 and (holder := target.holder()):
+            target.unlock(only_the_id(holder))
+    except (Broken, Blocked):
+        return None
+    return answer

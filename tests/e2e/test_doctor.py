@@ -384,6 +384,23 @@ def test_an_address_that_somebody_made_is_examined_and_deleted(
     assert not place.is_locked()
 
 
+def test_an_alias_is_examined_by_its_own_login(installations: Installations) -> None:
+    place = installations.place()
+    path = f"/projects/{place.project}/workspaces/{place.workspace}/aliases"
+    alias = place.api.post(path, name="laptop", access="read-write")
+    credentials = {
+        "TF_HTTP_USERNAME": alias["username"],
+        "TF_HTTP_PASSWORD": alias["password"],
+    }
+
+    done = run("--address", alias["address"], "--quick", **credentials)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert alias["password"] not in done.stdout + done.stderr
+    assert "the state keeps what the checks have written" in " ".join(done.stdout.split())
+    assert not place.is_locked()
+
+
 def test_a_state_that_holds_something_is_not_touched(installations: Installations) -> None:
     place = installations.place()
     body = state_document()
