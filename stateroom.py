@@ -27,6 +27,11 @@ CLONE_SECONDS = 600.0
 CLIENT = {
     "aliases": ("client.aliases:group", "Addresses of a state for laptops and other systems."),
     "doctor": ("client.doctor_command:command", "Examine a deployment, through every proxy."),
+    "members": ("client.members:group", "What each user is in a project."),
+    "projects": ("client.projects:group", "What everything else belongs to, and its quotas."),
+    "tokens": ("client.tokens:group", "API credentials: shown once, with scopes and an expiry."),
+    "users": ("client.users:group", "People, who sign in with a name and a password."),
+    "workspaces": ("client.workspaces:group", "States, and what runs on them."),
 }
 
 
@@ -142,7 +147,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
         app = create_app(settings)
         here: Installation = app.extensions[current.EXTENSION]
         # without it a run would be at work for ever once the last worker is dead
-        Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds).start()
+        Reconciler(here.database, here.bell, here.blobs, settings).start()
         Linker(here.database, here.keyring).start()
         Rotation(here.database, here.keyring, settings.poll_seconds).start()
         return app

@@ -21,6 +21,7 @@ from celery import Celery
 from celery.worker import WorkController
 
 import execution
+import freezing
 from backend import installation, runs
 from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
@@ -188,7 +189,7 @@ class Worker:
         """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
         try:
             with self._here.database.transaction() as db:
-                job = execution.freeze(db, self._here, db.get_one(Run, at_work.run_id))
+                job = freezing.freeze(db, self._here, db.get_one(Run, at_work.run_id))
             outcome = run.execute(job, at_work)
             at_work.finish(outcome.status)
         except Stopped as stopped:
@@ -218,7 +219,7 @@ def main(settings: Settings) -> None:
     here = installation.prepare(settings)
     orphans.adopt()
     worker = Worker(here)
-    reconciler = Reconciler(here.database, here.bell, here.blobs, settings.poll_seconds)
+    reconciler = Reconciler(here.database, here.bell, here.blobs, settings)
     reconciler.start()
     linker = Linker(here.database, here.keyring)
     rotation = Rotation(here.database, here.keyring, settings.poll_seconds)

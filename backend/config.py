@@ -80,6 +80,19 @@ class Settings(BaseModel):
         description="The keyring's file when somebody else provides it; default DATA_DIR/keyring",
     )
     max_state_bytes: int = Field(100_000_000, ge=1_000, description="Largest state accepted, bytes")
+    keep_versions: int = Field(
+        100,
+        ge=1,
+        description="Versions kept of a state, beside pinned ones; a workspace may differ",
+    )
+    keep_days: int | None = Field(
+        None, ge=1, description="Days a version is kept; empty: for ever. A workspace may differ"
+    )
+    max_rescued_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="Most bytes of refused writes kept of one state until somebody decides",
+    )
     refuse_unlocked_writes: bool = Field(
         default=False, description="Refuse a state write that holds no lock (-lock=false)"
     )

@@ -15,7 +15,7 @@ import msgspec
 from backend.errors import Invalid
 
 LONGEST_VALUE = 1024  # bytes of a serial, lineage or version as written; the real ones have 40
-_LARGEST = 2**63 - 1  # what a database column holds
+LARGEST_SERIAL = 2**63 - 1  # what a database column holds
 _WHOLE_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)")
 _SPACE = b" \t\r\n"
 _TRUNCATED = "Input data was truncated"
@@ -114,7 +114,7 @@ def _number(fields: Mapping[str, bytes], name: str) -> int | None:
     if len(raw) > LONGEST_VALUE or not _WHOLE_NUMBER.fullmatch(raw):
         raise _not_a_state(f"its {name} is not a whole number")
     number = int(raw)
-    if not 0 <= number <= _LARGEST:
+    if not 0 <= number <= LARGEST_SERIAL:
         raise _not_a_state(f"its {name} is out of range")
     return number
 

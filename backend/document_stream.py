@@ -104,7 +104,7 @@ class HeadingReader:
     def finish(self) -> Heading:
         if self._place.last == "start" and not self._text:
             raise document.empty()
-        self._fields |= fields_of(self._place.before() + self._text, at_end=True)
+        self._check(self._place.before(), self._text, None)
         return document.heading_of(self._fields)
 
     def _check_utf8(self, chunk: bytes) -> None:
@@ -116,7 +116,9 @@ class HeadingReader:
             raise not_json("it is not in UTF-8") from None
 
     def _begin(self) -> None:
-        self._text = self._text.lstrip(_SPACE)
+        text = self._text.lstrip(_SPACE)
+        self._dropped(0, len(self._text) - len(text))
+        self._text = text
         if self._text:
             document.check_start(self._text)
 
@@ -130,7 +132,9 @@ class HeadingReader:
         scan = _Scan(self._text, self._place)
         self._take(scan.cut())
         if not scan.ends_in_string:
-            self._text = _shortened(self._text)
+            text = _shortened(self._text)
+            self._dropped(len(text), len(self._text) - len(text))
+            self._text = text
         if len(self._text) > 4 * (self._piece + _LONG):
             raise not_json("it goes on without any structure")
 
@@ -139,11 +143,18 @@ class HeadingReader:
         if cut is None:
             return False
         at, place = cut
-        text = b"".join((self._place.before(), self._text[:at], place.after()))
-        self._fields |= fields_of(text, at_end=False)
+        self._check(self._place.before(), self._text[:at], place.after())
         self._text = self._text[at:]
         self._place = place
         return True
+
+    def _check(self, before: bytes, text: bytes, after: bytes | None) -> None:
+        """Check the next piece of text, completed on both sides; None comes after the last one."""
+        whole = b"".join((before, text, after or b""))
+        self._fields |= fields_of(whole, at_end=after is None)
+
+    def _dropped(self, at: int, count: int) -> None:
+        """So many bytes are gone from this place in the text: they say nothing."""
 
 
 def _guess(text: bytes, place: _Place) -> tuple[int, _Place] | None:

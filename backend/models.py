@@ -192,7 +192,16 @@ class StateVersion(Base):
     """
 
     __tablename__ = "state_versions"
-    __table_args__ = (UniqueConstraint("state_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("state_id", "number"),
+        Index(
+            "versions_with_a_body",
+            "state_id",
+            "number",
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("sv"))
     state_id: Mapped[str] = mapped_column(ForeignKey("states.id"))
@@ -325,6 +334,7 @@ class Run(Base):
     lease_expires_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     force_cancel: Mapped[bool] = mapped_column(default=False)
+    start_empty: Mapped[bool] = mapped_column(default=False)  # though a state was elsewhere
     detection: Mapped[dict[str, Any] | None]
     changes: Mapped[dict[str, Any] | None]  # {"add": n, "change": n, "destroy": n}
     plan_sha256: Mapped[str | None] = mapped_column(String(64))
@@ -385,6 +395,7 @@ class Token(Base):
     run_epoch: Mapped[int | None]
     user_id: Mapped[str | None] = mapped_column(String(40), index=True)  # whose; None: nobody's
     parent_id: Mapped[str | None] = mapped_column(String(40), index=True)  # what it was made with
+    is_session: Mapped[bool] = mapped_column(default=False)  # its person signed in
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
     expires_at: Mapped[datetime | None]

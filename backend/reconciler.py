@@ -1,4 +1,4 @@
-"""In every process, any number of them: takes runs from silent workers, and sweeps what is old."""
+"""In every process, any number of them: takes runs from silent workers, prunes, and sweeps."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from backend import runs
+from backend import retention, runs
 from backend.blobs import Blobs
 from backend.broker import Bell
+from backend.config import Settings
 from backend.db import Database, now
 from backend.errors import Error
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
+from backend.retention import Policy
 
 KEPT_FOR = timedelta(days=1)
 SWEEP_EVERY = timedelta(hours=1)
+LOOK_AT_STATES_EVERY = timedelta(minutes=1)
+PRUNED_AT_ONCE = 10  # transactions in a tick: leases expire in the same thread
 ORPHAN_SECONDS = 24 * 3600.0
 
 log = structlog.get_logger()
@@ -27,8 +31,12 @@ log = structlog.get_logger()
 class Reconciler:
     """A thread that ticks. A tick that fails is logged, and the next one tries again."""
 
-    def __init__(self, database: Database, bell: Bell, blobs: Blobs, seconds: float) -> None:
-        self._database, self._bell, self._blobs, self._seconds = database, bell, blobs, seconds
+    def __init__(self, database: Database, bell: Bell, blobs: Blobs, settings: Settings) -> None:
+        self._database, self._bell, self._blobs = database, bell, blobs
+        self._seconds = settings.poll_seconds
+        self._policy = Policy(settings.keep_versions, settings.keep_days)
+        self._looked_at = ""  # the last state
+        self._rest = 0.0  # seconds until the first one again
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._tick_until_stopped, daemon=True)
 
@@ -47,9 +55,26 @@ class Reconciler:
             log.warning("run_queued_again", run=run_id)
             self._bell.ring(run_id)
 
+    def prune(self) -> None:
+        """Go on with the next few states: remove what is beyond their retention."""
+        self._rest -= self._seconds
+        if not self._looked_at and self._rest > 0:
+            return
+        if not self._looked_at:
+            self._rest = LOOK_AT_STATES_EVERY.total_seconds()
+        with self._database.reading() as db:
+            found, last = retention.find_surplus(db, self._policy, self._looked_at)
+        for surplus in found[:PRUNED_AT_ONCE]:
+            with self._database.transaction() as db:
+                pruned = retention.prune(db, surplus)
+            log.info("versions_pruned", state=surplus.state_id, count=pruned)
+        if len(found) <= PRUNED_AT_ONCE and not any(surplus.is_batch for surplus in found):
+            self._looked_at = last  # else there is more of the same ones
+
     def sweep(self) -> None:
         """Remove what nobody asks for any more: rows past their time, files without a row."""
         with self._database.transaction() as db:
+            retention.forget_files(db)
             db.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now(-KEPT_FOR)))
             db.execute(delete(Token).where(Token.run_id.is_not(None), Token.expires_at < now()))
         self._blobs.sweep(self._referenced, ORPHAN_SECONDS)
@@ -62,6 +87,7 @@ class Reconciler:
         sweep_in = 0.0
         while not self._stopped.wait(self._seconds):
             self._attempt(self.tick)
+            self._attempt(self.prune)
             sweep_in -= self._seconds
             if sweep_in <= 0:
                 self._attempt(self.sweep)

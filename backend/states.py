@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, String, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from backend import audit, locks, runs, upload
+from backend import audit, locks, refusals, runs, upload
 from backend.blobs import Blobs
 from backend.crypto import bind
 from backend.db import execute, now
-from backend.errors import Conflict, Gone, Locked, NotFound
+from backend.errors import Conflict, Gone, NotFound
 from backend.keyring import Envelope, Keyring
 from backend.models import (
     Lock,
@@ -98,13 +99,14 @@ def create(db: Session, workspace: Workspace) -> State:
 
 def current(db: Session, state: State) -> StateVersion | None:
     """The newest version with its sealed body, or None when it was never written. Raises Gone."""
-    _refuse_deleted(state)
+    refuse_deleted(state)
     if state.current == 0:
         return None
     return version(db, state, state.current)
 
 
-def _refuse_deleted(state: State) -> None:
+def refuse_deleted(state: State) -> None:
+    """Raises Gone."""
     if state.deleted_at is not None:
         raise Gone("This state was deleted. A person can restore it.", code="state-deleted")
 
@@ -118,10 +120,22 @@ def version(db: Session, state: State, number: int) -> StateVersion:
 
 
 def content(version: StateVersion, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
-    """The bytes as they were written. Raises Unreadable before the first of them, or not at all."""
+    """The bytes as they were written.
+
+    Raises Gone when they were removed, and Unreadable before the first of them, or not at all.
+    """
+    refuse_removed(version)
     envelope = Envelope(version.key_id, version.wrapped_key)
     data_key = keyring.unwrap(envelope, _binding(version))
     return upload.download(data_key, version.sealed, version.blob, blobs)
+
+
+def refuse_removed(version: StateVersion) -> None:
+    if version.removed_at is not None:
+        raise Gone(
+            f"The body of version {version.number} was removed ({version.removed_because}).",
+            code="version-removed",
+        )
 
 
 def write(  # noqa: PLR0913 every one of them decides
@@ -141,24 +155,50 @@ def write(  # noqa: PLR0913 every one of them decides
     """
     fence(db, principal)
     lock = locks.for_update(db, state)
-    _refuse_deleted(state)
-    newest = db.scalars(_VERSION, {"state_id": state.id, "number": state.current}).one_or_none()
-    locks.check_write(lock, lock_id, newest, document.sha256, refuse_unlocked=refuse_unlocked)
+    refuse_deleted(state)
+    before = newest(db, state)
+    locks.check_write(lock, lock_id, before, document.sha256, refuse_unlocked=refuse_unlocked)
     execute(db, _SEEN, {"state": state.id})
-    if newest is not None and newest.sha256 == document.sha256:
-        return newest.number
+    if before is not None and before.sha256 == document.sha256:
+        return before.number
+    if lock_id is None and (closed := refusals.of_write(db, state, document.size)):
+        raise closed.as_conflict()
     operation = lock.info.get("Operation") if lock_id is not None else None
-    objection = _objection(newest, document)
-    if objection and operation not in FORCED_OPERATIONS:
-        raise objection
+    refusal = objection(before, document)
+    if refusal and operation not in FORCED_OPERATIONS:
+        raise refusal
+    origin = Origin(operation, lock_id, forced=refusal is not None)
+    return append(db, principal, state, document, keyring, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What made a version: the operation of a client's lock, or one of our own."""
+
+    operation: str | None
+    lock_id: str | None = None
+    forced: bool = False
+    restored_from: int | None = None
+
+
+def append(  # noqa: PLR0913 whose document it is, and what made it a version
+    db: Session,
+    principal: Principal,
+    state: State,
+    document: Upload,
+    keyring: Keyring,
+    origin: Origin,
+    action: str = "state.write",
+) -> int:
+    """Make it the newest version: its number. The caller holds the lock's row, and has decided."""
     made = state.current + 1
     version = sealed_columns(document, keyring, principal, state, made) | {
         "state_id": state.id,
         "number": made,
-        "lock_id": lock_id,
-        "operation": operation,
-        "forced": objection is not None,
-        "sha256": document.sha256,
+        "lock_id": origin.lock_id,
+        "operation": origin.operation,
+        "forced": origin.forced,
+        "restored_from": origin.restored_from,
         "terraform_version": document.heading.terraform_version,
         "encrypted": document.heading.encrypted,
     }
@@ -166,29 +206,32 @@ def write(  # noqa: PLR0913 every one of them decides
     execute(db, _WRITTEN, {"state_id": state.id, "number": made})
     set_committed_value(state, "current", made)
     audit.record(
-        db, principal, "state.write", state.id, project_id=state.project_id, number=made,
-        serial=document.heading.serial, forced=objection is not None or None, lock_id=lock_id,
+        db, principal, action, state.id, project_id=state.project_id, number=made,
+        serial=document.heading.serial, forced=origin.forced or None, lock_id=origin.lock_id,
+        restored_from=origin.restored_from,
     )  # fmt: skip
     return made
 
 
-def delete(db: Session, principal: Principal, state: State) -> None:
-    """Take the state away, until a person restores it. Raises Locked."""
-    fence(db, principal)
+def newest(db: Session, state: State) -> StateVersion | None:
+    """The newest version without its body, of a deleted state too; None: never written."""
+    asked = {"state_id": state.id, "number": state.current}
+    return db.scalars(_VERSION, asked).one_or_none()
+
+
+def at_rest(db: Session, state: State, size: int) -> StateVersion | None:
+    """The newest version of a state that may get one of this size now, from a person's hand.
+
+    It stays so until the transaction ends. Raises Locked with the holder, Gone, and Conflict when
+    something else refuses it.
+    """
     lock = locks.for_update(db, state)
+    refuse_deleted(state)
     if lock.held:
-        raise Locked("The state is locked: it cannot be deleted now.", locks.holder(lock))
-    if state.deleted_at is None:
-        state.deleted_at = db.scalar(select(now()))
-        audit.record(db, principal, "state.delete", state.id, project_id=state.project_id)
-
-
-def undelete(db: Session, principal: Principal, state: State) -> None:
-    """Bring a deleted state back as it was. Harmless when it was not deleted."""
-    locks.for_update(db, state)
-    if state.deleted_at is not None:
-        state.deleted_at = None
-        audit.record(db, principal, "state.undelete", state.id, project_id=state.project_id)
+        raise locks.locked(lock)
+    if refusal := refusals.of_write(db, state, size):
+        raise refusal.as_conflict()
+    return newest(db, state)
 
 
 def fence(db: Session, principal: Principal) -> None:
@@ -203,7 +246,8 @@ def fence(db: Session, principal: Principal) -> None:
         )
 
 
-def _objection(newest: StateVersion | None, document: Upload) -> Conflict | None:
+def objection(newest: StateVersion | None, document: Upload) -> Conflict | None:
+    """Why this document needs force to replace the newest one; None: it does not."""
     if newest is None:
         return None
     serial, lineage = document.heading.serial, document.heading.lineage
@@ -243,6 +287,7 @@ def sealed_columns(
         "lineage": heading.lineage,
         "size": document.size,
         "md5": document.md5,
+        "sha256": document.sha256,
         "run_id": principal.run_id,
         "created_by": principal.name,
         "key_id": envelope.key_id,

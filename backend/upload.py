@@ -35,6 +35,21 @@ class Stream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Pieces:
+    """A stream of pieces that somebody hands out; none of them is copied when it is not cut."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._held or next(self._pieces, b"")
+        while not piece and (following := next(self._pieces, None)) is not None:
+            piece = following
+        self._held = piece[size:]
+        return piece[:size]
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One received document. It is sealed under `data_key`: wrap that, bound to its row.

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from typing import Any
@@ -15,10 +13,10 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from backend import aliases, errors, locks, rescued, states, tokens
+from backend import aliases, archive, audit, errors, locks, refusals, rescued, states, tokens, trash
 from backend.locks import MAX_INFO_BYTES, LockInfo
 from backend.models import State
-from backend.upload import Upload, receive
+from backend.upload import Upload
 from backend.web import documents, problems
 from backend.web.current import installation, log_in, principal, reading, transaction
 
@@ -62,33 +60,58 @@ def read(address: Address) -> ResponseReturnValue:
     _refuse_redirected_write()
     with reading() as db:
         state = _state(db, address, "state:read")
+        archive.refuse(state)
         version = states.current(db, state)
     if version is None:
         return problems.problem(404, "never-written", "This state was never written.")
     here = installation()
-    return documents.respond(version, states.content(version, here.keyring, here.blobs))
+    body = states.content(version, here.keyring, here.blobs)
+    _note_read(state, version.number)
+    return documents.respond(version, body)
+
+
+def _note_read(state: State, number: int) -> None:
+    """A state is full of secrets: who read it is kept before the first byte goes out."""
+    if principal().run_id is not None:
+        return  # the run itself is in the audit log
+    with transaction() as db:
+        audit.record(
+            db, principal(), "state.read", state.id, project_id=state.project_id, number=number
+        )
 
 
 def write(address: Address) -> ResponseReturnValue:
     with reading() as db:
         state = _state(db, address, _writing_scope())
-    document = _receive()
+        quota = refusals.largest_document(db, state)
+    document = documents.received(quota)
     try:
         _store(state, document)
     except (errors.Conflict, errors.Gone) as refusal:
-        with transaction() as db:
-            kept = rescued.keep(
-                db, principal(), state, document, installation().keyring, reason=refusal.code
-            )
-        refusal.facts["rescued"] = kept.id
+        refusal.facts["rescued"] = _rescue(state, document, refusal.code)
         raise
     return "", 200
+
+
+def _rescue(state: State, document: Upload, reason: str) -> str | None:
+    here = installation()
+    with transaction() as db:
+        kept = rescued.keep(
+            db,
+            principal(),
+            state,
+            document,
+            here.keyring,
+            reason=reason,
+            most_bytes=here.settings.max_rescued_bytes,
+        )
+    return None if kept is None else kept.id
 
 
 def delete(address: Address) -> ResponseReturnValue:
     with transaction() as db:
         state = _state(db, address, "state:delete")
-        states.delete(db, principal(), state)
+        trash.delete(db, principal(), state)
     return "", 200
 
 
@@ -116,7 +139,7 @@ def _force_unlock(address: Address) -> ResponseReturnValue:
     """Terraform's force-unlock is an UNLOCK without a body: the ID that was typed is not sent."""
     with transaction() as db:
         state = _state(db, address, "state:unlock")
-        if locks.get(db, state).held:
+        if locks.for_update(db, state).held:
             locks.break_lock(db, principal(), state, "force-unlock")
     return "", 200
 
@@ -151,35 +174,14 @@ def _store(state: State, document: Upload) -> None:
         )
 
 
-def _receive() -> Upload:
-    here = installation()
-    return receive(
-        request.stream,
-        here.settings.max_state_bytes,
-        here.blobs,
-        declared=request.content_length,
-        md5=_content_md5(),
-    )
-
-
 def _lock_body() -> bytes:
     body = request.stream.read(MAX_INFO_BYTES + 1)
     if len(body) > MAX_INFO_BYTES:
         raise errors.TooLarge(MAX_INFO_BYTES)
-    expected = _content_md5()
+    expected = documents.content_md5()
     if expected not in {None, hashlib.md5(body, usedforsecurity=False).digest()}:
         raise errors.Invalid("The body was changed on its way.", code="md5-mismatch")
     return body
-
-
-def _content_md5() -> bytes | None:
-    given = request.headers.get("Content-MD5")
-    if given is None:
-        return None
-    try:
-        return base64.b64decode(given, validate=True)
-    except (binascii.Error, ValueError):
-        raise errors.Invalid("Content-MD5 is not base64.", code="md5-mismatch") from None
 
 
 def _refuse_redirected_write() -> None:

@@ -123,6 +123,19 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("removed_at", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("removed_because", sa.String(length=16), nullable=True))
+    with op.batch_alter_table("state_versions", schema=None) as batch_op:
+        batch_op.create_index(
+            "versions_with_a_body",
+            ["state_id", "number"],
+            unique=False,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
+
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("start_empty", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
 
     with op.batch_alter_table("states", schema=None) as batch_op:
         batch_op.add_column(sa.Column("archived_at", sa.BigInteger(), nullable=True))
@@ -131,6 +144,9 @@ def upgrade() -> None:
     with op.batch_alter_table("tokens", schema=None) as batch_op:
         batch_op.add_column(sa.Column("user_id", sa.String(length=40), nullable=True))
         batch_op.add_column(sa.Column("parent_id", sa.String(length=40), nullable=True))
+        batch_op.add_column(
+            sa.Column("is_session", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
         batch_op.create_index(batch_op.f("ix_tokens_parent_id"), ["parent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_tokens_user_id"), ["user_id"], unique=False)
 

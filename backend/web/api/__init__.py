@@ -7,14 +7,20 @@ from flask_openapi3.openapi import OpenAPI
 
 from backend.web.api import (
     aliases,
+    archive,
+    audit,
     keys,
     locks,
+    login,
+    members,
     projects,
     rescued,
     runs,
     states,
     templates,
     tokens,
+    uploads,
+    users,
     variables,
     workspaces,
 )
@@ -30,10 +36,16 @@ PARTS = (
     variables,
     runs,
     states,
+    uploads,
+    archive,
     rescued,
     locks,
     aliases,
+    audit,
     tokens,
+    users,
+    members,
+    login,
 )
 
 

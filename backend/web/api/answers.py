@@ -94,6 +94,11 @@ class ProjectPath(BaseModel):
     project: str = Field(description="The project's name or id")
 
 
+class Named(Answer):
+    id: str
+    name: str
+
+
 class FieldError(Answer):
     field: str = Field(description="Where it is, for example `body.workspace.name`")
     message: str
@@ -116,6 +121,13 @@ class Problem(Answer):
 
 def blueprint(noun: str, about: str) -> APIBlueprint:
     """A part of the API: nobody comes in without a token, nor with the credential of a run."""
+    bp = streaming_blueprint(noun, about)
+    bp.before_request(_check_body)
+    return bp
+
+
+def streaming_blueprint(noun: str, about: str) -> APIBlueprint:
+    """`blueprint`, for bodies that are read as they arrive, whatever they are."""
     bp = APIBlueprint(
         f"api-{noun}",
         __name__,
@@ -126,7 +138,6 @@ def blueprint(noun: str, about: str) -> APIBlueprint:
         operation_id_callback=lambda name, **_: name,
     )
     bp.before_request(_let_in)
-    bp.before_request(_check_body)
     return bp
 
 

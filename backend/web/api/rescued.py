@@ -4,20 +4,35 @@ from datetime import datetime
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
-from backend import projects, rescued, states, workspaces
-from backend.models import State as StateRow
-from backend.web.api.answers import Answer, answer, blueprint, problems
+from backend import rescued, restoring
+from backend.rescued import Comparison
+from backend.web.api.answers import (
+    Answer,
+    Cursor,
+    Page,
+    Query,
+    answer,
+    blueprint,
+    problems,
+)
 from backend.web.api.locks import WorkspacePath
-from backend.web.api.states import WORKSPACE, Digest, as_file
+from backend.web.api.states import WORKSPACE, Digest, StateVersion, as_file, state_of
 from backend.web.current import installation, principal, reading, transaction
 
-bp = blueprint("rescued", "State documents that were refused, and kept")
+bp = blueprint("rescued", "State documents that were refused, and kept until somebody decides")
 
 
 class RescuedPath(WorkspacePath):
     rescued_id: str = Field(max_length=40)
+
+
+class RescuedList(Cursor):
+    undecided: bool = Field(default=False, description="Only those that wait for a decision")
+
+
+class Force(Query):
+    force: bool = Field(default=False, description="Even when its lineage is another one")
 
 
 class RescuedWrite(Answer):
@@ -27,21 +42,52 @@ class RescuedWrite(Answer):
     lineage: str | None
     size: int = Field(description="Bytes")
     md5: Digest
+    sha256: Digest | None
     run_id: str | None
     created_by: str
     created_at: datetime
+    decision: str | None = Field(description="promoted, dismissed or purged: then its body is gone")
+    decided_at: datetime | None
+    decided_by: str | None
+    promoted_to: int | None = Field(description="The number of the version that it became")
 
 
-class RescuedWrites(Answer):
-    items: list[RescuedWrite]
+class RescuedWrites(Page[RescuedWrite]):
+    pass
+
+
+class RescuedWriteDetail(RescuedWrite):
+    comparison: Comparison = Field(
+        description="Beside the current version; `stored`: these bytes are a version already"
+    )
+    equals_version: int | None = Field(description="The newest version with the same bytes")
+    current: StateVersion | None = Field(description="The newest version; null: never written")
 
 
 @bp.get(f"{WORKSPACE}/rescued", responses={200: RescuedWrites})
-def list_rescued_writes(path: WorkspacePath) -> Response:
+def list_rescued_writes(path: WorkspacePath, query: RescuedList) -> Response:
     """The documents that this state refused, newest first."""
+    find = rescued.find_undecided if query.undecided else rescued.find_all
     with reading() as db:
-        found = rescued.find_all(db, _state(db, path))
-    return answer(RescuedWrites.model_validate({"items": list(found)}))
+        state = state_of(db, path, "state:read")
+        found = find(db, state, query.cursor, query.limit)
+    return answer(RescuedWrites.model_validate(found))
+
+
+@bp.get(f"{WORKSPACE}/rescued/<rescued_id>", responses={200: RescuedWriteDetail})
+def get_rescued_write(path: RescuedPath) -> Response:
+    """One refused document, beside what is stored."""
+    with reading() as db:
+        state = state_of(db, path, "state:read")
+        kept = rescued.get(db, state, path.rescued_id)
+        compared = rescued.compare(db, state, kept)
+    detail = RescuedWriteDetail(
+        **RescuedWrite.model_validate(kept).model_dump(),
+        comparison=compared.verdict,
+        equals_version=compared.equals,
+        current=None if compared.current is None else StateVersion.model_validate(compared.current),
+    )
+    return answer(detail)
 
 
 @bp.get(
@@ -51,18 +97,47 @@ def list_rescued_writes(path: WorkspacePath) -> Response:
             "description": "The document, byte for byte as it arrived",
             "content": {"application/json": {"schema": {"type": "object"}}},
         },
-        **problems(500),
+        **problems(409, 500),
     },
 )
 def download_rescued_write(path: RescuedPath) -> Response:
     """The bytes of a refused document. This is audited."""
     here = installation()
     with transaction() as db:
-        kept = rescued.download(db, principal(), _state(db, path), path.rescued_id)
+        state = state_of(db, path, "state:read")
+        kept = rescued.download(db, principal(), state, path.rescued_id)
     body = rescued.content(kept, here.keyring, here.blobs)
     return as_file(kept, body, f"{path.workspace}-{kept.id}.tfstate")
 
 
-def _state(db: Session, path: WorkspacePath) -> StateRow:
-    project = projects.get(db, principal(), path.project, "state:read")
-    return states.of_workspace(db, workspaces.get(db, project, path.workspace))
+@bp.post(
+    f"{WORKSPACE}/rescued/<rescued_id>/promote",
+    responses={201: StateVersion, **problems(409, 410, 423, 500)},
+)
+def promote_rescued_write(path: RescuedPath, query: Force) -> Response:
+    """Make it the newest version: its serial is lifted above all others when it has to be.
+
+    Not while the state is locked. What OpenTofu encrypted keeps its serial.
+    """
+    here = installation()
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        kept, rewriting = restoring.of_rescued(db, state, path.rescued_id, here.keyring, here.blobs)
+    written = rewriting.carry_out(here.blobs)
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        made = restoring.promote(
+            db, principal(), state, kept, written, here.keyring, force=query.force
+        )
+    return answer(StateVersion.model_validate(made), 201)
+
+
+@bp.post(
+    f"{WORKSPACE}/rescued/<rescued_id>/dismiss", responses={200: RescuedWrite, **problems(409)}
+)
+def dismiss_rescued_write(path: RescuedPath) -> Response:
+    """Nobody needs it: its body is removed, who decided so stays."""
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        gone = rescued.dismiss(db, principal(), state, path.rescued_id)
+    return answer(RescuedWrite.model_validate(gone))

@@ -8,13 +8,23 @@ from flask import Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy.orm import Session
 
-from backend import outputs, projects, states, versions, workspaces
+from backend import outputs, projects, rescued, restoring, states, trash, versions, workspaces
 from backend.models import RescuedWrite
 from backend.models import State as StateRow
 from backend.models import StateVersion as VersionRow
 from backend.offload import off_loop
 from backend.web import documents
-from backend.web.api.answers import Answer, Cursor, Page, Query, answer, blueprint, problems
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Page,
+    Query,
+    answer,
+    blueprint,
+    problems,
+)
 from backend.web.api.locks import WorkspacePath
 from backend.web.current import installation, principal, reading, transaction
 
@@ -42,6 +52,16 @@ class VersionCursor(Cursor):
     )
 
 
+class VersionList(VersionCursor):
+    removed: bool = Field(
+        default=False, description="Show those too whose body was removed: the whole history"
+    )
+
+
+class VersionChange(Body):
+    pinned: bool = Field(description="A pinned version is kept, whatever the retention")
+
+
 class Reveal(Query):
     show_sensitive: bool = Field(
         default=False, description="Show sensitive values too: this needs state:read"
@@ -58,8 +78,14 @@ class StateVersion(Answer):
     md5: Digest
     sha256: Digest
     lock_id: str | None = Field(description="The lock it was written under; null: under none")
-    operation: str | None
+    operation: str | None = Field(
+        description="What the client's lock said; or restore, upload, import, promote"
+    )
     forced: bool = Field(description="It replaced a newer serial, or another lineage, on purpose")
+    restored_from: int | None = Field(description="The number of the version it is a copy of")
+    pinned: bool
+    removed_at: datetime | None = Field(description="Since then its body is gone")
+    removed_because: str | None = Field(description="retention, compaction, deleted or purged")
     run_id: str | None
     created_by: str
     created_at: datetime
@@ -72,6 +98,9 @@ class StateVersions(Page[StateVersion]):
 class State(Answer):
     id: str
     deleted_at: datetime | None
+    archived_at: datetime | None = Field(description="It was moved to another backend")
+    archived_to: str | None = Field(description="Where it lives on")
+    rescued: int = Field(description="Refused writes that wait for somebody's decision")
     current: StateVersion | None = Field(description="The newest version; null: never written")
 
 
@@ -87,20 +116,24 @@ class Outputs(Answer):
 
 
 def shown(db: Session, state: StateRow) -> State:
-    newest = versions.newest(db, state)
+    newest = states.newest(db, state)
     return State(
         id=state.id,
         deleted_at=state.deleted_at,
+        archived_at=state.archived_at,
+        archived_to=state.archived_to,
+        rescued=rescued.undecided(db, state),
         current=None if newest is None else StateVersion.model_validate(newest),
     )
 
 
 @bp.get(f"{WORKSPACE}/states", responses={200: StateVersions})
-def list_state_versions(path: WorkspacePath, query: VersionCursor) -> Response:
+def list_state_versions(path: WorkspacePath, query: VersionList) -> Response:
     """The versions of a state, newest first."""
+    find = versions.find_history if query.removed else versions.find_all
     with reading() as db:
-        state = _state(db, path, "state:read")
-        found = versions.find_all(db, state, query.cursor, query.limit)
+        state = state_of(db, path, "state:read")
+        found = find(db, state, query.cursor, query.limit)
     return answer(StateVersions.model_validate(found))
 
 
@@ -108,28 +141,86 @@ def list_state_versions(path: WorkspacePath, query: VersionCursor) -> Response:
 def delete_state(path: WorkspacePath) -> Response:
     """Delete the state: its address answers 410 until it is restored. Its versions are kept."""
     with transaction() as db:
-        state = _state(db, path, "state:delete")
-        states.delete(db, principal(), state)
+        state = state_of(db, path, "state:delete")
+        trash.delete(db, principal(), state)
         gone = shown(db, state)
     return answer(gone)
 
 
-@bp.post(f"{WORKSPACE}/states/undelete", responses={200: State})
+@bp.post(f"{WORKSPACE}/states/undelete", responses={200: State, **problems(410)})
 def undelete_state(path: WorkspacePath) -> Response:
-    """Bring a deleted state back as it was."""
+    """Bring a deleted state back as it was. One that was purged does not come back."""
     with transaction() as db:
-        state = _state(db, path, "state:delete")
-        states.undelete(db, principal(), state)
+        state = state_of(db, path, "state:delete")
+        trash.undelete(db, principal(), state)
         back = shown(db, state)
     return answer(back)
+
+
+@bp.post(f"{WORKSPACE}/states/purge", responses={200: State, **problems(409)})
+def purge_state(path: WorkspacePath) -> Response:
+    """Remove everything of a deleted state for good.
+
+    Its address goes on to answer 410, until a document is imported or the workspace is deleted:
+    404 would mean "no state yet", and the next plan would create everything again.
+    """
+    with transaction() as db:
+        state = state_of(db, path, "state:delete")
+        trash.purge(db, principal(), state)
+        gone = shown(db, state)
+    return answer(gone)
 
 
 @bp.get(f"{WORKSPACE}/states/<version>", responses={200: StateVersion, **problems(410)})
 def get_state_version(path: VersionPath) -> Response:
     """One version of a state, without its body."""
     with reading() as db:
-        version = versions.get(db, _state(db, path, "state:read"), path.version)
+        version = versions.get(db, state_of(db, path, "state:read"), path.version)
     return answer(StateVersion.model_validate(version))
+
+
+@bp.patch(
+    f"{WORKSPACE}/states/<version>",
+    responses={200: StateVersion, **WITH_BODY, **problems(410)},
+)
+def update_state_version(path: VersionPath, body: VersionChange) -> Response:
+    """Pin a version, or unpin it."""
+    change = versions.pin if body.pinned else versions.unpin
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        changed = change(db, principal(), state, path.version)
+    return answer(StateVersion.model_validate(changed))
+
+
+@bp.delete(f"{WORKSPACE}/states/<version>", responses={200: StateVersion, **problems(409, 410)})
+def delete_state_version(path: VersionPath) -> Response:
+    """Remove the body of one version: not of the current one, nor of a pinned one."""
+    with transaction() as db:
+        state = state_of(db, path, "state:delete")
+        gone = versions.delete(db, principal(), state, path.version)
+    return answer(StateVersion.model_validate(gone))
+
+
+@bp.post(
+    f"{WORKSPACE}/states/<version>/restore",
+    responses={201: StateVersion, **problems(409, 410, 423, 500)},
+)
+def restore_state_version(path: VersionPath) -> Response:
+    """Make this version the newest one, as a new version with the next serial.
+
+    All other bytes stay as they are. Not while the state is locked. A version that is current, or
+    that the current one was restored from already, makes no new one. What OpenTofu encrypted
+    keeps its serial, which tofu has sealed inside too, and is recorded as forced.
+    """
+    here = installation()
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        version, rewriting = restoring.of_version(db, state, path.version, here.keyring, here.blobs)
+    written = rewriting.carry_out(here.blobs)
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        made = restoring.roll_back(db, principal(), state, version, written, here.keyring)
+    return answer(StateVersion.model_validate(made), 201)
 
 
 @bp.get(
@@ -143,10 +234,10 @@ def get_state_version(path: VersionPath) -> Response:
     },
 )
 def download_state_version(path: VersionPath) -> Response:
-    """The bytes of one version. This is audited."""
+    """The bytes of one version; of `latest`, those of the current one. This is audited."""
     here = installation()
     with transaction() as db:
-        state = _state(db, path, "state:read")
+        state = state_of(db, path, "state:read")
         version = versions.download(db, principal(), state, path.version)
     body = states.content(version, here.keyring, here.blobs)
     return as_file(version, body, f"{path.workspace}-{version.number}.tfstate")
@@ -157,7 +248,7 @@ def get_outputs(path: WorkspacePath, query: Reveal) -> Response:
     """The outputs in the newest version of the state."""
     here = installation()
     with transaction() if query.show_sensitive else reading() as db:
-        state = _state(db, path, "outputs:read")
+        state = state_of(db, path, "outputs:read")
         if query.show_sensitive:
             outputs.note_revealed(db, principal(), state)
         version = states.current(db, state)
@@ -169,7 +260,7 @@ def get_outputs(path: WorkspacePath, query: Reveal) -> Response:
     return answer(Outputs.model_validate({"version": version.number, "outputs": seen}))
 
 
-def _state(db: Session, path: WorkspacePath, scope: str) -> StateRow:
+def state_of(db: Session, path: WorkspacePath, scope: str) -> StateRow:
     project = projects.get(db, principal(), path.project, scope)
     return states.of_workspace(db, workspaces.get(db, project, path.workspace))
 
