@@ -14,7 +14,7 @@ GITLAB = "Configurations that come from GitLab (lock_method = POST, unlock_metho
 def other_verbs_are_a_405_with_those_there_are(target: Target) -> None:
     before = target.stored()
 
-    for verb in ("PATCH", "MKCOL", "OPTIONS"):
+    for verb in ("PATCH", "MKCOL", "PROPFIND", "OPTIONS"):
         refused = target.send(verb)
         if diagnosis.by_somebody_else(refused) and not refused.is_redirect:
             continue  # a proxy that lets only our verbs pass does well

@@ -20,6 +20,7 @@ NO_LOCKS = {
     "nothing": b"",
     "an empty object": b"{}",
     "an empty ID": b'{"ID": ""}',
+    "an ID with a NUL in it": b'{"ID": "a\\u0000b"}',
     "an ID that is a number": b'{"ID": 7}',
     "a list": b"[]",
     "null": b"null",

@@ -11,7 +11,8 @@ from client.conformance.check import Check, Warned
 from client.conformance.suite import CHECKS, Outcome
 from client.conformance.target import Target
 from client.conformance.wire import Wire
-from tests.support.peer import PASSWORD, PATH, USERNAME, serving
+from tests.support.peer import PASSWORD, PATH, USERNAME
+from tests.support.peer_server import serving
 
 FAULTS: dict[str, list[str]] = {
     "another site": ["the server is reached and is a stateroom"],

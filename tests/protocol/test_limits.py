@@ -1,4 +1,7 @@
-"""Rule 12 of the protocol, and bodies that end early: at a real server, byte by byte."""
+"""Rule 12 of the protocol: at a real server with a small limit, byte by byte.
+
+The rules that every client can see are in client/conformance; here is what looks inside.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.documents import lock_info, state_document
+from tests.support.documents import state_document
 from tests.support.installations import Installations
 from tests.support.place import Place
 from tests.support.wire import basic
@@ -125,55 +128,3 @@ def test_a_state_of_just_the_limit_is_accepted(small: Place) -> None:
 
     assert accepted.status == 200
     assert small.state.read().body == body
-
-
-def test_a_lock_of_a_megabyte_is_refused(small: Place) -> None:
-    refused = small.state.lock(lock_info() | {"Info": "x" * LIMIT})
-
-    assert refused.status == 413
-    assert small.state.lock(lock_info()).status == 200
-
-
-@pytest.mark.parametrize("size", [300, 3_000_000])
-def test_an_upload_that_is_cut_stores_nothing(
-    served_place: Place, uploads: list[Upload], size: int
-) -> None:
-    body = state_document(size=size)
-    upload = Upload(served_place, f"Content-Length: {len(body)}")
-    uploads.append(upload)
-
-    upload.socket.sendall(body[: len(body) // 2])
-    upload.socket.shutdown(socket.SHUT_WR)
-
-    assert upload.status() in {0, 400}
-    assert served_place.state.read().status == 404
-
-
-def test_a_chunked_upload_without_its_last_chunk_stores_nothing(
-    served_place: Place, uploads: list[Upload]
-) -> None:
-    body = state_document()
-    upload = Upload(served_place, "Transfer-Encoding: chunked")
-    uploads.append(upload)
-
-    # a whole document, and then the connection breaks
-    upload.socket.sendall(f"{len(body):x}\r\n".encode() + body + b"\r\n")
-    upload.socket.shutdown(socket.SHUT_WR)
-
-    assert upload.status() in {0, 400}
-    assert served_place.state.read().status == 404
-
-
-def test_a_force_unlock_that_is_cut_frees_nothing(
-    served_place: Place, uploads: list[Upload]
-) -> None:
-    served_place.state.lock(lock_info())
-    upload = Upload(served_place, "Transfer-Encoding: chunked", verb="UNLOCK")
-    uploads.append(upload)
-
-    # the last chunk, which would make it an empty body, never comes
-    upload.socket.shutdown(socket.SHUT_WR)
-
-    assert upload.status() in {0, 400}
-
-    assert served_place.state.lock(lock_info()).status == 423

@@ -72,32 +72,6 @@ def test_an_ordinary_push_is_not_recorded_as_forced(place: Place) -> None:
     assert place.versions()[0]["forced"] is False
 
 
-def test_an_interrupted_apply_may_write_serial_n_and_then_n_plus_1(place: Place) -> None:
-    info = lock_info()
-    place.state.lock(info)
-
-    written = [
-        place.state.write(state_document(serial, lineage="a"), info["ID"]) for serial in (1, 2)
-    ]
-
-    assert [answer.status for answer in written] == [200, 200]
-
-
-def test_serials_may_skip(place: Place) -> None:
-    place.state.write(STORED)
-
-    accepted = place.state.write(state_document(42, lineage="ours"))
-
-    assert accepted.status == 200
-
-
-@pytest.mark.parametrize("serial", [0, 1, 1000])
-def test_a_state_that_was_never_written_accepts_any_serial(place: Place, serial: int) -> None:
-    accepted = place.state.write(state_document(serial))
-
-    assert accepted.status == 200
-
-
 def test_a_refused_state_is_kept(place: Place) -> None:
     place.state.write(STORED)
 
