@@ -1,4 +1,8 @@
-"""Locks of states. They do not expire by the clock: terraform's protocol has no heartbeat."""
+"""Locks of states. They do not expire by the clock: terraform's protocol has no heartbeat.
+
+Two exceptions, both by the server's clock: what a person holds by hand ends when it was said to
+end, and a workspace may let the next LOCK take over from a client that was silent for so long.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
-from backend import audit
-from backend.db import execute, now
+from backend import audit, refusals, retention
+from backend.db import execute
 from backend.errors import Conflict, Invalid, Locked, NotFound
-from backend.models import Lock, State, StateVersion
-from backend.principal import Principal
+from backend.lock_statements import AGAIN, EXPIRED, FOR_UPDATE, LATE, TAKE, TAKE_OVER
+from backend.models import Lock, Project, State, StateVersion, Workspace
+from backend.paging import DEFAULT_LIMIT, Page, cut
+from backend.principal import SYSTEM, Principal
 
 MAX_INFO_BYTES = 64 * 1024
 KEPT = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
@@ -40,36 +46,18 @@ class LockInfo:
         return cls(lock_id, kept)
 
 
-# Made once: making a statement takes longer than executing it.
-_FOR_UPDATE = (
-    select(Lock, State)
-    .join(State, State.id == Lock.state_id)
-    .where(Lock.state_id == bindparam("state_id"))
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
-_TAKE = (
-    update(Lock)
-    .where(
-        Lock.state_id == bindparam("wanted_by"),
-        or_(~Lock.held, Lock.lock_id == bindparam("lock_id")),
-    )
-    .values(
-        held=True,
-        acquired_at=now(),
-        last_seen_at=now(),
-        **{name: bindparam(name) for name in ("lock_id", "info", "held_by", "run_id", "run_epoch")},
-    )
-)
-_DELETED_AT = select(State.deleted_at).where(State.id == bindparam("state_id"))
-
-
 def for_update(db: Session, state: State) -> Lock:
     """The state's lock row, held for this transaction: writers of one state queue up here.
 
-    The state itself is read again, as it is now.
+    The state itself is read again, as it is now. A hold whose time is over ends here.
     """
-    lock, _ = db.execute(_FOR_UPDATE, {"state_id": state.id}).one()
+    lock, _, expired = db.execute(FOR_UPDATE, {"state_id": state.id}).one()
+    if lock.held and expired:
+        _free(db, SYSTEM, state, lock)
+        audit.record(
+            db, SYSTEM, "lock.expire", state.id, project_id=state.project_id,
+            lock_id=lock.lock_id, held_by=lock.held_by,
+        )  # fmt: skip
     return lock
 
 
@@ -77,13 +65,36 @@ def get(db: Session, state: State) -> Lock:
     return db.get_one(Lock, state.id)
 
 
+def find_held(
+    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[tuple[Lock, Workspace]]:
+    """The locks of a project that are held now. The cursor is the id of a workspace."""
+    query = (
+        select(Lock, Workspace)
+        .join(State, State.id == Lock.state_id)
+        .join(Workspace, Workspace.id == State.workspace_id)
+        .where(Workspace.project_id == project.id, Lock.held)
+        .where(or_(Lock.expires_at.is_(None), ~EXPIRED))
+        .order_by(Workspace.id)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(Workspace.id > after)
+    rows = [(lock, workspace) for lock, workspace in db.execute(query)]
+    return cut(rows, limit, lambda row: row[1].id)
+
+
 def holder(lock: Lock) -> dict[str, Any]:
     """The LockInfo of who holds it, with a non-empty ID whatever the client gave."""
-    return lock.info | {"ID": lock.lock_id or "unknown"}
+    info = {name: value for name, value in lock.info.items() if name in KEPT}
+    return info | {"ID": lock.lock_id or "unknown"}
 
 
 def acquire(db: Session, principal: Principal, state: State, info: LockInfo) -> None:
-    """Take the lock, or raise Locked with its holder. Taking it twice is harmless."""
+    """Take the lock, or raise Locked with its holder. Taking it twice is harmless.
+
+    A lock whose time is over is taken over; its late holder writes and frees nothing any more.
+    """
     wanted = {
         "wanted_by": state.id,
         "lock_id": info.id,
@@ -92,30 +103,60 @@ def acquire(db: Session, principal: Principal, state: State, info: LockInfo) -> 
         "run_id": principal.run_id,
         "run_epoch": principal.run_epoch,
     }
-    taken = execute(db, _TAKE, wanted).rowcount
-    # asked when nobody can delete it any more: whoever deletes it needs the lock's row
-    if execute(db, _DELETED_AT, {"state_id": state.id}).scalar() is not None:
-        raise Locked(
-            "The state is deleted.",
-            {"ID": "state-deleted", "Info": "This state was deleted. Restore it to lock it."},
-        )
-    if taken == 0:
-        held = get(db, state)
-        raise Locked(f"The state is locked by {held.held_by}.", holder(held))
+    free = execute(db, TAKE, wanted).rowcount == 1
+    if not free and execute(db, AGAIN, {"wanted_by": state.id, "again": info.id}).rowcount:
+        return
+    late = None if free else _take_over(db, wanted)
+    if late is not None:
+        retention.compact(db, principal, state, late)
+    # asked when nobody can change it any more: who freezes or deletes needs the lock's row
+    refusal = refusals.of(db, state)
+    if refusal is not None:
+        raise refusal.as_lock()
+    if not free and late is None:
+        raise locked(get(db, state))
     audit.record(
-        db, principal, "lock.acquire", state.id, project_id=state.project_id, lock_id=info.id
-    )
+        db, principal, "lock.acquire" if late is None else "lock.take_over", state.id,
+        project_id=state.project_id, lock_id=info.id, **_told_of(late),
+    )  # fmt: skip
+
+
+def _take_over(db: Session, wanted: dict[str, Any]) -> Row[Any] | None:
+    """Take the lock from a holder whose time is over: who that was. None when nobody's is."""
+    late = execute(db, LATE, {"wanted_by": wanted["wanted_by"]}).one_or_none()
+    if late is None or not execute(db, TAKE_OVER, wanted | {"late": late.lock_id}).rowcount:
+        return None
+    return late
+
+
+def _told_of(late: Row[Any] | None) -> dict[str, Any]:
+    if late is None:
+        return {}
+    return {
+        "taken_from": late.lock_id,
+        "late_holder": late.held_by,
+        "silent_since": late.last_seen_at.isoformat(),
+        "because": "silent" if late.expires_at is None else "expired",
+    }
+
+
+def locked(lock: Lock) -> Locked:
+    """Somebody else holds it: this is who."""
+    return Locked(f"The state is locked by {lock.held_by}.", holder(lock))
 
 
 def release(db: Session, principal: Principal, state: State, lock_id: str) -> None:
     """Free the lock that this ID holds; harmless when it held it last and it is free already.
 
-    Raises Conflict, with the holder, when another ID holds it: it stays locked.
+    Raises Conflict, with the holder, when another ID holds it: it stays locked; and Forbidden for
+    what another person holds by hand.
     """
     lock = for_update(db, state)
     if lock.lock_id == lock_id:
         if lock.held:
-            _free(state, lock)
+            if lock.expires_at is not None and not is_own_hold(lock, principal):
+                principal.require("state:unlock", state.project_id)
+            _free(db, principal, state, lock)
             audit.record(
                 db, principal, "lock.release", state.id, project_id=state.project_id,
                 lock_id=lock_id,
@@ -135,7 +176,7 @@ def break_lock(db: Session, principal: Principal, state: State, reason: str = ""
     lock = for_update(db, state)
     if not lock.held:
         raise NotFound("The state is not locked.", code="not-locked")
-    _free(state, lock)
+    _free(db, principal, state, lock)
     audit.record(
         db, principal, "lock.break", state.id, project_id=state.project_id,
         lock_id=lock.lock_id, held_by=lock.held_by, reason=reason or None,
@@ -162,9 +203,11 @@ def check_write(
 ) -> None:
     """May a write with this lock ID (None: without one) happen now? Raises Locked or Conflict."""
     if lock.held:
-        if lock_id != lock.lock_id:
-            raise Locked(f"The state is locked by {lock.held_by}.", holder(lock))
-        return
+        if lock_id == lock.lock_id and lock.expires_at is None:
+            return
+        if lock_id is not None and lock_id == lock.taken_from:
+            raise _taken_over(lock)
+        raise locked(lock)
     if lock_id is None:
         if refuse_unlocked:
             raise Conflict(
@@ -175,6 +218,8 @@ def check_write(
     if newest is not None and newest.lock_id == lock_id and newest.sha256 == sha256:
         return  # the retry of a write that is stored already
     written = 0 if newest is None else newest.number
+    if lock_id == lock.taken_from:
+        raise _taken_over(lock)
     if lock.lock_id != lock_id or lock.version_at_release != written:
         raise Conflict(
             "This ID no longer holds the lock, and the state was locked or written since.",
@@ -182,6 +227,22 @@ def check_write(
         )
 
 
-def _free(state: State, lock: Lock) -> None:
+def _taken_over(lock: Lock) -> Conflict:
+    return Conflict(
+        f"This lock was silent for longer than the workspace allows, and {lock.held_by} took it "
+        "over.",
+        code="lock-taken-over",
+        holder=holder(lock),
+    )
+
+
+def is_own_hold(lock: Lock, principal: Principal) -> bool:
+    """Whether this person, or this token, holds it by hand."""
+    held = lock.held and lock.expires_at is not None
+    return held and lock.info.get("Principal") == (principal.user_id or principal.token_id)
+
+
+def _free(db: Session, principal: Principal, state: State, lock: Lock) -> None:
+    retention.compact(db, principal, state, lock)
     lock.held = False
     lock.version_at_release = state.current

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
 from backend import audit, names
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import ENDED, Key, Project, Run, State, Template, Token, Workspace
+from backend.models import (
+    ENDED,
+    Key,
+    Member,
+    Project,
+    Run,
+    State,
+    StateVersion,
+    Template,
+    Token,
+    Workspace,
+)
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import Principal
 
@@ -25,6 +37,21 @@ class Fields(TypedDict, total=False):
     known_hosts: str
     accept_new_host_keys: bool
     default_workspace: str | None
+    max_states: int | None
+    max_versions: int | None
+    max_state_bytes: int | None
+
+
+QUOTAS = ("max_states", "max_versions", "max_state_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a project has of that for which there are quotas."""
+
+    states: int
+    pinned_versions: int  # of the state with the most
+    state_bytes: int  # of the largest current version
 
 
 def get(db: Session, principal: Principal, reference: str, scope: str) -> Project:
@@ -32,10 +59,19 @@ def get(db: Session, principal: Principal, reference: str, scope: str) -> Projec
 
     Raises NotFound, for a stranger too, and Forbidden for who belongs to it without the scope.
     """
+    found = seen(db, principal, reference)
+    principal.require(scope, found.id)
+    return found
+
+
+def seen(db: Session, principal: Principal, reference: str) -> Project:
+    """The project for whoever belongs to it: the operation itself asks for a scope.
+
+    Raises NotFound, for a stranger too.
+    """
     found = db.scalars(_visible(principal).where(names.called(Project, reference))).one_or_none()
     if found is None:
         raise NotFound(f"There is no project {reference!r}, or it is not open to you.")
-    principal.require(scope, found.id)
     return found
 
 
@@ -44,6 +80,23 @@ def find_all(
 ) -> Page[Project]:
     principal.require_held("runs:read")  # every role has it
     return page(db, _visible(principal), Project.id, after, limit)
+
+
+def use(db: Session, project: Project) -> Use:
+    mine = State.project_id == project.id
+    states = db.scalar(select(func.count()).where(Workspace.project_id == project.id))
+    newest = and_(StateVersion.state_id == State.id, StateVersion.number == State.current)
+    size = db.scalar(select(func.max(StateVersion.size)).join(State, newest).where(mine))
+    pinned = (
+        select(func.count().label("versions"))
+        .select_from(StateVersion)
+        .join(State, State.id == StateVersion.state_id)
+        .where(mine, StateVersion.pinned, StateVersion.removed_at.is_(None))
+        .group_by(StateVersion.state_id)
+        .subquery()
+    )
+    most = db.scalar(select(func.max(pinned.c.versions)))
+    return Use(states or 0, most or 0, size or 0)
 
 
 def create(db: Session, principal: Principal, **fields: Unpack[Fields]) -> Project:
@@ -61,7 +114,12 @@ def create(db: Session, principal: Principal, **fields: Unpack[Fields]) -> Proje
 def update(
     db: Session, principal: Principal, project: Project, **changes: Unpack[Fields]
 ) -> Project:
-    """Raises Invalid; Conflict when the name is taken, or a run uses the old one in its address."""
+    """Raises Invalid; Conflict when the name is taken, or a run uses the old one in its address.
+
+    Quotas are for the installation's administrators: Forbidden for everybody else.
+    """
+    if not changes.keys().isdisjoint(QUOTAS):
+        principal.require_installation()
     if changes.get("name", project.name) != project.name:
         refuse_while_running(db, Run.project_id == project.id)
     _assign(db, project, changes)
@@ -87,6 +145,7 @@ def delete(db: Session, principal: Principal, project: Project) -> None:
         raise Conflict(
             f"The project still holds {said}. Delete them first.", code="project-not-empty", **held
         )
+    db.execute(delete_from(Member).where(Member.project_id == project.id))
     db.execute(delete_from(Token).where(Token.project_id == project.id))
     db.execute(delete_from(Key).where(Key.project_id == project.id))
     db.delete(project)
@@ -132,6 +191,9 @@ def _assign(db: Session, project: Project, fields: Fields) -> None:
         project.known_hosts = _known_hosts(fields["known_hosts"])
     if "accept_new_host_keys" in fields:
         project.accept_new_host_keys = fields["accept_new_host_keys"]
+    for quota, limit in fields.items():
+        if quota in QUOTAS:
+            setattr(project, quota, limit)
 
 
 def _known_hosts(text: str) -> str:

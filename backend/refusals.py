@@ -61,6 +61,12 @@ def of_another_state(db: Session, project: Project) -> Refusal | None:
     return None if limit is None or held < limit else _too_many_states(project.name, held, limit)
 
 
+def largest_document(db: Session, state: State) -> int | None:
+    """The project's quota for a version of this state, in bytes; None: it has none."""
+    size: int | None = execute(db, _MAX_STATE_BYTES, {"project_id": state.project_id}).scalar()
+    return size
+
+
 def frozen(workspace: Workspace) -> Refusal | None:
     """Why nothing of this workspace may be taken away or run now, if so."""
     if workspace.frozen_at is None:
@@ -104,6 +110,7 @@ def _statement() -> Select[*tuple[Any, ...]]:
 
 # Made once: making a statement takes longer than executing it.
 _FACTS = _statement()
+_MAX_STATE_BYTES = select(Project.max_state_bytes).where(Project.id == bindparam("project_id"))
 
 
 def _facts(db: Session, state: State) -> Any:

@@ -7,7 +7,8 @@ from sqlalchemy import or_, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session, joinedload
 
-from backend import audit, keys, names, projects, states
+from backend import audit, keys, locks, names, projects, refusals, states
+from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
     Alias,
@@ -36,33 +37,38 @@ def create(  # noqa: PLR0913 the columns of a workspace
     db: Session,
     principal: Principal,
     project: Project,
-    template: Template,
+    template: Template | None,
     *,
     name: str | None = None,
     module_key: str | None = None,
 ) -> Workspace:
     """A new workspace with its empty state; its name is the template's, numbered when taken.
 
-    The first one of a template is its default, the first one of a project too.
-    Raises Invalid, Conflict.
+    Without a template it keeps a state, and runs nothing. The first one of a template is its
+    default, the first one of a project too. Raises Invalid; Conflict, at the project's quota too.
     """
+    if refusal := refusals.of_another_state(db, project):
+        raise refusal.as_conflict()
     if name is None:
+        if template is None:
+            raise Invalid("A workspace without a template needs a name.", code="name-missing")
         taken = db.scalars(select(Workspace.name).where(Workspace.project_id == project.id))
         name = names.free(template.name, [*taken, *RESERVED])
     workspace = Workspace(
         project_id=project.id,
-        template_id=template.id,
+        template_id=None if template is None else template.id,
         name=names.check(name, RESERVED),
         module_key=_module_key(db, project, module_key),
     )
     workspace.template, workspace.project = template, project
     names.store(db, workspace, "workspace")
     states.create(db, workspace)
-    template.default_workspace_id = template.default_workspace_id or workspace.id
+    if template is not None:
+        template.default_workspace_id = template.default_workspace_id or workspace.id
     project.default_workspace_id = project.default_workspace_id or workspace.id
     audit.record(
         db, principal, "workspace.create", workspace.id, project_id=project.id,
-        name=workspace.name, template=template.id,
+        name=workspace.name, template=workspace.template_id,
     )  # fmt: skip
     return workspace
 
@@ -138,12 +144,86 @@ def set_module_key(
     )  # fmt: skip
 
 
+def set_template(
+    db: Session, principal: Principal, workspace: Workspace, template: Template
+) -> None:
+    """What it runs from now on. Raises Conflict when it runs another one: its state is of that."""
+    if workspace.template_id == template.id:
+        return
+    if workspace.template_id is not None:
+        raise Conflict(
+            f"{workspace.name!r} runs another template, which its state belongs to: make another "
+            "workspace.",
+            code="template-set",
+        )
+    workspace.template = template
+    template.default_workspace_id = template.default_workspace_id or workspace.id
+    db.flush()
+    audit.record(
+        db, principal, "workspace.set_template", workspace.id, project_id=workspace.project_id,
+        template=template.id,
+    )  # fmt: skip
+
+
+def set_limits(
+    db: Session, principal: Principal, workspace: Workspace, **limits: int | None
+) -> None:
+    """lock_timeout_seconds needs state:unlock; keep_versions and keep_days state:delete.
+
+    The one lets a lock be taken from its holder, the others let versions go. Raises Forbidden.
+    """
+    for name, limit in limits.items():
+        scope = "state:unlock" if name == "lock_timeout_seconds" else "state:delete"
+        principal.require(scope, workspace.project_id)
+        setattr(workspace, name, limit)
+    db.flush()
+    audit.record(
+        db, principal, "workspace.set_limits", workspace.id, project_id=workspace.project_id,
+        limits=limits,
+    )  # fmt: skip
+
+
+def freeze(db: Session, principal: Principal, workspace: Workspace, reason: str) -> None:
+    """Let nobody take its lock, write its state or queue a run, until it is unfrozen.
+
+    Who holds the lock already may still write and unlock: what is applied is not lost. Raises
+    Conflict, with who and why, when it is frozen already.
+    """
+    _wait_for_lockers(db, workspace)
+    if refusal := refusals.frozen(workspace):
+        raise refusal.as_conflict()
+    workspace.frozen_at = db.scalar(select(now()))
+    workspace.frozen_by, workspace.frozen_reason = principal.name, reason
+    audit.record(
+        db, principal, "workspace.freeze", workspace.id, project_id=workspace.project_id,
+        reason=reason,
+    )  # fmt: skip
+
+
+def unfreeze(db: Session, principal: Principal, workspace: Workspace) -> None:
+    """Harmless when it is not frozen. Runs that waited go on."""
+    _wait_for_lockers(db, workspace)
+    if workspace.frozen_at is None:
+        return
+    workspace.frozen_at = workspace.frozen_by = workspace.frozen_reason = None
+    audit.record(db, principal, "workspace.unfreeze", workspace.id, project_id=workspace.project_id)
+
+
+def _wait_for_lockers(db: Session, workspace: Workspace) -> None:
+    """Whoever takes the lock has its row, and then looks whether the workspace is frozen."""
+    db.refresh(workspace, with_for_update={"of": Workspace})
+    locks.for_update(db, states.of_workspace(db, workspace))
+
+
 def delete(db: Session, principal: Principal, workspace: Workspace) -> None:
     """Delete it with its variables, runs, aliases and deleted state. The audit log stays.
 
-    Raises Conflict while its state holds something, or a run has not ended or is not looked at.
+    Raises Conflict while it is frozen, its state holds something, or a run has not ended or is not
+    looked at.
     """
     db.refresh(workspace, with_for_update={"of": Workspace})
+    if refusal := refusals.frozen(workspace):
+        raise refusal.as_conflict()
     state = states.of_workspace(db, workspace)
     db.refresh(state, with_for_update=True)
     if state.current and state.deleted_at is None:

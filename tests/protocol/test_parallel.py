@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
+from backend import retention
+from backend.retention import Policy
 from tests.support.documents import lock_info, state_document
+from tests.support.parallel import all_at_once
 from tests.support.place import Place
-from tests.support.wire import Answer
+from tests.support.wire import bearer
 
 CLIENTS = 50
-
-
-def all_at_once(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    start = Barrier(len(calls))
-
-    def run(call: Callable[[], Answer]) -> Answer:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
-def test_of_50_parallel_locks_exactly_one_wins(served_place: Place) -> None:
-    infos = [lock_info() for _ in range(CLIENTS)]
-
-    answers = all_at_once([lambda info=info: served_place.state.lock(info) for info in infos])  # type: ignore[misc]
-
-    assert Counter(answer.status for answer in answers) == {200: 1, 423: CLIENTS - 1}
-    winner = next(info for info, a in zip(infos, answers, strict=True) if a.status == 200)
-    assert {a.json()["ID"] for a in answers if a.status == 423} == {winner["ID"]}
 
 
 def test_50_parallel_writes_are_numbered_without_gap(served_place: Place) -> None:
@@ -71,3 +52,81 @@ def test_50_parallel_writes_without_a_lock_store_each_accepted_one(served_place:
     assert sorted(v["serial"] for v in versions) == accepted
     assert [v["number"] for v in versions] == list(range(len(accepted), 0, -1))
     assert served_place.state.read().body == bodies[-1]
+
+
+@contextmanager
+def pruned_all_the_time(place: Place, policy: Policy) -> Iterator[None]:
+    """Two processes that look for versions to prune, without a pause."""
+    ended = Event()
+
+    def prune() -> None:
+        with place.looking() as database:
+            while not ended.is_set():
+                with database.reading() as db:
+                    found, _ = retention.find_surplus(db, policy, limit=1000)
+                for surplus in found:
+                    with database.transaction() as db:
+                        retention.prune(db, surplus)
+
+    threads = [Thread(target=prune) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_numbers_have_no_gap_while_retention_and_compaction_are_at_work(
+    served_place: Place,
+) -> None:
+    applies, writes, keep = 5, 10, 6
+    served_place.api.patch(
+        served_place.filled("/projects/{project}/workspaces/{workspace}"), keep_versions=keep
+    )
+
+    with pruned_all_the_time(served_place, Policy(1000, None)):
+        for _ in range(applies):
+            info = lock_info(operation="state-push")  # under which every serial is welcome
+            served_place.state.lock(info)
+            bodies = [state_document(n, lineage="a") for n in range(writes)]
+            answers = all_at_once(
+                [lambda body=body: served_place.state.write(body, info["ID"]) for body in bodies]  # type: ignore[misc]
+            )
+            assert [answer.status for answer in answers] == [200] * writes
+            assert served_place.state.read().body in bodies
+            assert served_place.state.unlock(info).status == 200
+
+    states = served_place.filled("/projects/{project}/workspaces/{workspace}/states")
+    history = served_place.api.get(states, removed="true", limit=200)["items"]
+    assert [v["number"] for v in history] == list(range(applies * writes, 0, -1))
+    kept = [v["number"] for v in history if v["removed_at"] is None]
+    assert len(kept) <= keep + 1
+    assert kept[:2] == [applies * writes, (applies - 1) * writes + 1]
+
+
+def test_a_lock_and_a_restore_at_once_never_both_have_their_way(served_place: Place) -> None:
+    for serial in (1, 2):
+        served_place.state.write(state_document(serial, lineage="a"))
+    restore = served_place.filled(
+        "/api/v1/projects/{project}/workspaces/{workspace}/states/1/restore"
+    )
+
+    for turn in range(5):
+        info = lock_info()
+        locked, restored = all_at_once(
+            [
+                lambda info=info: served_place.state.lock(info),  # type: ignore[misc]
+                lambda: served_place.wire.send(
+                    "POST", restore, b"", bearer(served_place.api.token)
+                ),
+            ]
+        )
+        assert locked.status == 200
+        assert restored.status in {201, 423}
+        newest = served_place.versions()[0]
+        served_place.state.write(state_document(100 + turn, lineage="a"), info["ID"])
+        served_place.state.unlock(info)
+        assert served_place.versions()[0]["number"] == newest["number"] + 1

@@ -42,6 +42,11 @@ class Place:
         )
         self.state = self._address(self.workspace, token)
 
+    @property
+    def data_dir(self) -> Path:
+        """Of the installation."""
+        return self._settings.data_dir
+
     def at_an_alias(self) -> Place:
         """The same place, whose state is reached at an address that says nothing of it."""
         path = f"/projects/{self.project}/workspaces/{self.workspace}/aliases"
@@ -103,7 +108,7 @@ class Place:
         return [(entry.action, entry.object) for entry in self._audit_log()]
 
     def _audit_log(self) -> Sequence[AuditEntry]:
-        with self._looking() as database, database.reading() as db:
+        with self.looking() as database, database.reading() as db:
             return db.scalars(
                 select(AuditEntry)
                 .join(Project, Project.id == AuditEntry.project_id)
@@ -113,7 +118,7 @@ class Place:
 
     def damage_the_newest_version(self) -> None:
         """Flip one bit in the middle of its sealed bytes, wherever they are."""
-        with self._looking() as database, database.transaction() as db:
+        with self.looking() as database, database.transaction() as db:
             newest = self._newest(db)
             if newest.sealed is not None:
                 newest.sealed = _with_one_bit_flipped(newest.sealed)
@@ -122,7 +127,7 @@ class Place:
             path.write_bytes(_with_one_bit_flipped(path.read_bytes()))
 
     def remove_the_file_of_the_newest_version(self) -> None:
-        with self._looking() as database, database.reading() as db:
+        with self.looking() as database, database.reading() as db:
             newest = self._newest(db)
         for path in self._files_of(newest):
             path.unlink()
@@ -142,7 +147,7 @@ class Place:
         return StateAddress(self.wire, self._paths.get(workspace, named), token)
 
     @contextmanager
-    def _looking(self) -> Iterator[Database]:
+    def looking(self) -> Iterator[Database]:
         database = Database(self._settings)
         try:
             yield database

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
+from tests.support.documents import state_document
+from tests.web.conftest import REPOSITORY
 
 
 def test_an_administrator_creates_a_project(boss: Caller) -> None:
@@ -97,6 +99,53 @@ def test_the_default_workspace_is_chosen_and_has_to_exist(boss: Caller, shop: st
 
     assert chosen.json["default_workspace_id"] == second["id"]
     refused(boss.patch(shop, {"default_workspace": "third"}), 422, "no-workspace")
+
+
+def test_an_administrator_sets_quotas_and_sees_what_is_used(boss: Caller, shop: str) -> None:
+    body = state_document()
+    boss.call("POST", "/api/terraform/state/shop/app", data=body)
+    boss.patch(f"{shop}/workspaces/app/states/1", {"pinned": True})
+
+    changed = boss.patch(
+        shop, {"max_states": 3, "max_versions": 20, "max_state_bytes": 1_000_000}
+    ).json
+
+    assert changed == boss.get(shop).json
+    assert changed["max_states"] == 3
+    assert changed["max_versions"] == 20
+    assert changed["max_state_bytes"] == 1_000_000
+    assert changed["use"] == {"states": 1, "pinned_versions": 1, "state_bytes": len(body)}
+    assert boss.patch(shop, {"max_states": None}).json["max_states"] is None
+
+
+def test_quotas_are_for_administrators_of_the_installation(boss: Caller, shop: str) -> None:
+    owner = boss.with_scopes("admin", project="shop")
+
+    refused(owner.patch(shop, {"max_states": None}), 403, "forbidden")
+    assert owner.patch(shop, {"description": "mine"}).status_code == 200
+
+
+@one_database
+@pytest.mark.parametrize("quota", ["max_states", "max_versions", "max_state_bytes"])
+@pytest.mark.parametrize("limit", [0, -1, 2**60, 1.5, "3", True])
+def test_a_quota_is_a_number_that_leaves_room(
+    boss: Caller, shop: str, quota: str, limit: Any
+) -> None:
+    refused(boss.patch(shop, {quota: limit}), 422, "invalid-request")
+
+
+def test_a_project_gets_no_workspace_above_its_quota(boss: Caller, shop: str) -> None:
+    boss.patch(shop, {"max_states": 1})
+
+    refused(boss.post(f"{shop}/workspaces", {"name": "second"}), 409, "quota-states")
+    refused(
+        boss.post(f"{shop}/templates", {"name": "x", "repository": REPOSITORY, "workspace": {}}),
+        409,
+        "quota-states",
+    )
+
+    boss.patch(shop, {"max_states": 2})
+    boss.made(f"{shop}/workspaces", {"name": "second"})
 
 
 def test_a_project_that_holds_something_is_not_deleted(boss: Caller, shop: str) -> None:

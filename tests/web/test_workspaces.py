@@ -8,6 +8,7 @@ from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import state_document
 from tests.support.ssh_keys import ssh_key
+from tests.web.conftest import REPOSITORY
 
 STATE = "/api/terraform/state/shop/app"
 
@@ -58,7 +59,8 @@ def test_a_template_runs_in_several_workspaces(boss: Caller, shop: str) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({}, "invalid-request"),
+        ({}, "name-missing"),
+        ({"template": 1}, "invalid-request"),
         ({"template": "nothing"}, "no-template"),
         ({"template": "app", "name": "lock"}, "name-reserved"),
         ({"template": "app", "name": "a b"}, "name-invalid"),
@@ -72,6 +74,131 @@ def test_a_wrong_body_is_refused(boss: Caller, shop: str, body: dict[str, Any], 
     boss.made(f"{shop}/keys", {"kind": "none"})
 
     refused(boss.post(f"{shop}/workspaces", body), 422, code)
+
+
+def test_a_workspace_without_a_template_keeps_a_state(boss: Caller, shop: str) -> None:
+    made = boss.made(f"{shop}/workspaces", {"name": "laptops"})
+    written = boss.call("POST", "/api/terraform/state/shop/laptops", data=state_document())
+
+    assert made["template"] is None
+    assert written.status_code == 200
+    shown = boss.get(f"{shop}/workspaces/laptops").json
+    assert shown["template"] is None
+    assert shown["state"]["current"]["number"] == 1
+    assert [w["template"] for w in boss.get(f"{shop}/workspaces").json["items"]][1:] == [None]
+
+
+def test_the_first_workspace_of_a_project_is_its_default_without_a_template_too(
+    boss: Caller,
+) -> None:
+    boss.made("/projects", {"name": "empty"})
+
+    made = boss.made("/projects/empty/workspaces", {"name": "only"})
+
+    assert made["is_default"] is True
+    refused(boss.post("/projects/empty/runs"), 409, "no-template")
+
+
+def test_a_workspace_without_a_template_runs_nothing_until_it_gets_one(
+    boss: Caller, shop: str
+) -> None:
+    boss.made(f"{shop}/workspaces", {"name": "laptops"})
+    problem = refused(boss.post(f"{shop}/workspaces/laptops/runs"), 409, "no-template")
+    assert "Give it a template" in problem["detail"]
+
+    given = boss.patch(f"{shop}/workspaces/laptops", {"template": "app"}).json
+
+    assert given["template"]["name"] == "app"
+    run = boss.made(f"{shop}/workspaces/laptops/runs")
+    assert run["template"]["name"] == "app"
+
+
+def test_a_workspace_stays_with_its_template(boss: Caller, shop: str, app_workspace: str) -> None:
+    boss.made(f"{shop}/templates", {"name": "other", "repository": REPOSITORY})
+
+    refused(boss.patch(app_workspace, {"template": "other"}), 409, "template-set")
+    refused(boss.patch(app_workspace, {"template": "nothing"}), 422, "no-template")
+    assert boss.patch(app_workspace, {"template": "app"}).status_code == 200
+
+
+def test_a_workspace_has_a_lock_timeout_and_keeps_so_many_versions(
+    boss: Caller, app_workspace: str
+) -> None:
+    limits = {"lock_timeout_seconds": 600, "keep_versions": 10, "keep_days": 90}
+
+    changed = boss.patch(app_workspace, limits).json
+
+    assert {name: changed[name] for name in limits} == limits
+    taken_away = boss.patch(app_workspace, dict.fromkeys(limits)).json
+    assert [taken_away[name] for name in limits] == [None, None, None]
+
+
+@one_database
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"lock_timeout_seconds": 59},
+        {"lock_timeout_seconds": 2_592_001},
+        {"lock_timeout_seconds": "600"},
+        {"keep_versions": 0},
+        {"keep_days": 0},
+        {"keep_days": 100_000},
+    ],
+)
+def test_a_limit_has_bounds(boss: Caller, app_workspace: str, limit: dict[str, Any]) -> None:
+    refused(boss.patch(app_workspace, limit), 422, "invalid-request")
+
+
+def test_a_limit_that_lets_go_of_something_needs_the_scope_for_that(
+    boss: Caller, app_workspace: str
+) -> None:
+    manager = boss.with_scopes("templates:manage", project="shop")
+
+    timeout = refused(
+        manager.patch(app_workspace, {"lock_timeout_seconds": 60}), 403, "scope-missing"
+    )
+    keep = refused(manager.patch(app_workspace, {"keep_versions": 1}), 403, "scope-missing")
+
+    assert (timeout["scope"], keep["scope"]) == ("state:unlock", "state:delete")
+    assert boss.get(app_workspace).json["keep_versions"] is None
+
+
+def test_a_workspace_is_frozen_and_unfrozen(boss: Caller, app_workspace: str) -> None:
+    frozen = boss.post(f"{app_workspace}/freeze", {"reason": "we move the network"}).json
+
+    assert frozen["frozen_at"] is not None
+    assert frozen["frozen_by"] == "administrator"
+    assert frozen["frozen_reason"] == "we move the network"
+    again = refused(
+        boss.post(f"{app_workspace}/freeze", {"reason": "me too"}), 409, "workspace-frozen"
+    )
+    assert "we move the network" in again["detail"]
+    thawed = boss.post(f"{app_workspace}/unfreeze").json
+    assert (thawed["frozen_at"], thawed["frozen_by"], thawed["frozen_reason"]) == (None,) * 3
+    assert boss.post(f"{app_workspace}/unfreeze").status_code == 200
+
+
+def test_nothing_is_queued_nor_deleted_in_a_frozen_workspace(
+    boss: Caller, shop: str, app_workspace: str
+) -> None:
+    boss.post(f"{app_workspace}/freeze", {"reason": "we move"})
+
+    refused(boss.post(f"{shop}/runs"), 409, "workspace-frozen")
+    refused(boss.post(f"{shop}/runs", {"operation": "plan"}), 409, "workspace-frozen")
+    refused(boss.delete(app_workspace), 409, "workspace-frozen")
+    assert boss.get(app_workspace).status_code == 200
+
+
+def test_freezing_needs_a_reason_and_a_scope(
+    boss: Caller, app_workspace: str, stranger: Caller
+) -> None:
+    runner = boss.with_scopes("state:write", "templates:manage", project="shop")
+
+    for path, body in (("freeze", {"reason": "mine"}), ("unfreeze", {})):
+        refused(runner.post(f"{app_workspace}/{path}", body), 403, "scope-missing")
+        refused(stranger.post(f"{app_workspace}/{path}", body), 404, "not-found")
+    refused(boss.post(f"{app_workspace}/freeze"), 422, "invalid-request")
+    refused(boss.post(f"{app_workspace}/freeze", {"reason": ""}), 422, "invalid-request")
 
 
 def test_a_name_is_given_once_in_a_project(boss: Caller, shop: str) -> None:

@@ -17,6 +17,7 @@ from backend.web.api.answers import (
     Answer,
     Cursor,
     Name,
+    Named,
     Page,
     Reference,
     Repeatable,
@@ -27,7 +28,6 @@ from backend.web.api.answers import (
 )
 from backend.web.api.expiry import Expiring
 from backend.web.api.locks import WorkspacePath
-from backend.web.api.runs import Named
 from backend.web.api.states import WORKSPACE
 from backend.web.api.workspaces import Snippets
 from backend.web.current import installation, principal, reading, transaction

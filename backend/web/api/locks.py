@@ -1,17 +1,34 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Self
 
 from flask import Response
-from pydantic import Field, computed_field
+from pydantic import AwareDatetime, Field, computed_field, model_validator
+from sqlalchemy.orm import Session
 
-from backend import locks, projects, states, workspaces
-from backend.web.api.answers import Answer, ProjectPath, Query, answer, blueprint
+from backend import holds, locks, projects, states, workspaces
+from backend.errors import Invalid
+from backend.models import Lock as LockRow
+from backend.models import State
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Named,
+    Page,
+    ProjectPath,
+    Query,
+    answer,
+    blueprint,
+    problems,
+)
 from backend.web.current import principal, reading, transaction
 
 bp = blueprint("locks", "Who holds a state now")
 
+WORKSPACE_LOCK = "/projects/<project>/workspaces/<workspace>/lock"
 STALE_AFTER = timedelta(minutes=5)
 
 
@@ -20,7 +37,34 @@ class WorkspacePath(ProjectPath):
 
 
 class Reason(Query):
-    reason: str = Field("", max_length=500, pattern=r"^[^\x00]*$", description="For the audit log")
+    reason: str = Field(
+        "",
+        max_length=500,
+        pattern=r"^[^\x00]*$",
+        description="For the audit log; only for a hold of your own none is needed",
+    )
+
+
+class Hold(Body):
+    reason: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*$",
+        description="Shown to whoever wants the lock meanwhile",
+    )
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
+        None, description="With its time zone, 30 days away at most"
+    )
+    expires_in_minutes: int | None = Field(None, ge=1, le=43_200, description="Or in so many")
+
+    def until(self) -> datetime:
+        """Raises Invalid unless exactly one of both is given."""
+        if (self.expires_at is None) == (self.expires_in_minutes is None):
+            raise Invalid(
+                "Say when the hold ends: expires_at or expires_in_minutes.", code="expiry-invalid"
+            )
+        minutes = timedelta(minutes=self.expires_in_minutes or 0)
+        return self.expires_at or datetime.now(UTC) + minutes
 
 
 class Lock(Answer):
@@ -29,34 +73,94 @@ class Lock(Answer):
     info: dict[str, Any] = Field(
         description="What its holder's terraform said: Operation, Who, Created and so on"
     )
-    held_by: str = Field(description="The token or run that took it")
-    run_id: str | None
+    held_by: str = Field(description="The person, token, alias or run that took it")
+    run_id: str | None = Field(description="The run that took it; null: it is held from outside")
     acquired_at: datetime | None
     last_seen_at: datetime | None = Field(description="When its holder last sent something")
+    expires_at: datetime | None = Field(description="When a hold by hand ends; null: it is none")
+    hold_reason: str | None = Field(description="Of a hold by hand")
+    taken_from: str | None = Field(description="The ID of the silent lock that it took over")
 
     @computed_field(description="Held from outside, and silent for 5 minutes")  # type: ignore[prop-decorator]
     @property
     def stale(self) -> bool:
-        if not self.held or self.run_id is not None or self.last_seen_at is None:
+        from_outside = self.held and self.run_id is None and self.expires_at is None
+        if not from_outside or self.last_seen_at is None:
             return False
         return self.last_seen_at < datetime.now(UTC) - STALE_AFTER
 
+    @model_validator(mode="after")
+    def _end_with_its_time(self) -> Self:
+        """A hold whose time is over stands in its row until the next request that needs it."""
+        if self.expires_at is not None and self.expires_at <= datetime.now(UTC):
+            self.held = False
+        return self
 
-@bp.get("/projects/<project>/workspaces/<workspace>/lock", responses={200: Lock})
+
+class HeldLock(Lock):
+    workspace: Named
+
+
+class HeldLocks(Page[HeldLock]):
+    pass
+
+
+@bp.get("/projects/<project>/locks", responses={200: HeldLocks})
+def list_locks(path: ProjectPath, query: Cursor) -> Response:
+    """The locks of a project that are held now."""
+    with reading() as db:
+        project = projects.get(db, principal(), path.project, "runs:read")
+        found = locks.find_held(db, project, query.cursor, query.limit)
+    items = [
+        HeldLock(**_facts(lock), workspace=Named.model_validate(workspace))
+        for lock, workspace in found.items
+    ]
+    return answer(HeldLocks(items=items, next_cursor=found.next_cursor))
+
+
+@bp.get(WORKSPACE_LOCK, responses={200: Lock})
 def get_lock(path: WorkspacePath) -> Response:
     """Whether the state is locked, and by whom."""
     with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        workspace = workspaces.get(db, project, path.workspace)
-        lock = locks.get(db, states.of_workspace(db, workspace))
-    return answer(Lock.model_validate(lock))
+        lock = locks.get(db, _state(db, path, "runs:read"))
+    return answer(shown(lock))
 
 
-@bp.delete("/projects/<project>/workspaces/<workspace>/lock", responses={200: Lock})
-def break_lock(path: WorkspacePath, query: Reason) -> Response:
-    """Break the lock, whoever holds it. Their next write is refused."""
+@bp.post(WORKSPACE_LOCK, responses={200: Lock, **WITH_BODY, **problems(409, 423)})
+def hold_lock(path: WorkspacePath, body: Hold) -> Response:
+    """Hold the lock by hand until a moment: nobody plans or applies meanwhile.
+
+    Holding what you hold already changes its reason and its end.
+    """
     with transaction() as db:
-        project = projects.get(db, principal(), path.project, "state:unlock")
+        state = _state(db, path, "state:write")
+        lock = holds.hold(db, principal(), state, body.reason, body.until())
+    return answer(shown(lock))
+
+
+@bp.delete(WORKSPACE_LOCK, responses={200: Lock})
+def break_lock(path: WorkspacePath, query: Reason) -> Response:
+    """Break the lock, whoever holds it, with a reason. Their next write is refused.
+
+    This needs state:unlock; ending a hold of your own needs only state:write.
+    """
+    with transaction() as db:
+        project = projects.seen(db, principal(), path.project)
         state = states.of_workspace(db, workspaces.get(db, project, path.workspace))
-        lock = locks.break_lock(db, principal(), state, query.reason)
-    return answer(Lock.model_validate(lock))
+        lock = holds.end(db, principal(), state, query.reason)
+    return answer(shown(lock))
+
+
+def shown(lock: LockRow) -> Lock:
+    return Lock(**_facts(lock))
+
+
+def _facts(lock: LockRow) -> dict[str, Any]:
+    plain = {name: getattr(lock, name) for name in Lock.model_fields if hasattr(lock, name)}
+    info = {name: said for name, said in lock.info.items() if name in locks.KEPT}
+    return plain | {"info": info, "hold_reason": lock.info.get("Reason")}
+
+
+def _state(db: Session, path: WorkspacePath, scope: str) -> State:
+    project = projects.get(db, principal(), path.project, scope)
+    return states.of_workspace(db, workspaces.get(db, project, path.workspace))

@@ -4,8 +4,10 @@ from datetime import datetime
 
 from flask import Response
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from backend import projects
+from backend.models import Project as ProjectRow
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -46,6 +48,15 @@ class ProjectChange(Body):
     default_workspace: Reference | None = Field(
         None, description="The workspace of a run that names none"
     )
+    max_states: int | None = Field(
+        None, ge=1, le=1_000_000, description="Quota; null: none. For installation administrators"
+    )
+    max_versions: int | None = Field(
+        None, ge=1, le=1_000_000, description="Quota of each state: kept versions, pinned included"
+    )
+    max_state_bytes: int | None = Field(
+        None, ge=1, le=2**50, description="Quota of each state: the size of a version, in bytes"
+    )
 
 
 class Project(Answer):
@@ -55,7 +66,22 @@ class Project(Answer):
     known_hosts: str
     accept_new_host_keys: bool
     default_workspace_id: str | None
+    max_states: int | None = Field(description="The most workspaces it may have; null: any number")
+    max_versions: int | None = Field(description="The most versions a state keeps")
+    max_state_bytes: int | None = Field(description="The largest version of a state")
     created_at: datetime
+
+
+class Use(Answer):
+    """Of what there are quotas for."""
+
+    states: int
+    pinned_versions: int = Field(description="Of the state with the most: they are never pruned")
+    state_bytes: int = Field(description="Of the largest current version")
+
+
+class ProjectDetail(Project):
+    use: Use
 
 
 class Projects(Page[Project]):
@@ -70,7 +96,7 @@ def list_projects(query: Cursor) -> Response:
     return answer(Projects.model_validate(found))
 
 
-@bp.post("/projects", responses={201: Project, **WITH_BODY, **problems(409)})
+@bp.post("/projects", responses={201: ProjectDetail, **WITH_BODY, **problems(409)})
 def create_project(header: Repeatable, body: NewProject) -> Response:
     """Create a project: for administrators of the installation."""
     with transaction() as db:
@@ -80,24 +106,29 @@ def create_project(header: Repeatable, body: NewProject) -> Response:
             lambda: projects.create(db, principal(), **body.given()),
             lambda made: projects.get(db, principal(), made, "admin"),
         )
-    return answer(Project.model_validate(project), 201)
+        found = _detail(db, project)
+    return answer(found, 201)
 
 
-@bp.get("/projects/<project>", responses={200: Project})
+@bp.get("/projects/<project>", responses={200: ProjectDetail})
 def get_project(path: ProjectPath) -> Response:
     """One project."""
     with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-    return answer(Project.model_validate(project))
+        found = _detail(db, projects.get(db, principal(), path.project, "runs:read"))
+    return answer(found)
 
 
-@bp.patch("/projects/<project>", responses={200: Project, **WITH_BODY, **problems(409)})
+@bp.patch("/projects/<project>", responses={200: ProjectDetail, **WITH_BODY, **problems(409)})
 def update_project(path: ProjectPath, body: ProjectChange) -> Response:
-    """Change a project. A new name changes the addresses of its states."""
+    """Change a project. A new name changes the addresses of its states.
+
+    Quotas are changed by administrators of the installation alone.
+    """
     with transaction() as db:
         project = projects.get(db, principal(), path.project, "admin")
         projects.update(db, principal(), project, **body.given())
-    return answer(Project.model_validate(project))
+        found = _detail(db, project)
+    return answer(found)
 
 
 @bp.delete("/projects/<project>", responses={204: None, **problems(409)})
@@ -107,3 +138,10 @@ def delete_project(path: ProjectPath) -> Response:
         project = projects.get(db, principal(), path.project, "admin")
         projects.delete(db, principal(), project)
     return Response(status=204)
+
+
+def _detail(db: Session, project: ProjectRow) -> ProjectDetail:
+    return ProjectDetail(
+        **Project.model_validate(project).model_dump(),
+        use=Use.model_validate(projects.use(db, project)),
+    )

@@ -16,6 +16,7 @@ from backend.web.api.answers import (
     Body,
     Cursor,
     Name,
+    Named,
     Page,
     ProjectPath,
     Reference,
@@ -25,7 +26,6 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.api.runs import Named
 from backend.web.api.workspaces import TemplateWorkspace, create_in_template
 from backend.web.current import principal, reading, transaction
 

@@ -16,6 +16,7 @@ from backend.web.api.answers import (
     Body,
     Cursor,
     Name,
+    Named,
     Page,
     ProjectPath,
     Reference,
@@ -26,12 +27,15 @@ from backend.web.api.answers import (
     problems,
 )
 from backend.web.api.locks import Lock, WorkspacePath
-from backend.web.api.runs import Named, Run, summary
+from backend.web.api.locks import shown as shown_lock
+from backend.web.api.runs import Run, summary
 from backend.web.api.states import State, shown
 from backend.web.api.variables import NewVariable, create_in
 from backend.web.current import installation, principal, reading, transaction
 
 bp = blueprint("workspaces", "Where a template runs: each has a state of its own")
+
+LIMITS = ("lock_timeout_seconds", "keep_versions", "keep_days")
 
 
 class TemplateWorkspace(Body):
@@ -41,19 +45,50 @@ class TemplateWorkspace(Body):
 
 
 class NewWorkspace(TemplateWorkspace):
-    template: Reference
+    template: Reference | None = Field(
+        None, description="What it runs; without one it has a name, keeps a state and runs nothing"
+    )
 
 
 class WorkspaceChange(Body):
     name: Name = Field(default_factory=str)
+    template: Reference = Field(default_factory=str, description="For a workspace without one")
     module_key: Reference | None = Field(None, description="An SSH key for private modules")
+    lock_timeout_seconds: int | None = Field(
+        None,
+        ge=60,
+        le=2_592_000,
+        description="A LOCK takes over from a client that was silent for so long; null: never. "
+        "Give it more than your slowest resource takes. Needs state:unlock",
+    )
+    keep_versions: int | None = Field(
+        None, ge=1, le=1_000_000, description="The newest ones that stay. Needs state:delete"
+    )
+    keep_days: int | None = Field(
+        None, ge=1, le=36_500, description="For how long they stay. Needs state:delete"
+    )
+
+
+class Freezing(Body):
+    reason: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*$",
+        description="Shown to whoever wants the lock meanwhile",
+    )
 
 
 class Workspace(Answer):
     id: str
     name: str
-    template: Named
+    template: Named | None = Field(description="Null: it keeps a state, and runs nothing")
     module_key: Named | None
+    frozen_at: datetime | None = Field(description="Since then nothing takes its lock")
+    frozen_by: str | None
+    frozen_reason: str | None
+    lock_timeout_seconds: int | None = Field(description="Null: a lock is never taken over")
+    keep_versions: int | None = Field(description="Null: as the installation has it")
+    keep_days: int | None = Field(description="Null: as the installation has it")
     created_at: datetime
 
 
@@ -88,7 +123,7 @@ class WorkspaceDetail(Workspace):
 
 
 def create_in_template(
-    db: Session, project: Project, template: Template, new: TemplateWorkspace
+    db: Session, project: Project, template: Template | None, new: TemplateWorkspace
 ) -> WorkspaceRow:
     given = new.given()
     workspace = workspaces.create(
@@ -113,10 +148,10 @@ def list_workspaces(path: ProjectPath, query: Cursor) -> Response:
     "/projects/<project>/workspaces", responses={201: WorkspaceDetail, **WITH_BODY, **problems(409)}
 )
 def create_workspace(path: ProjectPath, header: Repeatable, body: NewWorkspace) -> Response:
-    """Create a workspace, with an empty state."""
+    """Create a workspace, with an empty state. Without a template it only keeps that state."""
     with transaction() as db:
         project = projects.get(db, principal(), path.project, "templates:manage")
-        template = templates.chosen(db, project, body.template)
+        template = None if body.template is None else templates.chosen(db, project, body.template)
         workspace = once(
             db,
             header,
@@ -146,10 +181,44 @@ def update_workspace(path: WorkspacePath, body: WorkspaceChange) -> Response:
     with transaction() as db:
         project = projects.get(db, principal(), path.project, "templates:manage")
         workspace = workspaces.get(db, project, path.workspace)
+        if "template" in given:
+            template = templates.chosen(db, project, given["template"])
+            workspaces.set_template(db, principal(), workspace, template)
         if "module_key" in given:
             workspaces.set_module_key(db, principal(), project, workspace, given["module_key"])
+        if limits := {name: given[name] for name in LIMITS if name in given}:
+            workspaces.set_limits(db, principal(), workspace, **limits)
         if "name" in given:
             workspaces.rename(db, principal(), workspace, given["name"])
+        found = _detail(db, project, workspace)
+    return answer(found)
+
+
+@bp.post(
+    "/projects/<project>/workspaces/<workspace>/freeze",
+    responses={200: WorkspaceDetail, **WITH_BODY, **problems(409)},
+)
+def freeze_workspace(path: WorkspacePath, body: Freezing) -> Response:
+    """Freeze a workspace: nobody takes its lock, writes its state or queues a run.
+
+    Reading stays possible. Who holds the lock already may still write and unlock; runs that are
+    queued wait.
+    """
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "state:unlock")
+        workspace = workspaces.get(db, project, path.workspace)
+        workspaces.freeze(db, principal(), workspace, body.reason)
+        found = _detail(db, project, workspace)
+    return answer(found)
+
+
+@bp.post("/projects/<project>/workspaces/<workspace>/unfreeze", responses={200: WorkspaceDetail})
+def unfreeze_workspace(path: WorkspacePath) -> Response:
+    """Let a frozen workspace go on, and the runs that waited for it."""
+    with transaction() as db:
+        project = projects.get(db, principal(), path.project, "state:unlock")
+        workspace = workspaces.get(db, project, path.workspace)
+        workspaces.unfreeze(db, principal(), workspace)
         found = _detail(db, project, workspace)
     return answer(found)
 
@@ -170,7 +239,7 @@ def _detail(db: Session, project: Project, workspace: WorkspaceRow) -> Workspace
         is_default=project.default_workspace_id == workspace.id,
         state=shown(db, state),
         addresses=_addresses(project, workspace),
-        lock=Lock.model_validate(locks.get(db, state)),
+        lock=shown_lock(locks.get(db, state)),
         last_run=_last_run(db, project, workspace),
     )
 
