@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from backend import audit, locks, steps
+from backend import audit, locks, refusals, steps
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import ACTIVE, ENDED, Project, Run, Workspace
+from backend.models import ACTIVE, ENDED, Project, Run, State, Workspace
 from backend.principal import SYSTEM, Principal
 
 OPERATIONS = ("plan", "apply", "destroy")
@@ -45,10 +45,21 @@ def queue(  # noqa: PLR0913 what to run, where, and why
     ref: str | None = None,
     message: str = "",
 ) -> Run:
-    """A new run at the end of its workspace's queue. Ring the bell after the commit."""
+    """A new run at the end of its workspace's queue. Ring the bell after the commit.
+
+    Raises Invalid; Conflict for a workspace without a template, or whose state takes no lock.
+    """
     principal.require("runs:create", workspace.project_id)
     if operation not in OPERATIONS:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
+    if workspace.template_id is None:
+        raise Conflict(
+            f"The workspace {workspace.name!r} has no template: it keeps a state, and nothing runs "
+            "in it. Give it a template, or run terraform from outside.",
+            code="no-template",
+        )
+    if refusal := refusals.of(db, _state(db, workspace)):  # its plan would find no lock
+        raise refusal.as_conflict()
     run = Run(
         project_id=workspace.project_id,
         template_id=workspace.template_id,
@@ -62,6 +73,10 @@ def queue(  # noqa: PLR0913 what to run, where, and why
     db.flush()
     audit.record(db, principal, "run.queue", run.id, project_id=run.project_id, operation=operation)
     return run
+
+
+def _state(db: Session, workspace: Workspace) -> State:
+    return db.scalars(select(State).where(State.workspace_id == workspace.id)).one()
 
 
 def get(db: Session, project: Project, run_id: str) -> Run:
@@ -144,12 +159,12 @@ def acknowledge(db: Session, principal: Principal, run: Run) -> None:
 
 
 def claimable(db: Session, limit: int) -> Sequence[str]:
-    """The oldest queued runs whose workspace is free."""
+    """The oldest queued runs whose workspace is free, and not frozen."""
     other = aliased(Run)
     busy = exists().where(other.workspace_id == Run.workspace_id, other.blocking)
     return db.scalars(
         select(Run.id)
-        .where(Run.status == "queued", ~busy)
+        .where(Run.status == "queued", ~busy, ~_frozen())
         .order_by(Run.created_at, Run.id)
         .limit(limit)
     ).all()
@@ -165,7 +180,7 @@ def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None
     )
     taking = (
         update(Run)
-        .where(Run.id == run_id, Run.status == "queued", ~waits)
+        .where(Run.id == run_id, Run.status == "queued", ~waits, ~_frozen())
         .values(
             status="preparing",
             blocking=True,
@@ -190,6 +205,11 @@ def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None
         worker=worker, epoch=run.epoch,
     )  # fmt: skip
     return run
+
+
+def _frozen() -> ColumnElement[bool]:
+    """A run that was queued before the freeze waits for its end: a person may cancel it."""
+    return exists().where(Workspace.id == Run.workspace_id, Workspace.frozen_at.is_not(None))
 
 
 def of_claim(run_id: str, epoch: int | None) -> ColumnElement[bool]:
