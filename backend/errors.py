@@ -3,6 +3,7 @@
 Error:
 ├── Unauthorised   say who you are (again)
 ├── Forbidden      you may see it, but not do this
+├── Throttled      you try too often: wait
 ├── NotFound       there is no such thing, or not for you
 ├── Invalid        the request is wrong: change it
 │   └── TooLarge   the request is too big: the limit is named
@@ -16,6 +17,7 @@ Error:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -37,6 +39,16 @@ class Unauthorised(Error):
 
 class Forbidden(Error):
     code = "forbidden"
+
+
+class Throttled(Error):
+    """Try again after so many seconds."""
+
+    code = "too-many-attempts"
+
+    def __init__(self, message: str, seconds: float) -> None:
+        self.seconds = math.ceil(seconds)
+        super().__init__(f"{message} Try again in {self.seconds} seconds.", seconds=self.seconds)
 
 
 class NotFound(Error):

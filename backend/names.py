@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, Invalid
-from backend.models import Base, Key, Project, Template, Workspace
+from backend.models import Base, Key, Project, Template, User, Workspace
 
 MAX_LENGTH = 63
 RULE = (
@@ -23,7 +23,7 @@ PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 _NAME = re.compile(PATTERN[1:-1])
 _ID = re.compile(r"[a-z]+_[0-9a-z]{26}")
 
-Named = Project | Key | Template | Workspace
+Named = Project | Key | Template | User | Workspace
 
 
 def check(name: str, reserved: Iterable[str] = ()) -> str:
@@ -39,6 +39,11 @@ def check(name: str, reserved: Iterable[str] = ()) -> str:
             code="name-reserved",
         )
     return name
+
+
+def may_be(text: str) -> bool:
+    """Whether something can have this name at all: no other is worth asking the database for."""
+    return _NAME.fullmatch(text) is not None
 
 
 def made_of(text: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from backend import audit, crypto
+from backend import administrators, audit, crypto
 from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
 from backend.models import ACTIVE, Member, Run, Token, User
@@ -40,22 +41,45 @@ def issue(  # noqa: PLR0913 the columns of a token
         principal.require_held(scope)
     if principal.project_id is not None and project_id != principal.project_id:
         raise Forbidden("A project's token makes tokens of its own project only.")
-    secret = crypto.new_token(PREFIX)
-    token = Token(
-        hash=crypto.token_hash(secret),
+    token, secret = store(
+        db,
         name=name,
         scopes=" ".join(wanted),
         project_id=project_id,
+        user_id=principal.user_id,
+        parent_id=_parent(db, principal),
         expires_at=_within(principal, expires_at),
         created_by=principal.name,
     )
-    db.add(token)
-    db.flush()
     audit.record(db, principal, "token.issue", token.id, project_id=project_id, scopes=wanted)
     return token, secret
 
 
+def store(db: Session, **columns: Any) -> tuple[Token, str]:
+    """A new row and its secret. Who may make it was decided, and is audited, by the caller."""
+    secret = crypto.new_token(PREFIX)
+    token = Token(hash=crypto.token_hash(secret), **columns)
+    db.add(token)
+    db.flush()
+    return token, secret
+
+
+def _parent(db: Session, principal: Principal) -> str | None:
+    """The token that is made with: it ends with it. What a session makes is its person's own.
+
+    Raises Unauthorised when it was revoked meanwhile.
+    """
+    if not principal.token_id:
+        return None
+    alive = select(Token.id).where(Token.id == principal.token_id, in_time())
+    if db.scalar(alive.with_for_update(read=True)) is None:
+        raise Unauthorised("The token was revoked in this moment.")
+    return None if principal.is_session else principal.token_id
+
+
 def _within(principal: Principal, wanted: datetime | None) -> datetime | None:
+    if principal.is_session:
+        return wanted
     ends = [moment for moment in (wanted, principal.expires_at) if moment is not None]
     return min(ends, default=None)
 
@@ -107,6 +131,7 @@ def authenticate(db: Session, secret: str) -> Principal:
         run_epoch=row.run_epoch,
         user_id=row.user_id,
         roles=None if row.user_id is None or row.is_admin else _roles(db, row.user_id),
+        is_session=bool(row.is_session),
         expires_at=row.expires_at,
         use_is_due=bool(row.use_is_due),
     )
@@ -132,7 +157,8 @@ def _use_is_due() -> ColumnElement[bool]:
     return or_(Token.last_used_at.is_(None), Token.last_used_at < now(-USE_IS_NOTED_EVERY))
 
 
-def _in_time() -> ColumnElement[bool]:
+def in_time() -> ColumnElement[bool]:
+    """Neither revoked nor expired."""
     unexpired = or_(Token.expires_at.is_(None), Token.expires_at > now())
     return and_(Token.revoked_at.is_(None), unexpired)
 
@@ -152,13 +178,13 @@ _BY_HASH = (
     select(
         *(Token.id, Token.name, Token.scopes, Token.project_id, Token.state_id),
         *(Token.run_id, Token.run_epoch, Token.expires_at),
-        *(Token.user_id, User.name.label("user_name"), User.is_admin),
+        *(Token.user_id, Token.is_session, User.name.label("user_name"), User.is_admin),
         _run_is_alive().label("is_alive"),
         _use_is_due().label("use_is_due"),
     )
     .outerjoin(Run, Run.id == Token.run_id)
     .outerjoin(User, User.id == Token.user_id)
-    .where(Token.hash == bindparam("hash"), _in_time(), _person_is_there())
+    .where(Token.hash == bindparam("hash"), in_time(), _person_is_there())
 )
 _MEMBERSHIPS = select(Member.project_id, Member.role).where(Member.user_id == bindparam("user"))
 
@@ -173,24 +199,82 @@ def get(db: Session, principal: Principal, token_id: str) -> Token:
 def find_all(
     db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Token]:
+    """Those that an administrator of the project, or of the installation, sees; else one's own."""
     return page(db, _visible(principal), Token.id, after, limit)
 
 
+def find_own(
+    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Token]:
+    """A person's tokens; for a narrow one, or one that is nobody's: itself and what it made."""
+    return page(db, _all().where(_is_own(principal)), Token.id, after, limit)
+
+
 def revoke(db: Session, principal: Principal, token_id: str) -> None:
-    """End a token now. Revoking it twice is harmless."""
+    """End a token now, with all that was made with it. Revoking it twice is harmless.
+
+    Raises Conflict when nobody would be left to administer the installation.
+    """
     token = get(db, principal, token_id)
-    if token.revoked_at is None:
-        token.revoked_at = db.scalar(select(now()))
-        audit.record(db, principal, "token.revoke", token.id, project_id=token.project_id)
+    if token.revoked_at is not None:
+        return
+    administrators.lock(db)
+    ended = _revoke(db, Token.id == token.id)
+    administrators.refuse_when_none_is_left(db)
+    db.refresh(token)
+    audit.record(
+        db, principal, "token.revoke", token.id, project_id=token.project_id,
+        with_it=sorted(ended - {token.id}) or None,
+    )  # fmt: skip
+
+
+def revoke_of_person(db: Session, user_id: str) -> int:
+    """End all tokens of a person, and what was made with them. How many there were."""
+    return len(_revoke(db, Token.user_id == user_id))
+
+
+def end_sessions(db: Session, user_id: str, but: str = "") -> None:
+    """Sign a person out everywhere, but for one session. The tokens he made go on."""
+    _revoke(db, and_(Token.user_id == user_id, Token.is_session, Token.id != but))
+
+
+def _revoke(db: Session, which: ColumnElement[bool]) -> set[str]:
+    """Revoke these and everything below them: the ids of what was still alive.
+
+    Again, until nothing is left: one that was just being made is seen by the next statement.
+    """
+    tree = select(Token.id).where(which).cte(recursive=True)
+    tree = tree.union(select(Token.id).join(tree, Token.parent_id == tree.c.id))
+    revoking = (
+        update(Token)
+        .where(Token.id.in_(select(tree.c.id)), in_time())
+        .values(revoked_at=now())
+        .returning(Token.id)
+        .execution_options(synchronize_session=False)
+    )
+    ended: set[str] = set()
+    while found := set(db.scalars(revoking)):
+        ended |= found
+    return ended
 
 
 def _visible(principal: Principal) -> Select[Token]:
-    found = select(Token).where(Token.run_id.is_(None))
-    if principal.project_id is not None:
-        found = found.where(Token.project_id == principal.project_id)
     if not principal.may("admin", principal.project_id):
-        found = found.where(Token.user_id == (principal.user_id or ""))  # None would be IS NULL
-    return found
+        return _all().where(_is_own(principal))
+    if principal.project_id is not None:
+        return _all().where(Token.project_id == principal.project_id)
+    return _all()
+
+
+def _all() -> Select[Token]:
+    return select(Token).where(Token.run_id.is_(None))
+
+
+def _is_own(principal: Principal) -> ColumnElement[bool]:
+    """What a narrow token of a person sees is narrow too: it cannot end the others."""
+    if principal.user_id is not None and principal.project_id is None and principal.holds("admin"):
+        return Token.user_id == principal.user_id
+    return or_(Token.id == principal.token_id, Token.parent_id == principal.token_id)
 
 
 def _expand(scopes: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from backend import aliases, tokens
 from backend.errors import Unauthorised
 from backend.installation import Installation
+from backend.passwords import Throttle
 from backend.principal import Principal
 
 EXTENSION = "stateroom"
@@ -26,6 +27,19 @@ def transaction() -> AbstractContextManager[Session]:
 
 def reading() -> AbstractContextManager[Session]:
     return installation().database.reading()
+
+
+def throttle() -> Throttle:
+    """Who guessed how often, in this process."""
+    found: Throttle = current_app.extensions.setdefault(f"{EXTENSION}-throttle", Throttle())
+    return found
+
+
+def noted_refusals() -> Throttle:
+    """How many refused logins were written into the audit log lately: 100 a minute are enough."""
+    name = f"{EXTENSION}-noted-refusals"
+    found: Throttle = current_app.extensions.setdefault(name, Throttle(free=100, every=0.6))
+    return found
 
 
 def principal() -> Principal:

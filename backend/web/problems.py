@@ -18,6 +18,7 @@ log = structlog.get_logger()
 STATUS: dict[type[errors.Error], int] = {
     errors.Unauthorised: 401,
     errors.Forbidden: 403,
+    errors.Throttled: 429,
     errors.NotFound: 404,
     errors.Invalid: 422,
     errors.TooLarge: 413,
@@ -50,6 +51,8 @@ def from_error(error: errors.Error) -> Response:
         response.headers["WWW-Authenticate"] = 'Basic realm="Stateroom"'
     if isinstance(error, errors.Unavailable):
         response.headers["Retry-After"] = "2"
+    if isinstance(error, errors.Throttled):
+        response.headers["Retry-After"] = str(error.seconds)
     if isinstance(error, errors.TooLarge):
         response.headers["Connection"] = "close"  # the rest of the body is not read
     return response

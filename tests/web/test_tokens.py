@@ -11,6 +11,7 @@ from backend import runs, states, tokens
 from backend.models import Workspace
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
+from tests.support.people import new_person
 
 
 def test_a_token_is_shown_once_and_works_as_bearer_and_as_basic(
@@ -139,3 +140,107 @@ def test_a_token_does_not_outlive_the_one_that_made_it(boss: Caller) -> None:
     end = datetime.fromisoformat(made["expires_at"])
     for token in (forever, longer):
         assert abs(datetime.fromisoformat(token["expires_at"]) - end) < timedelta(seconds=1)
+
+
+def test_a_person_makes_tokens_that_may_do_what_the_role_allows(boss: Caller, shop: str) -> None:
+    ada = new_person(boss, shop="task_runner")
+
+    made = ada.made("/tokens", {"name": "laptop", "scopes": ["runs:create", "state:read"]})
+
+    token = Caller(boss.client, made["secret"])
+    assert made["user_id"] == ada.id
+    assert token.post(f"{shop}/runs").status_code == 201
+    refused(token.get(f"{shop}/workspaces/app/states"), 403, "scope-missing")
+    at_state = token.call("GET", "/api/terraform/state/shop/app")
+    refused(at_state, 403, "scope-missing")
+
+
+def test_what_a_session_makes_outlives_it_and_what_a_token_makes_does_not(boss: Caller) -> None:
+    ada = new_person(boss)
+    session = ada.get("/whoami").json["token_id"]
+    own = ada.made("/tokens", {"name": "own", "scopes": ["runs:read"], "expires_in_days": 90})
+    parent = ada.made("/tokens", {"name": "parent", "scopes": ["admin"]})
+    below = Caller(boss.client, parent["secret"]).made(
+        "/tokens", {"name": "below", "scopes": ["runs:read"]}
+    )
+
+    ada.delete(f"/tokens/{parent['id']}")
+    ada.delete(f"/tokens/{session}")
+
+    assert (own["parent_id"], below["parent_id"]) == (None, parent["id"])
+    assert Caller(boss.client, own["secret"]).get("/whoami").status_code == 200
+    for dead in (ada, Caller(boss.client, parent["secret"]), Caller(boss.client, below["secret"])):
+        refused(dead.get("/whoami"), 401, "unauthorised")
+
+
+def test_a_persons_token_may_be_for_one_project(boss: Caller, shop: str, stranger: Caller) -> None:
+    ada = new_person(boss, shop="guest", elsewhere="guest")
+
+    narrow = ada.with_token("runs:read", project="shop")
+
+    assert narrow.get(shop).status_code == 200
+    refused(narrow.get("/projects/elsewhere"), 404, "not-found")
+    body = {"name": "x", "scopes": ["runs:read"], "project": "nothing"}
+    refused(ada.post("/tokens", body), 404, "not-found")
+
+
+def test_everybody_lists_and_ends_their_own_tokens_only(boss: Caller, shop: str) -> None:
+    ada, eve = new_person(boss), new_person(boss, "eve")
+    hers = ada.made("/tokens", {"name": "hers", "scopes": ["runs:read"]})
+    mine = boss.made("/tokens", {"name": "mine", "scopes": ["runs:read"]})
+
+    assert [t["name"] for t in ada.get("/tokens").json["items"]] == ["login", "hers"]
+    assert ada.get(f"/tokens/{hers['id']}").json["name"] == "hers"
+    for path in (f"/tokens/{hers['id']}", f"/tokens/{mine['id']}", "/tokens/tok_x"):
+        refused(eve.get(path), 404, "not-found")
+        refused(eve.delete(path), 404, "not-found")
+    of_boss = [t["name"] for t in boss.get("/tokens", mine="true").json["items"]]
+    assert of_boss == ["administrator", "mine"]
+    assert len(boss.get("/tokens").json["items"]) == 5
+
+
+def test_a_narrow_token_of_a_person_does_not_end_the_others(boss: Caller) -> None:
+    ada = new_person(boss)
+    other = ada.made("/tokens", {"name": "other", "scopes": ["runs:read"]})
+    narrow = ada.with_token("runs:read")
+
+    refused(narrow.delete(f"/tokens/{other['id']}"), 404, "not-found")
+    assert [t["name"] for t in narrow.get("/tokens").json["items"]] == ["mine"]
+    itself = narrow.get("/whoami").json["token_id"]
+    assert narrow.delete(f"/tokens/{itself}").status_code == 204
+
+
+def test_owners_see_the_tokens_of_their_project_one_by_one(boss: Caller, shop: str) -> None:
+    owner, manager = new_person(boss, "o", shop="owner"), new_person(boss, "m", shop="manager")
+    made = boss.made(f"{shop}/tokens", {"name": "ci", "scopes": ["runs:read"]})
+    path = f"{shop}/tokens/{made['id']}"
+
+    assert owner.get(path).json["name"] == "ci"
+    refused(manager.get(path), 403, "scope-missing")
+    refused(owner.get(f"{shop}/tokens/tok_x"), 404, "not-found")
+    assert owner.delete(path).status_code == 204
+    assert owner.get(path).json["revoked_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("scopes", "allowed"),
+    [
+        (["TFSTATE_LIST"], [404, 403, 403]),
+        (["TFSTATE_SAVE"], [404, 200, 403]),
+        (["TFSTATE_DELETE"], [403, 403, 200]),
+        (["TFSTATE_LIST", "TFSTATE_SAVE", "TFSTATE_DELETE"], [404, 200, 200]),
+    ],
+)
+def test_meshstacks_permissions_open_the_state_protocol(
+    boss: Caller, shop: str, scopes: list[str], allowed: list[int]
+) -> None:
+    mesh = boss.with_scopes(*scopes, project="shop")
+    path = "/api/terraform/state/shop/app"
+
+    answers = [
+        mesh.call("GET", path).status_code,
+        mesh.call("POST", path, json={"version": 4, "serial": 1, "lineage": "x"}).status_code,
+        mesh.call("DELETE", path).status_code,
+    ]
+
+    assert answers == allowed

@@ -1,0 +1,70 @@
+"""Members: what each person is in a project."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from backend import audit, names
+from backend.errors import NotFound
+from backend.models import Member, Project, User
+from backend.paging import DEFAULT_LIMIT, Page, page
+from backend.principal import Principal
+
+
+def find_all(
+    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Member]:
+    query = select(Member).where(Member.project_id == project.id).options(joinedload(Member.user))
+    return page(db, query, Member.user_id, after, limit)
+
+
+def get(db: Session, project: Project, reference: str) -> Member:
+    """The membership of the person of this name or id. Raises NotFound."""
+    found = db.scalars(
+        select(Member)
+        .join(User, User.id == Member.user_id)
+        .where(Member.project_id == project.id, names.called(User, reference))
+        .options(joinedload(Member.user))
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"{reference!r} is no member of the project {project.name!r}.")
+    return found
+
+
+def put(db: Session, principal: Principal, project: Project, user: User, role: str) -> Member:
+    """Make a person a member, or change what he is. Harmless when it is so already."""
+    db.refresh(user, with_for_update=True)  # two that make him a member wait for each other here
+    member = db.get(Member, (project.id, user.id))
+    before = None if member is None else member.role
+    if member is None:
+        member = Member(project_id=project.id, user_id=user.id, user=user)
+        db.add(member)
+    member.role = role
+    db.flush()
+    if before != role:
+        audit.record(
+            db, principal, "member.put", user.id, project_id=project.id,
+            name=user.name, role=role, before=before,
+        )  # fmt: skip
+    return member
+
+
+def remove(db: Session, principal: Principal, member: Member) -> None:
+    """The project no longer exists for him from the next request on."""
+    db.delete(member)
+    audit.record(
+        db, principal, "member.remove", member.user_id, project_id=member.project_id,
+        name=member.user.name, role=member.role,
+    )  # fmt: skip
+
+
+def roles_of(db: Session, user_id: str) -> dict[str, str]:
+    """What a person is, by the names of his projects."""
+    found = db.execute(
+        select(Project.name, Member.role)
+        .join(Project, Project.id == Member.project_id)
+        .where(Member.user_id == user_id)
+        .order_by(Project.name)
+    )
+    return dict(found.all())

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import structlog
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from werkzeug.exceptions import UnsupportedMediaType
+
+from backend import logins, passwords
+from backend.errors import Invalid
+from backend.models import Token
+from backend.passwords import MAX_LENGTH
+from backend.web.api.answers import MAX_BODY_BYTES, Answer, answer, problems
+from backend.web.current import noted_refusals, reading, throttle, transaction
+
+log = structlog.get_logger()
+
+bp = APIBlueprint(
+    "api-login",
+    __name__,
+    url_prefix="/api",
+    abp_tags=[Tag(name="login", description="A secret or a password for a token that soon ends")],
+    abp_security=[],
+    abp_responses=problems(401, 403, 413, 415, 422, 429, 503),
+    operation_id_callback=lambda name, **_: name,
+)
+
+FORM = "application/x-www-form-urlencoded"
+Typed = Field(None, max_length=MAX_LENGTH)
+
+
+class Login(BaseModel):
+    """A token's id and secret, or a person's name and password. As JSON, or as a form."""
+
+    model_config = ConfigDict(
+        extra="ignore",  # OAuth 2: what is not known is ignored
+        strict=True,
+        openapi_extra={  # type: ignore[typeddict-unknown-key]  # flask-openapi3 reads it
+            "description": f"As JSON, or the same fields as a form ({FORM})",
+            "required": False,
+        },
+    )
+
+    grant_type: Literal["client_credentials", "password"] | None = Field(
+        None, description="As OAuth 2 has it; by default what fits the other fields"
+    )
+    client_id: str | None = Field(
+        None,
+        max_length=MAX_LENGTH,
+        validation_alias=AliasChoices("client_id", "clientId"),
+        description="A token's id. It and the secret may come as HTTP Basic instead",
+    )
+    client_secret: str | None = Field(
+        None,
+        max_length=MAX_LENGTH,
+        validation_alias=AliasChoices("client_secret", "clientSecret"),
+    )
+    username: str | None = Typed
+    password: str | None = Typed
+    scope: str | None = Field(
+        None, max_length=1000, description="Only these of a token's scopes, separated by blanks"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sent(cls, body: Any) -> Any:
+        """What came as a form, or as Basic, and empty fields are as good as none."""
+        given = request.form.to_dict() if request.mimetype == FORM else body
+        if given is None and not request.get_data():
+            given = {}
+        if not isinstance(given, dict):
+            return given
+        return {**_basic(), **{name: value for name, value in given.items() if value != ""}}
+
+    def is_person(self) -> bool:
+        """Raises Invalid when it is neither, or both, or something is missing."""
+        person, client = (self.username, self.password), (self.client_id, self.client_secret)
+        wanted = self.grant_type or ("password" if person != (None, None) else "client_credentials")
+        if None in (person if wanted == "password" else client):
+            raise Invalid(
+                "Send client_id and client_secret, or username and password.", code="login-invalid"
+            )
+        return wanted == "password"
+
+
+class Issued(Answer):
+    access_token: str = Field(description="To be sent as a Bearer token")
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 no secret, but what RFC 6750 calls it
+    expires_in: int = Field(description="Seconds")
+    scope: str = Field(description="Separated by blanks")
+
+
+def _basic() -> dict[str, str]:
+    given = request.authorization
+    if given is None or given.type != "basic":
+        return {}
+    return {"client_id": given.username or "", "client_secret": given.password or ""}
+
+
+@bp.before_request
+def _check_body() -> None:
+    request.max_content_length = MAX_BODY_BYTES
+    if request.get_data() and not (request.is_json or request.mimetype == FORM):
+        raise UnsupportedMediaType(f"Send the body as JSON, or as {FORM}.")
+
+
+@bp.post("/login", responses={200: Issued})
+def log_in(body: Login) -> Response:
+    """Exchange a token's id and secret, or a name and password, for a token that soon ends."""
+    return _log_in(body)
+
+
+@bp.post("/v1/login", responses={200: Issued})
+def log_in_v1(body: Login) -> Response:
+    """The same as `/api/login`."""
+    return _log_in(body)
+
+
+def _log_in(body: Login) -> Response:
+    try:
+        token, secret = _as_person(body) if body.is_person() else _as_client(body)
+    except logins.Refused as refused:
+        _note(refused)
+        raise
+    return answer(_issued(token, secret))
+
+
+def _as_client(body: Login) -> tuple[Token, str]:
+    with reading() as db:
+        client = logins.client(db, body.client_id or "", body.client_secret or "")
+    scopes = None if body.scope is None else body.scope.split()
+    with transaction() as db:
+        return logins.exchange(db, client, scopes)
+
+
+def _as_person(body: Login) -> tuple[Token, str]:
+    username, password = body.username or "", body.password or ""
+    throttle().attempt(username)
+    with reading() as db:
+        person = logins.person(db, username)
+    verdict = passwords.verify(person.password_hash, password)
+    if not verdict.fits:
+        raise logins.Refused(person.id)
+    throttle().forget(username)
+    rehashed = passwords.hashed(password) if verdict.outdated else None
+    with transaction() as db:
+        return logins.sign_in(db, person, rehashed)
+
+
+def _note(refused: logins.Refused) -> None:
+    """In the audit log, but whoever guesses does not fill it."""
+    log.warning("login_refused", thing=refused.thing)
+    if noted_refusals().is_over("login"):
+        return
+    with transaction() as db:
+        logins.note_refused(db, refused)
+
+
+def _issued(token: Token, secret: str) -> Issued:
+    ends = token.expires_at or datetime.now(UTC)  # a login's token always has an end
+    seconds = math.floor((ends - datetime.now(UTC)).total_seconds())
+    return Issued(access_token=secret, expires_in=max(0, seconds), scope=token.scopes)

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Response
+from pydantic import Field
+
+from backend import passwords, users
+from backend.errors import Forbidden
+from backend.models import User as UserRow
+from backend.passwords import MAX_LENGTH, MIN_LENGTH
+from backend.web.api.answers import (
+    WITH_BODY,
+    Answer,
+    Body,
+    Cursor,
+    Name,
+    Page,
+    Repeatable,
+    answer,
+    blueprint,
+    once,
+    problems,
+)
+from backend.web.current import principal, reading, throttle, transaction
+
+bp = blueprint("users", "People, who sign in with a name and a password")
+
+Password = Field(
+    min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="Kept as its argon2id hash"
+)
+
+
+class UserPath(Answer):
+    user: str = Field(max_length=64, description="The user's name or id")
+
+
+class NewUser(Body):
+    name: Name
+    password: str | None = Field(
+        None,
+        min_length=MIN_LENGTH,
+        max_length=MAX_LENGTH,
+        description="Kept as its argon2id hash; without one nobody signs in",
+    )
+    is_admin: bool = Field(default=False, description="Of the whole installation")
+
+
+class UserChange(Body):
+    password: str | None = Field(
+        None,
+        min_length=MIN_LENGTH,
+        max_length=MAX_LENGTH,
+        description="Null takes it away. Whoever is signed in is signed out",
+    )
+    is_admin: bool = Field(default_factory=bool, description="Of the whole installation")
+    disabled: bool = Field(default_factory=bool, description="All tokens of the user are dead")
+
+
+class PasswordChange(Body):
+    old_password: str = Field(max_length=MAX_LENGTH)
+    password: str = Password
+
+
+class User(Answer):
+    id: str
+    name: str
+    is_admin: bool = Field(description="Of the whole installation")
+    has_password: bool
+    disabled_at: datetime | None
+    last_login_at: datetime | None
+    created_at: datetime
+
+
+class Users(Page[User]):
+    pass
+
+
+def shown(user: UserRow) -> User:
+    return User(
+        id=user.id,
+        name=user.name,
+        is_admin=user.is_admin,
+        has_password=user.password_hash is not None,
+        disabled_at=user.disabled_at,
+        last_login_at=user.last_login_at,
+        created_at=user.created_at,
+    )
+
+
+@bp.get("/users", responses={200: Users})
+def list_users(query: Cursor) -> Response:
+    """All users: for administrators of the installation."""
+    with reading() as db:
+        found = users.find_all(db, principal(), query.cursor, query.limit)
+    items = [shown(user) for user in found.items]
+    return answer(Users(items=items, next_cursor=found.next_cursor))
+
+
+@bp.post("/users", responses={201: User, **WITH_BODY, **problems(409)})
+def create_user(header: Repeatable, body: NewUser) -> Response:
+    """Create a user: for administrators of the installation."""
+    principal().require_installation()
+    password_hash = None if body.password is None else passwords.hashed(body.password)
+    with transaction() as db:
+        user = once(
+            db,
+            header,
+            lambda: users.create(
+                db, principal(), body.name, password_hash=password_hash, is_admin=body.is_admin
+            ),
+            lambda made: users.get(db, principal(), made),
+        )
+    return answer(shown(user), 201)
+
+
+@bp.get("/users/me", responses={200: User})
+def get_me() -> Response:
+    """Yourself: 404 for a token that belongs to no user."""
+    with reading() as db:
+        user = users.oneself(db, principal())
+    return answer(shown(user))
+
+
+@bp.patch("/users/me", responses={200: User, **WITH_BODY, **problems(409, 429)})
+def change_my_password(body: PasswordChange) -> Response:
+    """Change your own password. You are signed out everywhere else; your tokens go on."""
+    with reading() as db:
+        me = users.oneself(db, principal())
+    throttle().attempt(me.name)
+    if not passwords.verify(me.password_hash, body.old_password).fits:
+        raise Forbidden("The old password is wrong.", code="old-password-wrong")
+    throttle().forget(me.name)
+    new_hash = passwords.hashed(body.password)
+    with transaction() as db:
+        user = users.change_own_password(db, principal(), me.password_hash, new_hash)
+    return answer(shown(user))
+
+
+@bp.get("/users/<user>", responses={200: User})
+def get_user(path: UserPath) -> Response:
+    """One user: for administrators of the installation."""
+    with reading() as db:
+        user = users.get(db, principal(), path.user)
+    return answer(shown(user))
+
+
+@bp.patch("/users/<user>", responses={200: User, **WITH_BODY, **problems(409)})
+def update_user(path: UserPath, body: UserChange) -> Response:
+    """Set a user's password, or what he is: for administrators of the installation."""
+    principal().require_installation()
+    changes = _changes(body)
+    with transaction() as db:
+        user = users.update(db, principal(), users.get(db, principal(), path.user), **changes)
+    return answer(shown(user))
+
+
+@bp.delete("/users/<user>", responses={204: None, **problems(409)})
+def delete_user(path: UserPath) -> Response:
+    """Delete a user with his memberships. His tokens end, and what was made with them."""
+    with transaction() as db:
+        users.delete(db, principal(), users.get(db, principal(), path.user))
+    return Response(status=204)
+
+
+def _changes(body: UserChange) -> Any:
+    given = body.given()
+    if "password" in given:
+        password = given.pop("password")
+        given["password_hash"] = None if password is None else passwords.hashed(password)
+    return given
