@@ -63,6 +63,14 @@ def put_away(root: Path, folder: Path) -> tuple[str, ...]:
     )
 
 
+def put_back(root: Path, folder: Path) -> None:
+    """Give a folder its committed states back, for the backend that keeps them there."""
+    for name in _STATES:
+        aside = root / ".git" / COMMITTED / name
+        if aside.exists():
+            aside.rename(folder / name)
+
+
 def _symlinks(root: Path) -> Iterator[Path]:
     for where, folders, files in os.walk(root):
         if where == str(root):

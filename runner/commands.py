@@ -11,7 +11,7 @@ from .job import Operation, Variable
 from .tool import Tool
 from .variables import var_file
 
-StepName = Literal["init", "plan", "apply", "output", "show"]
+StepName = Literal["init", "plan", "apply", "output", "show", "pull", "push", "list"]
 
 _QUIET = ("-input=false", "-no-color")
 
@@ -49,13 +49,47 @@ def apply(tool: Tool, plan_file: Path, ephemeral: Iterable[Variable] = ()) -> Co
     return _with_variables(tool, "apply", _QUIET, ephemeral, str(plan_file))
 
 
-def output(tool: Tool) -> Command:
-    return Command("output", (*tool.argv, "output", "-json", "-no-color"))
+def output(tool: Tool, variables: Iterable[Variable]) -> Command:
+    return _in_own_backend(tool, "output", ("output", "-json"), variables)
 
 
 def show(tool: Tool, plan_file: Path) -> Command:
     """A saved plan as JSON, its secrets in clear: for the runner's eyes."""
     return Command("show", (*tool.argv, "show", "-json", "-no-color", str(plan_file)))
+
+
+def workspaces(tool: Tool, variables: Iterable[Variable]) -> Command:
+    """The CLI workspaces that the backend has, the selected one marked by a star."""
+    return _in_own_backend(tool, "list", ("workspace", "list"), variables)
+
+
+def pull(tool: Tool, variables: Iterable[Variable]) -> Command:
+    """The state as the backend has it, and a line end: for the runner's eyes."""
+    return _in_own_backend(tool, "pull", ("state", "pull"), variables)
+
+
+def push(tool: Tool, document: bytes) -> Command:
+    """Write a state. It is refused where another lineage, or a newer serial, is."""
+    return Command("push", (*tool.argv, "state", "push", "-no-color", "-"), document)
+
+
+def push_over(tool: Tool, document: bytes) -> Command:
+    """Write a state over whatever is there."""
+    return Command("push", (*tool.argv, "state", "push", "-no-color", "-force", "-"), document)
+
+
+def _in_own_backend(
+    tool: Tool, step: StepName, what: tuple[str, ...], variables: Iterable[Variable]
+) -> Command:
+    """The backends and the encryption of tofu may contain variables; terraform takes none here."""
+    content = var_file(variables) if knows_variables(tool) else None
+    more = ("-var-file=/dev/stdin",) if content else ()
+    return Command(step, (*tool.argv, *what, "-no-color", *more), content)
+
+
+def knows_variables(tool: Tool) -> bool:
+    """Whether every command of it takes variables, not only those that plan."""
+    return tool.name == "tofu" and tool.version >= (1, 8, 0)
 
 
 def _with_variables(

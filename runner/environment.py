@@ -27,9 +27,11 @@ _DENIED = frozenset(
     )
 )
 _DENIED_PREFIXES = (
-    *("TF_CLI_ARGS", "TF_HTTP_", "TF_CLOUD_", "TF_TOKEN_", "TOFU_", "OPENTOFU_", "OTEL_"),
+    *("TF_CLI_ARGS", "TOFU_", "OPENTOFU_", "OTEL_"),
     *("XDG_", "LD_", "GIT_", "PYTHON", "STATEROOM_"),
 )
+# what opens the backend that the sources name: never beside ours, whose credential they would win
+_OF_BACKENDS = ("TF_HTTP_", "TF_CLOUD_", "TF_TOKEN_")
 _LONGEST = 131071  # bytes that the kernel takes for one variable, its name and = included
 
 
@@ -44,9 +46,9 @@ class Environment:
 def environment(job: Job, work: WorkDir) -> Environment:
     """The whole environment of the tool, its settings file in `work.home` included.
 
-    What protects git and holds the SSH agent is to be added for init, `http_credential` for every
-    command when our backend is injected. Raises ToolError `variable-invalid`, `variable-too-large`
-    or `provider-mirror-missing`.
+    What protects git and holds the SSH agent is to be added for init, and for every command either
+    `http_credential` or `own_credentials`, by the backend that is used.
+    Raises ToolError `variable-invalid`, `variable-too-large` or `provider-mirror-missing`.
     """
     given = {v.name: v.value for v in job.variables if v.kind == "environment"}
     denied = sorted(name for name in given if _is_denied(name))
@@ -61,17 +63,34 @@ def environment(job: Job, work: WorkDir) -> Environment:
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
     }
-    allowed = {name: value for name, value in given.items() if name not in denied}
+    left_out = {*denied, *own_credentials(job)}
+    allowed = {name: value for name, value in given.items() if name not in left_out}
     path = os.environ.get("PATH", os.defpath)
     return Environment(
         child_environment(work.home, work.tmp, path, {**allowed, **own}),
-        tuple(f"The variable {name} is not handed to {job.tool}: it is ours." for name in denied),
+        tuple(not_handed(name, job) for name in denied),
     )
+
+
+def not_handed(name: str, job: Job) -> str:
+    return f"The variable {name} is not handed to {job.tool}: it is ours."
 
 
 def http_credential(backend: Backend) -> dict[str, str]:
     """Opens our state. Only for runs that use our backend: any other address would get it too."""
     return {"TF_HTTP_USERNAME": backend.username, "TF_HTTP_PASSWORD": backend.password}
+
+
+def own_credentials(job: Job) -> dict[str, str]:
+    """What the workspace sets for the backend that the sources name. Only where that one is used.
+
+    GitLab's is an http backend, with a login in TF_HTTP_USERNAME and TF_HTTP_PASSWORD.
+    """
+    return {
+        v.name: v.value
+        for v in job.variables
+        if v.kind == "environment" and v.name.startswith(_OF_BACKENDS)
+    }
 
 
 def confinement(tool: Tool, job: Job, work: WorkDir, *writable: Path) -> Confinement | None:

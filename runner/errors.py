@@ -4,6 +4,7 @@ RunnerError
 ├── SourceError     the repository, its ref or its path: change the template or its key
 ├── DetectionError  the configuration cannot take our backend: change the code or the backend mode
 ├── ToolError       terraform or tofu is missing, or said no: read the log
+├── TransferError   a state cannot be moved: nothing was changed where it does not say so
 ├── Stopped         somebody canceled the run, or its time was up
 └── Fenced          the run is no longer ours: another worker or the reconciler took it
 """
@@ -28,6 +29,10 @@ class DetectionError(RunnerError):
 
 class ToolError(RunnerError):
     """The tool is missing, or ended with an error of its own."""
+
+
+class TransferError(RunnerError):
+    """The state stays where it is, until a person has done what the message says."""
 
 
 class Stopped(RunnerError):

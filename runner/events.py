@@ -36,6 +36,18 @@ class Events(Protocol):
     def collect(self) -> Mapping[str, Any]:
         """What our backend holds now; called when the apply is over."""
 
+    def take_in(self, document: BinaryIO) -> Mapping[str, Any]:
+        """Make a state from elsewhere our newest version, byte for byte.
+
+        Raises TransferError: ours is locked, closed, newer, or another one. Then it is unchanged.
+        """
+
+    def hold(self) -> Mapping[str, Any]:
+        """Lock our state until the run ends; what it holds. Raises TransferError."""
+
+    def archive(self, to: str) -> Mapping[str, Any]:
+        """Close our state for good: it lives on elsewhere. Raises TransferError unless held."""
+
     def rescue(self, document: BinaryIO) -> None:
         """A state that the tool could not write. Returns when it is kept, or is none."""
 

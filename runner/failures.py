@@ -13,6 +13,7 @@ _KEPT = 1 << 16  # bytes from the first error on
 _FRAME = re.compile(r"^[│╷╵ ]+")
 _PLACE = re.compile(r"\bon (\S.*?) line (\d+)")
 _SUMMARY = "Error: "
+_PLAIN = ("list", "pull", "push")
 _PREAMBLE = "Error: Terraform encountered problems during initialisation"  # the next one tells it
 # what the tools say: the code, and what to do
 _KNOWN = (
@@ -29,6 +30,7 @@ _KNOWN = (
     ("Unsupported OpenTofu Core version", "version-unsupported", "Choose another version."),
     ("Failed to query available provider", "provider-unavailable", "Check the network or mirror."),
     ("Failed to install provider", "provider-unavailable", "Check the network or the mirror."),
+    ("workspaces not supported", "workspaces-unsupported", "There is one state."),
     ("Failed to download module", "module-unavailable", "Check its address and the module key."),
 )
 
@@ -41,6 +43,7 @@ class Diagnosis:
         self._kept: list[str] = []
         self._left = _KEPT
         self._crashed = False
+        self._last = ""
 
     def feed(self, chunk: bytes) -> None:
         *lines, rest = (self._line + chunk).split(b"\n")
@@ -52,9 +55,9 @@ class Diagnosis:
         """The error of a command that ended in this folder with this exit code."""
         self._listen(self._line)
         self._line = b""
-        said = "\n".join(self._kept)
+        said = "\n".join(self._kept) or self._last
         code, hint = self._known(said, folder) or (f"{step}-failed", "")
-        how = self._first() or _ending(returncode)
+        how = self._first() or self._plain(step) or _ending(returncode)
         if self._crashed:
             code, how = "tool-crashed", "it crashed, see the log"
         return ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
@@ -63,6 +66,7 @@ class Diagnosis:
         said = line.decode(errors="replace").rstrip()
         # a provider may say a NUL, which no text column takes, and the run would have no end
         text = _FRAME.sub("", "".join(c if c.isprintable() else " " for c in said))
+        self._last = text.strip() or self._last
         self._crashed |= text.startswith(("panic: ", "!!!!!!!!!!!!!!!!!!!!!!!!!!! TERRAFORM CRASH"))
         if self._left > 0 and (self._kept or text.startswith(_SUMMARY)):
             self._kept.append(text)
@@ -73,6 +77,10 @@ class Diagnosis:
             return "state-write-failed", "What was made is kept for rescue."
         unwrapped = " ".join(said.split())
         return next((entry[1:] for entry in _KNOWN if entry[0] in unwrapped), None)
+
+    def _plain(self, step: StepName) -> str:
+        """What terraform's older commands say of an error: one line, and no word before it."""
+        return self._last.rstrip(".") if step in _PLAIN else ""
 
     def _first(self) -> str:
         """The first error that says something, with its place where it has one."""

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .errors import ToolError
 
@@ -31,6 +31,17 @@ def named(root: Path, folder: str, name: str) -> Iterator[BufferedReader]:
         for where in _folders(folder, top, DEEPEST):
             with contextlib.suppress(OSError, ToolError), _file(name, where) as file:
                 yield file
+
+
+def content(root: Path, path: PurePosixPath, limit: int) -> bytes | None:
+    """An ordinary file of at most so many bytes, by its path below the root; else None."""
+    with contextlib.suppress(OSError, ToolError), contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_opened(root, _FOLDER))
+        for part in path.parts[:-1]:
+            folder = stack.enter_context(_opened(part, _FOLDER, folder))
+        read = stack.enter_context(_file(path.name, folder)).read(limit + 1)
+        return read if len(read) <= limit else None
+    return None
 
 
 def sha256(root: Path, folder: str, name: str) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 ToolName = Literal["terraform", "tofu"]
-Operation = Literal["plan", "apply", "destroy"]
+Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
 BackendMode = Literal["auto", "override", "off"]
 VariableKind = Literal["terraform", "environment"]
 SandboxMode = Literal["auto", "off", "required"]
+# what our state holds: nothing yet, nothing any more, something; or it lives on elsewhere
+Standing = Literal["unwritten", "empty", "in use", "archived"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,15 @@ class Variable:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds. `stop_grace`: how long the tool may take to save and unlock after each SIGINT."""
+    """Seconds, but for `state`: bytes of the largest state that is moved here or away.
+
+    `stop_grace`: how long the tool may take to save and unlock after each SIGINT.
+    """
 
     command: float = 4 * 3600.0
     clone: float = 600.0
     stop_grace: float = 300.0
+    state: int = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,9 @@ class Job:
     tool_version: str | None = None
     backend_mode: BackendMode = "auto"
     override_file: str | None = None
+    standing: Standing = "unwritten"
+    elsewhere: str | None = None  # the verdict of the last run that used a backend of its own
+    start_empty: bool = False  # somebody knows that, and wants to begin with nothing here
     variables: tuple[Variable, ...] = ()
     module_key: SshKey | None = None  # for private modules, during init only
     work_root: Path = Path("work")

@@ -10,7 +10,13 @@ from typing import Any
 
 from . import process, sandbox, tool
 from .commands import Command
-from .environment import confinement, environment
+from .environment import (
+    confinement,
+    environment,
+    http_credential,
+    not_handed,
+    own_credentials,
+)
 from .errors import RunnerError
 from .events import Events
 from .failures import Diagnosis
@@ -26,7 +32,7 @@ _PLANNED = re.compile(
 
 
 class Line:
-    """One run, as its steps see it. `environment` grows when our backend is injected."""
+    """One run, as its steps see it. `environment` grows by what opens the backend that is used."""
 
     def __init__(self, job: Job, events: Events, work: WorkDir) -> None:
         self.job, self.events, self.work = job, events, work
@@ -46,6 +52,17 @@ class Line:
         self.say(f"{name}, sandbox: {layer}")
         self.events.noted({"tool": name, "sandbox": layer})
         self.warn(*given.warnings)
+
+    def use_our_backend(self) -> None:
+        """Commands from now on get the credential of our state."""
+        self.environment.update(http_credential(self.job.backend))
+        self.warn(*(not_handed(name, self.job) for name in sorted(own_credentials(self.job))))
+
+    def use_own_backend(self) -> None:
+        """Commands from now on get what opens the sources' own backend, and nothing of ours."""
+        for name in http_credential(self.job.backend):
+            self.environment.pop(name, None)
+        self.environment.update(own_credentials(self.job))
 
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
@@ -104,14 +121,21 @@ class Line:
             raise diagnosis.failure(self.tool.name, command.step, completed.returncode, folder)
         return completed.returncode
 
-    def ask(self, command: Command, folder: Path) -> bytes:
+    def ask(
+        self,
+        command: Command,
+        folder: Path,
+        extra: Mapping[str, str] | None = None,
+        limit: int = SAID_BYTES,
+    ) -> bytes:
         """What a command says, for us and not for the log. Raises ToolError and Stopped."""
         said = process.capture(
             command.argv,
-            env=self.environment,
+            env={**self.environment, **(extra or {})},
             cwd=folder,
+            stdin=command.stdin,
             deadline=self.job.limits.command,
-            limit=SAID_BYTES,
+            limit=limit,
             stop=self.events.stop,
             stop_grace=self.job.limits.stop_grace,
             confine=confinement(self.tool, self.job, self.work),

@@ -102,7 +102,7 @@ def check_initialised(data_dir: Path, backend: Backend) -> None:
 
     Raises DetectionError `backend-not-ours`. A missing file counts: the state would be local.
     """
-    noted = _noted_backend(data_dir)
+    noted = noted_backend(data_dir)
     config = noted.get("config")
     wanted = (backend.address, backend.lock_address, backend.unlock_address)
     keys = ("address", "lock_address", "unlock_address")
@@ -119,7 +119,7 @@ def check_own_backend(data_dir: Path, verdict: Verdict) -> None:
 
     Raises DetectionError `backend-not-used`: else the state would be local, and lost with the run.
     """
-    noted = _noted_backend(data_dir).get("type")
+    noted = noted_backend(data_dir).get("type")
     wanted = verdict.type if verdict.kind == "backend" else verdict.kind
     if verdict.kind in ("backend", "cloud") and (not noted or shown(str(noted)) != wanted):
         raise DetectionError(
@@ -157,7 +157,7 @@ def _nothing_message(folder: Path, verdict: Verdict) -> str:
     )
 
 
-def _noted_backend(data_dir: Path) -> dict[str, Any]:
+def noted_backend(data_dir: Path) -> dict[str, Any]:
     """What init wrote about its backend; empty when it wrote nothing that can be read."""
     try:
         descriptor = os.open(data_dir / "terraform.tfstate", os.O_RDONLY | os.O_NOFOLLOW)

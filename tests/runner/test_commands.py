@@ -22,7 +22,7 @@ def test_the_commands_of_a_run_work_in_the_sandbox(
     )
     shown = json.loads(must(commands.show(any_tool, plan_file), this, work_dir, any_tool).stdout)
     must(commands.apply(any_tool, plan_file), this, work_dir, any_tool)
-    outputs = json.loads(must(commands.output(any_tool), this, work_dir, any_tool).stdout)
+    outputs = json.loads(must(commands.output(any_tool, []), this, work_dir, any_tool).stdout)
     nothing = must(
         commands.plan(any_tool, "apply", plan_file, [variable]), this, work_dir, any_tool
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from runner import commands
-from runner.environment import denied_names, environment, http_credential
+from runner.environment import denied_names, environment, http_credential, own_credentials
 from runner.errors import ToolError
 from runner.job import Variable
 from runner.tool import Tool
@@ -15,7 +15,7 @@ from tests.support.tool_run import BACKEND, do, job, tool_named, write
 def test_variables_that_would_lead_the_tool_astray_are_left_out_and_named(
     short_root: Path, work_dir: WorkDir
 ) -> None:
-    names = ["TF_CLI_ARGS_init", "TF_HTTP_ADDRESS", "LD_PRELOAD", "PATH", "TF_WORKSPACE", "GIT_SSH"]
+    names = ["TF_CLI_ARGS_init", "TF_LOG_PATH", "LD_PRELOAD", "PATH", "TF_WORKSPACE", "GIT_SSH"]
     given = [Variable(name, "/evil", kind="environment") for name in names]
     fine = Variable("AWS_REGION", "eu-central-1", kind="environment")
 
@@ -48,6 +48,19 @@ def test_the_state_credential_goes_by_the_environment_when_it_is_asked_for() -> 
         "TF_HTTP_USERNAME": "run",
         "TF_HTTP_PASSWORD": "run-password",
     }
+
+
+def test_what_opens_the_sources_own_backend_is_there_only_where_that_one_is_used(
+    short_root: Path, work_dir: WorkDir
+) -> None:
+    names = ["TF_HTTP_PASSWORD", "TF_TOKEN_app_terraform_io", "TF_CLOUD_ORGANIZATION"]
+    given = [Variable(name, "theirs", kind="environment") for name in names]
+    this = job(short_root, *given, Variable("TF_HTTP_USERNAME", "a terraform variable"))
+
+    made = environment(this, work_dir)
+
+    assert "theirs" not in made.values.values()
+    assert own_credentials(this) == dict.fromkeys(names, "theirs")
 
 
 @pytest.mark.parametrize(
