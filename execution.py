@@ -1,4 +1,4 @@
-"""One claimed run: its frozen job, and what it tells, written into its row under its epoch."""
+"""One claimed run: what it tells, written into its row under its epoch."""
 
 from __future__ import annotations
 
@@ -8,34 +8,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import (
-    addresses,
+    archive,
     audit,
-    keys,
     locks,
     logs,
     rescued,
     runs,
     states,
     steps,
-    tokens,
-    variables,
+    transfers,
 )
-from backend.errors import Conflict, Gone, Invalid, Unavailable
+from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
 from backend.installation import Installation
 from backend.locks import LockInfo
-from backend.models import Key, Run, State, new_id
+from backend.models import RescuedWrite, Run, State, StateVersion, new_id
 from backend.principal import SYSTEM, Principal
 from backend.upload import Upload, receive
-from runner.errors import Fenced
+from runner.errors import Fenced, TransferError
 from runner.events import StepStatus
-from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
 from runner.ladder import StopLevel
 
 log = structlog.get_logger()
@@ -50,68 +47,7 @@ RENEW_AFTER = 0.2  # of the lease
 
 
 Fact = Callable[[Session, timedelta], None]  # how long ago it was told
-
-
-def freeze(db: Session, here: Installation, run: Run) -> Job:
-    """The job of a run that was just claimed: its secrets resolved, its credential minted.
-
-    Raises Unreadable when a sealed value does not open.
-    """
-    template, workspace, project = run.template, run.workspace, run.workspace.project
-    state = states.of_workspace(db, workspace)
-    settings = here.settings
-    at = addresses.of_workspace(settings.public_url, project.name, workspace.name)
-    return Job(
-        run_id=run.id,
-        epoch=run.epoch,
-        operation=run.operation,  # type: ignore[arg-type]  # the row was checked when it was queued
-        source=Source(
-            url=template.repository,
-            ref=run.ref or template.ref,
-            path=template.path,
-            credential=_credential(here, template.key),
-            known_hosts=project.known_hosts,
-            accept_new_host_keys=project.accept_new_host_keys,
-            policy=SourcePolicy(
-                settings.local_roots, settings.allow_private_hosts, settings.allow_plain_http
-            ),
-        ),
-        backend=Backend(
-            address=at.address,
-            lock_address=at.lock_address,
-            unlock_address=at.unlock_address,
-            username="run",
-            password=tokens.issue_for_run(db, run, state.id),
-        ),
-        tool=template.tool,  # type: ignore[arg-type]  # as above
-        tool_version=template.tool_version,
-        backend_mode=template.backend_mode,  # type: ignore[arg-type]  # as above
-        override_file=template.override_file,
-        variables=tuple(
-            Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
-            for v, value in variables.opened(db, here.keyring, workspace)
-        ),
-        module_key=_module_key(here, workspace.module_key),
-        work_root=settings.work_dir,
-        tools_dir=settings.tools_path,
-        provider_mirror=settings.provider_mirror,
-        sandbox=settings.sandbox,
-        limits=Limits(command=settings.run_timeout_seconds, stop_grace=settings.stop_grace_seconds),
-    )
-
-
-def _credential(here: Installation, key: Key | None) -> SshKey | Login | None:
-    if key is None or key.kind == "none":
-        return None
-    secret = keys.opened(here.keyring, key)
-    if key.kind == "ssh":
-        return SshKey(secret["private_key"], secret.get("passphrase"))
-    return Login(secret["username"], secret["password"])
-
-
-def _module_key(here: Installation, key: Key | None) -> SshKey | None:
-    credential = _credential(here, key)
-    return credential if isinstance(credential, SshKey) else None
+Told = TypeVar("Told")
 
 
 class Execution:
@@ -124,6 +60,10 @@ class Execution:
     def __init__(self, here: Installation, run: Run) -> None:
         self._here = here
         self.run_id, self.epoch, self._workspace_id = run.id, run.epoch, run.workspace_id
+        self._itself = Principal(
+            f"run {run.id}", "", frozenset(), run_id=run.id, run_epoch=run.epoch
+        )
+        self._lock_id = f"export-state-{run.id}-{run.epoch}"
         self._lease = timedelta(seconds=here.settings.lease_seconds)
         self._lease_ends = time.monotonic() + self._lease.total_seconds()
         self._level = StopLevel.GO_ON
@@ -192,14 +132,38 @@ class Execution:
     def collect(self) -> Mapping[str, Any]:
         with self._here.database.reading() as db:
             version = states.current(db, self._state(db))
-        if version is None:
-            return {"version": None}
-        return {
-            "version": version.number,
-            "serial": version.serial,
-            "lineage": version.lineage,
-            "size": version.size,
-        }
+        return {"version": None} if version is None else _described(version)
+
+    def take_in(self, document: BinaryIO) -> Mapping[str, Any]:
+        here = self._here
+
+        def take(db: Session) -> Mapping[str, Any]:
+            state = self._state(db)
+            return _described(transfers.take_in(db, self._itself, state, taken, here.keyring))
+
+        with _no_transfer():
+            taken = receive(document, here.settings.max_state_bytes, here.blobs)
+            return self._write(take)
+
+    def hold(self) -> Mapping[str, Any]:
+        fields = {"Operation": "export-state", "Who": self._itself.name}
+
+        def lock(db: Session) -> Mapping[str, Any]:
+            state = self._state(db)
+            states.fence(db, self._itself)
+            locks.acquire(db, self._itself, state, LockInfo(self._lock_id, fields))
+            return {"version": state.current}
+
+        with _no_transfer():
+            return self._write(lock)
+
+    def archive(self, to: str) -> Mapping[str, Any]:
+        def close(db: Session) -> Mapping[str, Any]:
+            archive.archive(db, self._itself, self._state(db), self._lock_id, to)
+            return {"archived_to": to}
+
+        with _no_transfer():
+            return self._write(close)
 
     def rescue(self, document: BinaryIO) -> None:
         """Write what the tool could not write; keep it beside the state where it is refused."""
@@ -290,15 +254,16 @@ class Execution:
 
         self._write(move)
 
-    def _write(self, work: Callable[[Session], None]) -> None:
+    def _write(self, work: Callable[[Session], Told]) -> Told:
         """Do it after what was told; while the database is away, again until the lease is over."""
         while True:
             try:
                 with self._writing:
                     with self._fencing(), self._here.database.transaction() as db:
                         self._bring(db)
-                        work(db)
-                    return self._forget()
+                        done = work(db)
+                    self._forget()
+                    return done
             except Unavailable as error:
                 if time.monotonic() > self._lease_ends:
                     raise
@@ -317,11 +282,8 @@ class Execution:
         return db.scalars(select(State).where(State.workspace_id == self._workspace_id)).one()
 
     def _take_in(self, document: BinaryIO) -> None:
-        here = self._here
+        here, itself = self._here, self._itself
         taken = _received(here, document)
-        itself = Principal(
-            f"run {self.run_id}", "", frozenset(), run_id=self.run_id, run_epoch=self.epoch
-        )
         lock = LockInfo(new_id("rescue"), {"Operation": "OperationTypeApply", "Who": itself.name})
         try:
             with here.database.transaction() as db:
@@ -334,9 +296,33 @@ class Execution:
         except (Conflict, Gone) as refusal:
             with here.database.transaction() as db:
                 kept = rescued.keep(
-                    db, itself, self._state(db), taken, here.keyring, reason=refusal.code
-                )
-            log.warning("state_rescued", run=self.run_id, rescued=kept.id, reason=refusal.code)
+                    db, itself, self._state(db), taken, here.keyring,
+                    reason=refusal.code, most_bytes=here.settings.max_rescued_bytes,
+                )  # fmt: skip
+            _log_rescued(self.run_id, kept, refusal.code)
+
+
+def _described(version: StateVersion) -> Mapping[str, Any]:
+    return {
+        "version": version.number,
+        "serial": version.serial,
+        "lineage": version.lineage,
+        "size": version.size,
+    }
+
+
+@contextmanager
+def _no_transfer() -> Iterator[None]:
+    """A refusal of ours in the runner's words."""
+    try:
+        yield
+    except Locked as locked:
+        who = f"{locked.message} Its ID is {locked.holder.get('ID')}."
+        raise TransferError(
+            locked.code, who if locked.code == "state-locked" else locked.message
+        ) from None
+    except (Conflict, Gone, Invalid) as refusal:
+        raise TransferError(refusal.code, refusal.message) from None
 
 
 def _received(here: Installation, document: BinaryIO) -> Upload:
@@ -359,5 +345,13 @@ def rescue_leftover(here: Installation, run_id: str, document: BinaryIO) -> None
             log.warning("leftover_of_no_run", run=run_id)
             return
         state = states.of_workspace(db, run.workspace)
-        kept = rescued.keep(db, SYSTEM, state, taken, here.keyring, reason="worker-lost")
-    log.warning("state_rescued", run=run_id, rescued=kept.id, reason="worker-lost")
+        kept = rescued.keep(
+            db, SYSTEM, state, taken, here.keyring,
+            reason="worker-lost", most_bytes=here.settings.max_rescued_bytes,
+        )  # fmt: skip
+    _log_rescued(run_id, kept, "worker-lost")
+
+
+def _log_rescued(run_id: str, kept: RescuedWrite | None, reason: str) -> None:
+    rescued_id = None if kept is None else kept.id
+    log.warning("state_rescued", run=run_id, rescued=rescued_id, reason=reason)

@@ -16,14 +16,18 @@ from backend.errors import Conflict, Invalid, NotFound
 from backend.models import ACTIVE, ENDED, Project, Run, State, Workspace
 from backend.principal import SYSTEM, Principal
 
-OPERATIONS = ("plan", "apply", "destroy")
+TRANSFERS = ("import-state", "export-state")
+OPERATIONS = ("plan", "apply", "destroy", *TRANSFERS)
 MAX_ATTEMPTS = 3
 
 # The only moves there are. What is not here is refused.
 EDGES: dict[str, frozenset[str]] = {
     "queued": frozenset({"preparing", "canceled"}),
     "preparing": frozenset({"planning", "queued", "errored", "canceled"}),
-    "planning": frozenset({"planned", "planned_and_finished", "queued", "errored", "canceled"}),
+    # a transfer of a state has no plan: it goes from looking straight to moving
+    "planning": frozenset(
+        {"planned", "planned_and_finished", "applying", "queued", "errored", "canceled"}
+    ),
     "planned": frozenset({"applying", "discarded", "stale", "queued", "errored", "canceled"}),
     "applying": frozenset({"applied", "stale", "errored", "canceled", "lost"}),
 }
@@ -44,6 +48,7 @@ def queue(  # noqa: PLR0913 what to run, where, and why
     *,
     ref: str | None = None,
     message: str = "",
+    start_empty: bool = False,
 ) -> Run:
     """A new run at the end of its workspace's queue. Ring the bell after the commit.
 
@@ -58,7 +63,8 @@ def queue(  # noqa: PLR0913 what to run, where, and why
             "in it. Give it a template, or run terraform from outside.",
             code="no-template",
         )
-    if refusal := refusals.of(db, _state(db, workspace)):  # its plan would find no lock
+    refusal = refusals.of(db, _state(db, workspace))
+    if refusal and refusal.code != "state-archived":  # its plan would find no lock
         raise refusal.as_conflict()
     run = Run(
         project_id=workspace.project_id,
@@ -67,6 +73,7 @@ def queue(  # noqa: PLR0913 what to run, where, and why
         operation=operation,
         ref=ref,
         message=message,
+        start_empty=start_empty,
         created_by=principal.name,
     )
     db.add(run)
@@ -317,14 +324,9 @@ def expire_leases(db: Session) -> list[str]:
 
 def _take_away(db: Session, run: Run) -> str:
     fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
-    worker = run.worker
     if run.status == "applying":
-        message = (
-            f"The worker {worker} fell silent while it applied. What it saved is in the state; "
-            "compare it with what really exists, then acknowledge this run to free its workspace."
-        )
         status = "lost"
-        fenced |= {"error_code": "worker-lost", "error_message": message}
+        fenced |= {"error_code": "worker-lost", "error_message": _lost(db, run)}
     elif run.cancel_requested_at is not None:
         status = "canceled"
     elif run.attempts >= MAX_ATTEMPTS:
@@ -335,6 +337,29 @@ def _take_away(db: Session, run: Run) -> str:
         status = "queued"
     move(db, run, status, **fenced)
     return status
+
+
+def _lost(db: Session, run: Run) -> str:
+    """How far it may have come, and what to do."""
+    state = _state(db, run.workspace)
+    if run.operation == "import-state":
+        was = "imported a state"
+        known = f"The state here is at version {state.current}: import-state may be queued again."
+    elif run.operation == "export-state" and state.archived_at is not None:
+        was, known = "exported the state", f"It had been moved to {state.archived_to} by then."
+    elif run.operation == "export-state":
+        was = "exported the state"
+        known = (
+            "The state here is still the one in use, and a copy of it may be at its target: "
+            "export-state may be queued again, and goes on with that copy."
+        )
+    else:
+        was = "applied"
+        known = "What it saved is in the state; compare it with what really exists."
+    return (
+        f"The worker {run.worker} fell silent while it {was}. {known} Acknowledge this run to free "
+        "its workspace."
+    )
 
 
 def _before(one: Any, other: Any) -> ColumnElement[bool]:

@@ -20,10 +20,11 @@ KINDS = ("terraform", "environment")
 MAX_VALUE_BYTES = 100_000  # Linux takes 131,072 for one variable
 
 # They would move the state, the plan or the tool's own files, or let a library in. The runner
-# takes away the same ones; here they are refused before anybody waits for a run.
+# takes away the same ones; here they are refused before anybody waits for a run. TF_HTTP_*,
+# TF_CLOUD_* and TF_TOKEN_* open the backend that the sources name, and are there for no other.
 RESERVED = (
     *("TF_WORKSPACE", "TF_CLI_ARGS*", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "TERRAFORM_CONFIG"),
-    *("TF_HTTP_*", "TF_CLOUD_*", "TF_TOKEN_*", "TF_LOG_PATH", "TF_TEMP_LOG_PATH"),
+    *("TF_LOG_PATH", "TF_TEMP_LOG_PATH"),
     *("TF_REATTACH_PROVIDERS", "TF_FORCE_LOCAL_BACKEND", "TF_STATE_PERSIST_INTERVAL"),
     *("TF_DISABLE_PLUGIN_TLS", "TF_INPUT", "TF_IN_AUTOMATION", "TF_PLUGIN_CACHE_DIR"),
     *("TOFU_*", "OPENTOFU_*", "OTEL_*", "TRACEPARENT", "TRACESTATE", "CHECKPOINT_DISABLE"),

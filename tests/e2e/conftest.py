@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.support.elsewhere import S3, Elsewhere, Http, Moto, Pg
 from tests.support.installations import Installations
 from tests.support.place import Place
+from tests.support.postgres import Postgres
 from tests.support.repositories import MODULE, Repository
 from tests.support.tools import GIVEN, Checkout, Tool, find_tool
 
@@ -90,3 +92,37 @@ def run_repository(
         return {"repository": str(repository.folder), "tool": tool.name}
 
     return fields
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """An S3 without a cloud."""
+    server = Moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pg(postgres: Postgres) -> Iterator[Pg]:
+    """A database that a repository keeps its state in."""
+    url = postgres.create()
+    yield Pg(url)
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["pg", "s3"])
+def elsewhere(request: pytest.FixtureRequest) -> Elsewhere:
+    """Backends that are not ours."""
+    if request.param == "s3":
+        moto: Moto = request.getfixturevalue("moto")
+        return S3(moto.url)
+    pg: Pg = request.getfixturevalue("pg")
+    return pg
+
+
+@pytest.fixture
+def slow_http() -> Iterator[Http]:
+    """An http backend that may keep somebody waiting."""
+    backend = Http()
+    yield backend
+    backend.stop()

@@ -79,8 +79,8 @@ def test_a_variable_is_put_whether_it_is_there_or_not(boss: Caller, variables: s
 @one_database
 @pytest.mark.parametrize(
     "name",
-    ["TF_CLI_ARGS_init", "TF_HTTP_PASSWORD", "LD_PRELOAD", "GIT_SSH_COMMAND", "tf_workspace",
-     "PYTHONPATH", "HOME", "XDG_CONFIG_HOME", "TF_TOKEN_example_com"],
+    ["TF_CLI_ARGS_init", "TF_LOG_PATH", "LD_PRELOAD", "GIT_SSH_COMMAND", "tf_workspace",
+     "PYTHONPATH", "HOME", "XDG_CONFIG_HOME", "TOFU_CPU_PROFILE"],
 )  # fmt: skip
 def test_an_environment_name_that_would_move_the_state_or_its_tool_is_refused(
     boss: Caller, variables: str, name: str

@@ -16,6 +16,7 @@ from backend.web.api.answers import (
     Answer,
     Body,
     Cursor,
+    Named,
     Page,
     ProjectPath,
     Query,
@@ -31,7 +32,7 @@ from backend.web.current import installation, principal, reading, transaction
 
 bp = blueprint("runs", "Executions of terraform or tofu")
 
-Operation = Literal["plan", "apply", "destroy"]
+Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
 Status = Literal[
     "queued", "preparing", "planning", "planned", "applying", "applied", "planned_and_finished",
     "discarded", "stale", "errored", "canceled", "lost",
@@ -54,11 +55,21 @@ class LogRange(Query):
 
 
 class NewWorkspaceRun(Body):
-    operation: Operation = "apply"
+    operation: Operation = Field(
+        "apply",
+        description=(
+            "`import-state` moves the state here from the backend that the sources name, "
+            "`export-state` moves it there and closes it here: both need state:write too"
+        ),
+    )
     ref: str | None = Field(
         None, max_length=255, description="A branch, tag or commit instead of the template's"
     )
     message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
+    start_empty: bool = Field(
+        default=False,
+        description="Begin with nothing here, although earlier runs kept their state elsewhere",
+    )
 
 
 class NewRun(NewWorkspaceRun):
@@ -66,11 +77,6 @@ class NewRun(NewWorkspaceRun):
         None, description="By default that of the template, or else of the project"
     )
     template: Reference | None = Field(None, description="Run its default workspace")
-
-
-class Named(Answer):
-    id: str
-    name: str
 
 
 class RunError(Answer):
@@ -100,6 +106,7 @@ class Run(Answer):
     template: Named
     ref: str | None
     message: str
+    start_empty: bool
     commit: str | None
     changes: dict[str, Any] | None = Field(description="add, change, destroy")
     error: RunError | None
@@ -270,10 +277,20 @@ def _queue(
 ) -> RunDetail:
     where = workspaces.get(db, project, workspace)
     ref = sources.check_ref(body.ref)
+    if body.operation in runs.TRANSFERS:
+        principal().require("state:write", project.id)
     run = once(
         db,
         header,
-        lambda: runs.queue(db, principal(), where, body.operation, ref=ref, message=body.message),
+        lambda: runs.queue(
+            db,
+            principal(),
+            where,
+            body.operation,
+            ref=ref,
+            message=body.message,
+            start_empty=body.start_empty,
+        ),  # fmt: skip
         lambda made: runs.get(db, project, made),
     )
     return detail(db, run)
