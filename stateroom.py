@@ -26,6 +26,7 @@ CLONE_SECONDS = 600.0
 # What talks to a server: where it is, and what it is for, so that `--help` need not load it.
 CLIENT = {
     "aliases": ("client.aliases:group", "Addresses of a state for laptops and other systems."),
+    "audit": ("client.audit:group", "Who did what: every change, every reading of a state."),
     "doctor": ("client.doctor_command:command", "Examine a deployment, through every proxy."),
     "members": ("client.members:group", "What each user is in a project."),
     "projects": ("client.projects:group", "What everything else belongs to, and its quotas."),

@@ -1,0 +1,93 @@
+"""Checks an exported audit log by itself: no server, no key, and nothing of ours is needed.
+
+    hash = SHA-256(hash of the entry before || the entry as JSON: names in order, no spaces, ASCII)
+
+where the entry is the line without `number`, `previous` and `hash`, and 32 zeros come before the
+first one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+FIRST = "0" * 64
+_LINK = ("number", "previous", "hash")
+
+
+@dataclass
+class Verdict:
+    """`head` is NUMBER:HASH of the last good entry; `broken` says what is wrong behind it."""
+
+    verified: int = 0
+    missing: int = 0
+    head: str = f"0:{FIRST}"
+    broken: str | None = None
+
+
+class Broken(Exception):
+    """The first line that is not as it was exported, or not where it was."""
+
+
+def check(lines: Iterable[bytes], known: str | None = None, *, gaps: str = "refused") -> Verdict:
+    """Follow the chain. `known` is a head that somebody noted before.
+
+    `gaps` are "allowed" in the export of one project or period: its hashes are checked, but not
+    that nothing was left out.
+    """
+    verdict = Verdict()
+    number, digest, found = 0, FIRST, known in {None, f"0:{FIRST}"}
+    try:
+        for place, line in enumerate(lines, 1):
+            before = number
+            number, digest = _follow(line, place, number, digest, gaps)
+            verdict.missing += number - before - 1
+            verdict.verified += 1
+            verdict.head = f"{number}:{digest}"
+            found = found or verdict.head == known
+    except Broken as broken:
+        verdict.broken = str(broken)
+        return verdict
+    if not found:
+        verdict.broken = f"The entry {known}, which was noted as the head, is not in it."
+    return verdict
+
+
+def _follow(line: bytes, place: int, number: int, digest: str, gaps: str) -> tuple[int, str]:
+    """Number and hash of the entry in this line. Raises Broken."""
+    link, entry = _parse(line, place)
+    said = link["number"]
+    if said <= number:
+        raise Broken(f"Line {place}: entry {said} comes after entry {number}: the order is wrong.")
+    if said > number + 1 and gaps == "refused":
+        first, last = number + 1, said - 1
+        what = f"entry {first} is" if first == last else f"the entries {first} to {last} are"
+        raise Broken(f"Line {place}: {what} missing: removed, or left out by a filter.")
+    if said == number + 1 and link["previous"] != digest:
+        raise Broken(f"Line {place}: entry {said} does not follow entry {number}: inserted.")
+    if _hash(link["previous"], entry) != link["hash"]:
+        raise Broken(f"Line {place}: entry {said} was changed.")
+    return said, link["hash"]
+
+
+def _parse(line: bytes, place: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The link and the entry of a line. Raises Broken for what is none."""
+    try:
+        entry = json.loads(line)
+        link = {name: entry.pop(name) for name in _LINK}
+        valid = isinstance(link["number"], int) and all(
+            len(bytes.fromhex(link[name])) == 32 for name in _LINK[1:]
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        valid = False
+    if not valid:
+        raise Broken(f"Line {place} is not one of an exported audit log.")
+    return link, entry
+
+
+def _hash(previous: str, entry: dict[str, Any]) -> str:
+    canonical = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return hashlib.sha256(bytes.fromhex(previous) + canonical).hexdigest()
