@@ -58,18 +58,18 @@ class Reconciler:
     def prune(self) -> None:
         """Go on with the next few states: remove what is beyond their retention."""
         self._rest -= self._seconds
-        if not self._looked_at and self._rest > 0:
+        if self._rest > 0:
             return
-        if not self._looked_at:
-            self._rest = LOOK_AT_STATES_EVERY.total_seconds()
         with self._database.reading() as db:
             found, last = retention.find_surplus(db, self._policy, self._looked_at)
         for surplus in found[:PRUNED_AT_ONCE]:
             with self._database.transaction() as db:
                 pruned = retention.prune(db, surplus)
             log.info("versions_pruned", state=surplus.state_id, count=pruned)
-        if len(found) <= PRUNED_AT_ONCE and not any(surplus.is_batch for surplus in found):
-            self._looked_at = last  # else there is more of the same ones
+        if len(found) > PRUNED_AT_ONCE or any(surplus.is_batch for surplus in found):
+            return  # there is more of the same ones
+        self._looked_at = last
+        self._rest = 0.0 if last else LOOK_AT_STATES_EVERY.total_seconds()
 
     def sweep(self) -> None:
         """Remove what nobody asks for any more: rows past their time, files without a row."""

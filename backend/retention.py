@@ -189,7 +189,10 @@ def forget_files(db: Session) -> None:
 
 
 def _of_next_states(policy: Policy) -> Select[*tuple[Any, ...]]:
-    """States that are not deleted, with what is kept of each: a deleted one stays as it is."""
+    """States with what is kept of each: a deleted one stays as it is, and a locked one too.
+
+    A long apply would push all history out before its own versions are compacted.
+    """
     return (
         select(
             State.id,
@@ -201,7 +204,8 @@ def _of_next_states(policy: Policy) -> Select[*tuple[Any, ...]]:
         )
         .join(Workspace, Workspace.id == State.workspace_id)
         .join(Project, Project.id == State.project_id)
-        .where(State.deleted_at.is_(None))
+        .join(Lock, Lock.state_id == State.id)
+        .where(State.deleted_at.is_(None), ~Lock.held)
         .order_by(State.id)
     )
 

@@ -17,7 +17,7 @@ from backend.principal import Principal
 
 
 def delete(db: Session, principal: Principal, state: State) -> None:
-    """Take the state away, until a person restores it. Raises Locked, and Conflict when it is frozen."""
+    """Take the state away, until a person restores it. Raises Locked, or Conflict when frozen."""
     states.fence(db, principal)
     lock = locks.for_update(db, state)
     if lock.held:
