@@ -9,23 +9,11 @@ from typing import Any
 import pytest
 
 from tests.support.place import Place
-from tests.support.processes import Process, living_in, wait_until
+from tests.support.processes import living_in
 from tests.support.repositories import sleeping_module
+from tests.support.slow_apply import start_slow_apply
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Checkout
-
-
-def start_slow_apply(checkout: Checkout, seconds: float = 30.0) -> Process:
-    """An apply that has made one resource and takes its time with another."""
-    checkout.write("main.tf", sleeping_module(seconds))
-    apply = checkout.start("apply", "-auto-approve", "-input=false", "-no-color")
-    wait_until(lambda: sleeps(apply), "the slow resource to begin")
-    return apply
-
-
-def sleeps(apply: Process) -> bool:
-    assert apply.running, apply.said()
-    return any(child.name() == "sleep" for child in apply.descendants())
 
 
 def resources(document: dict[str, Any]) -> set[str]:

@@ -1,0 +1,20 @@
+"""An apply that somebody began, and that goes on while a test does something else."""
+
+from __future__ import annotations
+
+from tests.support.processes import Process, wait_until
+from tests.support.repositories import sleeping_module
+from tests.support.tools import Checkout
+
+
+def start_slow_apply(checkout: Checkout, seconds: float = 30.0) -> Process:
+    """An apply that has made one resource and takes its time with another."""
+    checkout.write("main.tf", sleeping_module(seconds))
+    apply = checkout.start("apply", "-auto-approve", "-input=false", "-no-color")
+    wait_until(lambda: _sleeps(apply), "the slow resource to begin")
+    return apply
+
+
+def _sleeps(apply: Process) -> bool:
+    assert apply.running, apply.said()
+    return any(child.name() == "sleep" for child in apply.descendants())
