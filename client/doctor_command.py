@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from client import doctor, report
+from client.conformance import diagnosis
 from client.conformance.suite import Outcome, is_sound
 from client.doctor import Address, Deployment, Thoroughness
 
@@ -75,10 +76,11 @@ def command(  # noqa: PLR0913 its options
         raise click.UsageError("Give the URL of a deployment, or --address.")
     how = Thoroughness(slow=not quick, size_limit=max_bytes, stall_seconds=stall)
     outcomes = _examine(patient, how, as_json=as_json)
+    version = diagnosis.clean(doctor.version(patient.url))
     if as_json:
-        click.echo(report.as_json(patient.url, doctor.version(patient.url), outcomes))
+        click.echo(report.as_json(patient.url, version, outcomes))
     else:
-        click.echo(f"\n{report.faults(outcomes)}\n{report.verdict(patient.url, outcomes)}")
+        click.echo(f"\n{report.faults(outcomes)}\n{report.verdict(patient.url, version, outcomes)}")
     sys.exit(0 if is_sound(outcomes) else 1)
 
 

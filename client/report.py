@@ -23,11 +23,11 @@ def faults(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(_fault(outcome) for outcome in said)
 
 
-def verdict(url: str, outcomes: Sequence[Outcome]) -> str:
+def verdict(url: str, version: str, outcomes: Sequence[Outcome]) -> str:
     counted = {e: sum(o.ending == e for o in outcomes) for e in ("ok", "FAIL", "warn", "skip")}
     numbers = ", ".join(f"{number} {ending}" for ending, number in counted.items() if number)
     word = "is sound" if is_sound(outcomes) else "is NOT sound"
-    return f"The deployment at {url} {word}: {numbers}."
+    return f"The deployment at {url} (Stateroom {version or '?'}) {word}: {numbers}."
 
 
 def as_json(url: str, version: str, outcomes: Sequence[Outcome]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from client.conformance import diagnosis, expect
 from client.conformance.check import Failed, Skipped, Warned, gate, site
@@ -61,10 +63,34 @@ def the_server_is_ready_in_all_its_parts(target: Target) -> None:
 
 
 @site
+def the_server_has_the_version_of_this_command(target: Target) -> None:
+    theirs = str(target.wire.send("GET", f"{target.prefix}/healthz").fields.get("version", ""))
+    ours = version("stateroom")
+    if theirs != ours:
+        raise Warned(
+            f"The server is {diagnosis.clean(theirs) or 'of no version'}, this doctor is {ours}.",
+            "Its checks are those of its own version: a rule may be newer than the server.",
+            "Use the doctor of the server's version; after an upgrade, restart every server.",
+        )
+
+
+@site
 def the_line_is_encrypted(target: Target) -> None:
-    is_local = target.wire.host in {"localhost", "::1"} or target.wire.host.startswith("127.")
-    if not target.wire.is_tls and not is_local:
+    if not target.wire.is_tls and not target.wire.is_loopback:
         raise Warned(f"{target.wire.origin} is not https.", *IN_CLEAR)
+
+
+@site
+def no_forward_proxy_is_in_the_way(target: Target) -> None:
+    """Go's clients, terraform among them, obey these variables; the doctor goes straight."""
+    host = target.wire.host
+    found = getproxies().get("https" if target.wire.is_tls else "http")
+    if found and not target.wire.is_loopback and not proxy_bypass(host):
+        raise Warned(
+            "HTTPS_PROXY or HTTP_PROXY is set here, and NO_PROXY does not name this server.",
+            "terraform goes through that proxy; what was checked is the way without it.",
+            f"Set NO_PROXY={host}, here and where terraform runs.",
+        )
 
 
 @site

@@ -76,6 +76,10 @@ class Wire:
         self.seconds = seconds
 
     @property
+    def is_loopback(self) -> bool:
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    @property
     def origin(self) -> str:
         return f"{'https' if self.is_tls else 'http'}://{self.netloc}"
 

@@ -17,6 +17,7 @@ from tests.support.peer_server import serving
 FAULTS: dict[str, list[str]] = {
     "another site": ["the server is reached and is a stateroom"],
     "no credential arrives": ["the credential arrives and is right"],
+    "another version": ["the server has the version of this command"],
     "not ready": ["the server is ready in all its parts"],
     "http/1.0": ["the last hop speaks http 1 1"],
     "clock off": ["the clocks agree"],
@@ -131,6 +132,7 @@ FAULTS: dict[str, list[str]] = {
 }
 ASKED_OTHERWISE = {  # below, one by one
     "the line is encrypted",
+    "no forward proxy is in the way",
     "the address that is shown is the one that was used",
 }
 CASES = [(fault, name) for fault, names in FAULTS.items() for name in names]
@@ -176,6 +178,20 @@ def test_a_line_in_clear_to_another_machine_is_mentioned() -> None:
 
     with pytest.raises(Warned, match="is not https"):
         network.the_line_is_encrypted(target)
+
+
+def test_a_forward_proxy_that_terraform_obeys_is_mentioned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = Target(Wire("https://stateroom.example.com"), PATH, USERNAME, PASSWORD)
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.setenv("no_proxy", "example.org")
+
+    with pytest.raises(Warned, match=r"NO_PROXY=stateroom\.example\.com"):
+        network.no_forward_proxy_is_in_the_way(target)
+
+    monkeypatch.setenv("no_proxy", "example.org, .example.com")
+    network.no_forward_proxy_is_in_the_way(target)
 
 
 def test_another_address_than_the_one_that_was_used_is_mentioned() -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from client import doctor, report
 from client.conformance.suite import CHECKS, Outcome, is_sound
+from client.conformance.target import Target
+from client.conformance.wire import Wire
 from client.doctor import Deployment, Thoroughness
 from tests.support.documents import state_document
 from tests.support.installations import Installations
@@ -23,6 +25,7 @@ from tests.support.processes import Process, free_port, wait_until
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.state_address import StateAddress
 from tests.support.stateroom import Stateroom
+from tests.support.tools import Checkout
 
 ROOT = Path(__file__).parents[2]
 WRITING = ("reads", "writes", "force-unlock")
@@ -95,7 +98,8 @@ def test_a_deployment_without_anything_in_between_is_sound(stateroom: Stateroom)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line.split()[0] for line in lines[:-3]} == {"ok"}
-    assert lines[-1].startswith(f"The deployment at {stateroom.url} is sound: ")
+    assert lines[-1].startswith(f"The deployment at {stateroom.url} (Stateroom ")
+    assert " is sound: " in lines[-1]
     assert stateroom.token not in done.stdout + done.stderr
     assert leftovers(stateroom) == []
 
@@ -344,6 +348,35 @@ def test_ctrl_c_leaves_nothing_behind(
     assert was_there
     assert here.api.get("/projects")["items"] == []
     assert "Interrupted" in process.said()
+
+
+def test_the_doctor_sends_what_terraform_sends(
+    new_checkout: Callable[..., Checkout], proxy: Proxy, stateroom: Stateroom
+) -> None:
+    place = stateroom.place()
+    checkout = new_checkout()
+    checkout.connect(place.state, proxy.url)
+    checkout.init()
+    checkout.apply()
+    checkout.run("force-unlock", "-force", "00000000-0000-4000-8000-000000000000")
+    theirs = {request.verb: request for request in proxy.seen}
+    target = Target(Wire(proxy.url), place.state.path, "ann", place.state.token)
+    proxy.seen.clear()
+
+    info = target.locked()
+    target.write(state_document(99), info["ID"])
+    target.unlock(info)
+    target.read()
+    if checkout.tool.name == "terraform":
+        target.force_unlock()
+
+    ours = {request.verb: request for request in proxy.seen}
+    assert ours.keys() >= theirs.keys()
+    for verb, request in theirs.items():
+        assert ours[verb].headers.keys() == request.headers.keys()
+        for name in ("user-agent", "accept-encoding", "content-type", "transfer-encoding"):
+            assert ours[verb].headers.get(name) == request.headers.get(name), (verb, name)
+    assert info.keys() == json.loads(next(r.body for r in proxy.seen if r.verb == "LOCK")).keys()
 
 
 def test_a_token_of_one_project_examines_within_it(installations: Installations) -> None:

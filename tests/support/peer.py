@@ -9,6 +9,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 from tests.support.documents import md5_of
@@ -89,7 +90,7 @@ class Peer:
         return _json(
             200,
             {
-                "version": "peer",
+                "version": "9.9" if self.broken("another version") else version("stateroom"),
                 "time": (datetime.now(UTC) + off).isoformat(),
                 "protocol": "HTTP/1.0" if self.broken("http/1.0") else "HTTP/1.1",
             },
