@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import local_command
+from local_command import Refused, data_dir, one_line
+
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -35,40 +38,37 @@ CLIENT = {
     "workspaces": ("client.workspaces:group", "States, and what runs on them."),
 }
 
+# What is for operators alone, and loaded when it is used.
+LOCAL = {
+    "backup": ("backup_command:backup_command", "Copy an installation, while it runs."),
+    "decrypt": ("backup_command:decrypt_command", "Get the states out of a backup."),
+    "keys": ("keys_command:group", "The keys that everything is sealed with."),
+}
+
 
 class Commands(click.Group):
     """The server's commands, and the client's, which are loaded when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *CLIENT])
+        return sorted([*super().list_commands(ctx), *LOCAL, *CLIENT])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in CLIENT:
+        lazy = LOCAL | CLIENT
+        if cmd_name not in lazy:
             return super().get_command(ctx, cmd_name)
         from importlib import import_module
 
-        module, _, name = CLIENT[cmd_name][0].partition(":")
+        module, _, name = lazy[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(module), name)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 click's
         own = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        own |= {name: text for name, (_, text) in LOCAL.items()}
         client = {name: text for name, (_, text) in CLIENT.items()}
         for title, texts in (("On this machine", own), ("Of a server", client)):
             with formatter.section(title):
                 formatter.write_dl(sorted(texts.items()))
-
-
-class Refused(click.ClickException):
-    """One line on standard error, exit status 2."""
-
-    exit_code = 2
-
-
-def _data_dir(command: Callable[..., None]) -> Callable[..., None]:
-    kind = click.Path(file_okay=False, path_type=Path)
-    text = "Where everything is kept [STATEROOM_DATA_DIR; default stateroom-data]."
-    return click.option("--data-dir", type=kind, help=text)(command)
 
 
 def _address(command: Callable[..., None]) -> Callable[..., None]:
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 @main.command("up")
-@_data_dir
+@data_dir
 @_address
 def up_command(**given: Any) -> None:
     """Run the server and a worker on this machine, until Ctrl-C."""
@@ -102,8 +102,8 @@ def up_command(**given: Any) -> None:
     from backend import config, installation
     from backend.web import serve
 
-    with _one_line():
-        settings = _settings(**given)
+    with one_line():
+        settings = local_command.settings(**given)
         _check_work_dir(settings)
         listener = serve.listen(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
@@ -121,7 +121,7 @@ def up_command(**given: Any) -> None:
 
 
 @main.command("server")
-@_data_dir
+@data_dir
 @_address
 @click.option("--listen-fd", type=int, hidden=True)
 @click.option("--until-end-of-input", is_flag=True, hidden=True)
@@ -153,8 +153,8 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
         Rotation(here.database, here.keyring, settings.poll_seconds).start()
         return app
 
-    with _one_line():
-        settings = _settings(**given)
+    with one_line():
+        settings = local_command.settings(**given)
         listener = socket.socket(fileno=listen_fd) if listen_fd else serve.listen(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         installation.prepare(settings).database.close()
@@ -166,7 +166,7 @@ def server_command(*, listen_fd: int | None, until_end_of_input: bool, **given: 
 
 
 @main.command("worker")
-@_data_dir
+@data_dir
 def worker_command(**given: Any) -> None:
     """Run a worker: it claims queued runs and executes them."""
     import up
@@ -174,21 +174,21 @@ def worker_command(**given: Any) -> None:
     up.let_signals_in()
     import worker
 
-    with _one_line():
-        settings = _settings(**given)
+    with one_line():
+        settings = local_command.settings(**given)
         _check_work_dir(settings)
         worker.main(settings)
 
 
 @main.command("migrate")
-@_data_dir
+@data_dir
 def migrate_command(**given: Any) -> None:
     """Bring the database to this version's schema. `up` and `server` do it on their own."""
     from backend import migrations
     from backend.db import Database
 
-    with _one_line():
-        settings = _settings(**given)
+    with one_line():
+        settings = local_command.settings(**given)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = Database(settings)
         migrations.upgrade(database.engine)
@@ -263,18 +263,6 @@ def _sources(place: str) -> Iterator[Path]:
         yield source.clone(job, work / "source", work=work, deadline=CLONE_SECONDS).folder
 
 
-def _settings(**given: Any) -> Settings:
-    """The settings, in a process whose memory and files are its own. Raises WrongSetting."""
-    from backend import config, log_lines
-    from runner import sandbox
-
-    settings = config.load(**given)
-    log_lines.configure(settings.log_format)
-    os.umask(0o077)
-    sandbox.hide_memory()
-    return settings
-
-
 def _check_work_dir(settings: Settings) -> None:
     """Say now what every run would fail of."""
     from backend.models import new_id
@@ -285,26 +273,6 @@ def _check_work_dir(settings: Settings) -> None:
         workdir.check_root(settings.work_dir, new_id("run"), 999)
     except RunnerError as error:
         raise Refused(f"STATEROOM_DATA_DIR: {error.message}") from None
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """What an operator can put right is said in one line."""
-    from sqlalchemy.exc import OperationalError
-
-    from backend.config import WrongSetting
-    from backend.errors import Unavailable
-    from backend.installation import NotReady
-
-    try:
-        yield
-    except (WrongSetting, NotReady, Unavailable) as error:
-        raise Refused(str(error)) from None
-    except OperationalError as error:
-        reason = " ".join(str(error.orig).split())
-        raise Refused(f"STATEROOM_DATABASE_URL: the database does not answer: {reason}") from None
-    except PermissionError as error:
-        raise Refused(f"{error.filename}: {error.strerror}") from None
 
 
 def _welcome(settings: Settings, token: str | None) -> None:

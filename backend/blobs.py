@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import re
 import secrets
@@ -69,6 +70,10 @@ class Blobs:
             path.unlink(missing_ok=True)
             swept += 1
         return swept
+
+    def names(self) -> Iterator[str]:
+        """Every body that is whole, whether a row refers to it or not."""
+        return self._names(math.inf)
 
     def path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

@@ -75,15 +75,20 @@ def read(path: Path, *, forbidden_mode: int = 0o077) -> dict[str, bytes]:
 def create(path: Path) -> dict[str, bytes]:
     """A new keyring with one fresh key, durable on return. Raises FileExistsError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = _HEADING + new_line({})
-    draft = _write_draft(path, text)
+    keys = parse(new_line({}), str(path))
+    write_copy(path, keys)
+    return keys
+
+
+def write_copy(path: Path, keys: Keys) -> None:
+    """The same keys in another file, durably. Raises FileExistsError."""
+    draft = _write_draft(path, _HEADING + _lines(keys))
     try:
         # A link appears whole or not at all, and never replaces a keyring.
         os.link(draft, path)
     finally:
         draft.unlink()
     sync_folder(path.parent)
-    return parse(text, str(path))
 
 
 def add(path: Path) -> str:

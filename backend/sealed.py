@@ -183,9 +183,8 @@ class Values:
         return unopened
 
 
-def pages(db: Session, shelf: Shelf) -> Iterator[Sequence[Found]]:
-    """Every object of a shelf, by primary key; what is added meanwhile may be missing."""
-    place = None
+def pages(db: Session, shelf: Shelf, place: Place | None = None) -> Iterator[Sequence[Found]]:
+    """Every object of a shelf after a place; what is added meanwhile may be missing."""
     while found := shelf.after(db, place, PAGE):
         yield found
         place = found[-1].place

@@ -1,0 +1,128 @@
+"""`stateroom backup` and `stateroom decrypt`: everything back after losing the machine."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from local_command import Refused, data_dir, installation_at_hand, one_line
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_folder = click.Path(file_okay=False, path_type=Path)
+_file = click.Path(dir_okay=False, exists=True, path_type=Path)
+
+
+@click.command("backup")
+@click.argument("folder", type=_folder)
+@click.option("--with-keyring", is_flag=True, help="The keyring too: then the folder opens itself.")
+@data_dir
+def backup_command(*, folder: Path, with_keyring: bool, **given: Any) -> None:
+    """Copy the installation into an empty FOLDER, while it runs: database, then large states.
+
+    On PostgreSQL dump the database to FOLDER/stateroom.dump first; the rest follows. Exit status 1
+    when a file of the installation is missing or damaged; the backup has everything else.
+    """
+    from backend import backups
+
+    with installation_at_hand(**given) as here:
+        copy = backups.of_sqlite if here.settings.is_sqlite else backups.of_postgresql
+        made = copy(here, folder)
+        if with_keyring:
+            backups.add_keyring(here, folder)
+    for name in sorted(made.missing):
+        click.echo(f"missing: blobs/{name[:2]}/{name[2:]}", err=True)
+    for name in sorted(made.damaged):
+        click.echo(f"damaged: blobs/{name[:2]}/{name[2:]}", err=True)
+    click.echo(f"{folder} has the database and {made.files} large states.")
+    if not with_keyring:
+        click.echo("It opens with the keyring alone: keep that in another place.")
+    sys.exit(0 if made.is_whole else 1)
+
+
+@click.command("decrypt")
+@click.argument("backup")
+@click.argument("folder", type=_folder)
+@click.option("--keyring", type=_file, help="Default: the file `keyring` in the backup.")
+@click.option("--blobs", type=_folder, help="Default: the folder `blobs` in the backup.")
+@click.option("--project", help="Only the states of this project.")
+@click.option("--workspace", help="Only the states of workspaces of this name.")
+@click.option("--version", type=int, help="This version instead of the newest one.")
+def decrypt_command(  # noqa: PLR0913 the options of a command
+    *,
+    backup: str,
+    folder: Path,
+    keyring: Path | None,
+    blobs: Path | None,
+    project: str | None,
+    workspace: str | None,
+    version: int | None,
+) -> None:
+    """Write the states of a BACKUP in clear into an empty FOLDER, as PROJECT/WORKSPACE.tfstate.
+
+    Needs no server, and changes nothing. BACKUP is a folder of `stateroom backup`, a data folder,
+    an SQLite file, or a postgresql:// URL (its password in PGPASSWORD or ~/.pgpass). Exit status 1
+    when a state does not open; FOLDER/manifest.json names each, and what was written.
+    """
+    from backend import recovery
+    from backend.blobs import Blobs
+    from backend.keyring import Keyring
+
+    beside = _beside(backup)
+    with one_line(), _database(backup) as engine:
+        ring = Keyring.load(keyring or _known(beside, "keyring"), forbidden_mode=0)
+        recovered, failed = recovery.recover(
+            engine,
+            Blobs(blobs or _known(beside, "blobs")),
+            ring,
+            folder,
+            recovery.Wanted(project, workspace, version),
+        )
+    for one in failed:
+        click.echo(f"{one.project}/{one.workspace} version {one.version}: {one.reason}", err=True)
+    click.echo(f"{len(recovered)} states are in {folder}, in clear; {len(failed)} do not open.")
+    if encrypted := sum(one.encrypted for one in recovered):
+        click.echo(f"{encrypted} of them OpenTofu encrypted itself: its own passphrase opens them.")
+    sys.exit(1 if failed else 0)
+
+
+def _beside(backup: str) -> Path | None:
+    """The folder that keyring and blobs are looked for in."""
+    if _is_url(backup):
+        return None
+    return Path(backup) if Path(backup).is_dir() else Path(backup).parent
+
+
+def _known(beside: Path | None, name: str) -> Path:
+    if beside is None:
+        raise Refused(f"Say where the {name} is: --{name}.")
+    return beside / name
+
+
+def _database(backup: str) -> AbstractContextManager[Engine]:
+    from backend import backups, recovery
+
+    if _is_url(backup):
+        if urlsplit(backup).password:
+            raise Refused("Others can see a password on the command line: put it in PGPASSWORD.")
+        return recovery.postgresql(backup)
+    path = Path(backup)
+    file = path / backups.DATABASE if path.is_dir() else path
+    if (path / backups.DUMP).is_file():
+        raise Refused(
+            f"{path / backups.DUMP} is a dump of PostgreSQL: pg_restore it into any database, and "
+            "name its URL here, with --blobs and --keyring."
+        )
+    if not file.is_file():
+        raise Refused(f"There is no database: {file}")
+    return recovery.sqlite(file)
+
+
+def _is_url(backup: str) -> bool:
+    return backup.startswith("postgresql://")
