@@ -17,7 +17,6 @@ from client.conformance.wire import Answer, Broken, Wire, bearer
 
 API = "/api/v1"
 USERNAME = "token"
-NEVER_CLONED = "https://git.example.com/doctor/never-cloned.git"
 SCOPES = "state:read, state:write, state:delete, state:unlock, templates:manage"
 
 
@@ -110,10 +109,6 @@ def _target(api: _Api, made: list[str], project: str, name: str) -> Target:
     within = f"/projects/{quote(project)}"
     here = f"{within}/workspaces/{name}"
     answer = _make(api, made, here, f"{within}/workspaces", {"name": name})
-    if answer.status == 422:  # an older server: its workspaces have templates
-        template = {"name": name, "repository": NEVER_CLONED, "workspace": {"name": name}}
-        made.append(f"{within}/templates/{name}")
-        answer = _make(api, made, here, f"{within}/templates", template)
     if answer.status != 201:
         raise _refused(answer, f"A workspace in {project}")
     shown = api.call("GET", here).fields.get("addresses", {})

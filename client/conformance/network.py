@@ -242,9 +242,9 @@ def _way_around(target: Target) -> str:
     freed = target.send("DELETE", go_json(info), path=address)
     works = [verb for verb, answer in taken.items() if answer.status in {200, 423}]
     if not works or freed.status not in {200, 409}:
-        return f"PUT, POST and DELETE at {address} do not pass either."
+        return "PUT, POST and DELETE at ADDRESS/lock do not pass either."
     return (
-        f"Until then this works: lock_address and unlock_address = …{address}, "
+        "Until then this works: lock_address and unlock_address = ADDRESS/lock, "
         f'lock_method = "{works[0]}", unlock_method = "DELETE".'
     )
 

@@ -192,11 +192,15 @@ def test_a_slash_that_nginx_adds_is_named(behind: Callable[..., list[Outcome]]) 
 def test_blocked_verbs_are_named_with_the_way_around(
     behind: Callable[..., list[Outcome]],
 ) -> None:
-    outcomes = behind(f"{GOOD} limit_except GET POST PUT DELETE {{ deny all; }}")
+    outcomes = behind(
+        "client_max_body_size 1m; limit_except GET POST PUT DELETE { deny all; }", "limits"
+    )
 
     assert not is_sound(outcomes)
     assert "LOCK is blocked: it was answered 403 Forbidden from nginx" in said(outcomes)
     assert 'lock_method = "PUT", unlock_method = "DELETE"' in said(outcomes)
+    # and one fault does not hide the other
+    assert "client_max_body_size 100m" in said(outcomes)
 
 
 def test_error_pages_of_nginx_are_named(behind: Callable[..., list[Outcome]]) -> None:
@@ -323,8 +327,7 @@ def test_what_cannot_be_deleted_is_named(proxy: Proxy, stateroom: Stateroom) -> 
     (left,) = leftovers(stateroom)
     assert f"could not be deleted, please do: /projects/{left}/workspaces/{left}" in said(outcomes)
     StateAddress(stateroom.wire, f"/api/terraform/state/{left}/{left}", stateroom.token).delete()
-    for path in (f"/projects/{left}/workspaces/{left}", f"/projects/{left}/templates/{left}"):
-        stateroom.api.send("DELETE", path)
+    stateroom.api.delete(f"/projects/{left}/workspaces/{left}")
     stateroom.api.delete(f"/projects/{left}")
 
 
