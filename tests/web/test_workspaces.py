@@ -189,6 +189,19 @@ def test_nothing_is_queued_nor_deleted_in_a_frozen_workspace(
     assert boss.get(app_workspace).status_code == 200
 
 
+def test_a_queued_run_says_that_it_waits_for_the_end_of_a_freeze(
+    boss: Caller, shop: str, app_workspace: str
+) -> None:
+    run = boss.made(f"{shop}/runs")
+    assert run["workspace_frozen"] is False
+
+    boss.post(f"{app_workspace}/freeze", {"reason": "we move"})
+
+    waiting = boss.get(f"{shop}/runs/{run['id']}").json
+    assert (waiting["status"], waiting["workspace_frozen"]) == ("queued", True)
+    assert boss.post(f"{shop}/runs/{run['id']}/cancel").json["status"] == "canceled"
+
+
 def test_freezing_needs_a_reason_and_a_scope(
     boss: Caller, app_workspace: str, stranger: Caller
 ) -> None:

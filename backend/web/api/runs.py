@@ -118,6 +118,7 @@ class Run(Answer):
 
 class RunDetail(Run):
     blocked_by: str | None = Field(description="The run that this one waits for")
+    workspace_frozen: bool = Field(description="A queued run waits until that ends")
     cancel_requested_at: datetime | None
     acknowledged_at: datetime | None
     attempts: int
@@ -255,6 +256,7 @@ def detail(db: Session, run: RunRow) -> RunDetail:
     blocker = runs.blocked_by(db, run)
     facts = _facts(RunDetail, run)
     facts["blocked_by"] = None if blocker is None else blocker.id
+    facts["workspace_frozen"] = run.workspace.frozen_at is not None
     facts["steps"] = steps.find_all(db, run)
     facts["state_versions"] = versions.written_by(db, run)
     return RunDetail.model_validate(facts)
@@ -290,7 +292,7 @@ def _queue(
             ref=ref,
             message=body.message,
             start_empty=body.start_empty,
-        ),  # fmt: skip
+        ),
         lambda made: runs.get(db, project, made),
     )
     return detail(db, run)
