@@ -289,10 +289,12 @@ class Execution:
             with here.database.transaction() as db:
                 state = self._state(db)
                 states.fence(db, itself)  # first: the lock may be a later attempt's
-                locks.release_of_run(db, itself, self.run_id)  # the tool could not unlock either
-                locks.acquire(db, itself, state, lock)
-                states.write(db, itself, state, taken, here.keyring, lock_id=lock.id)
-                locks.release(db, itself, state, lock.id)
+                lock_id = locks.of_run(db, state, self.run_id)  # the tool could not unlock either
+                if lock_id is None:
+                    locks.acquire(db, itself, state, lock)
+                    lock_id = lock.id
+                states.write(db, itself, state, taken, here.keyring, lock_id=lock_id)
+                locks.release(db, itself, state, lock_id)
         except (Conflict, Gone) as refusal:
             with here.database.transaction() as db:
                 kept = rescued.keep(

@@ -184,6 +184,12 @@ def break_lock(db: Session, principal: Principal, state: State, reason: str = ""
     return lock
 
 
+def of_run(db: Session, state: State, run_id: str) -> str | None:
+    """The ID of the lock by which this run holds the state; None: it does not."""
+    lock = for_update(db, state)
+    return lock.lock_id if lock.held and lock.run_id == run_id else None
+
+
 def release_of_run(db: Session, principal: Principal, run_id: str) -> None:
     """Free what a run still holds: its lock lives and dies with it."""
     states = select(State).join(Lock).where(Lock.run_id == run_id, Lock.held)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 
 import execution
-from backend import installation, locks, logs, runs, states
+from backend import installation, locks, logs, runs, states, workspaces
 from backend.config import Settings
 from backend.db import now
 from backend.installation import Installation
@@ -155,3 +155,33 @@ def test_an_attempt_that_lost_its_run_does_not_break_the_lock_of_the_next_one(
         assert db.get_one(State, state.id).current == 0
         kept = db.scalars(select(RescuedWrite)).one()
         assert (kept.reason, kept.serial) == ("fenced", 7)
+
+
+def test_what_a_tool_could_not_write_is_written_under_its_lock_in_a_frozen_workspace_too(
+    here: Installation, run: Run
+) -> None:
+    itself = Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
+    with here.database.transaction() as db:
+        state = db.scalars(select(State)).one()
+        locks.acquire(db, itself, state, LockInfo("of the tool"))
+        workspaces.freeze(db, SYSTEM, db.get_one(Workspace, run.workspace_id), "we move")
+
+    Execution(here, run).rescue(BytesIO(json.dumps(STATE).encode()))
+
+    with here.database.reading() as db:
+        assert db.get_one(State, state.id).current == 1
+        assert not locks.get(db, state).held
+        assert db.scalars(select(RescuedWrite)).all() == []
+
+
+def test_what_a_tool_without_its_lock_could_not_write_is_rescued_in_a_frozen_workspace(
+    here: Installation, run: Run
+) -> None:
+    with here.database.transaction() as db:
+        workspaces.freeze(db, SYSTEM, db.get_one(Workspace, run.workspace_id), "we move")
+
+    Execution(here, run).rescue(BytesIO(json.dumps(STATE).encode()))
+
+    with here.database.reading() as db:
+        assert db.scalars(select(State)).one().current == 0
+        assert db.scalars(select(RescuedWrite)).one().reason == "workspace-frozen"

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from backend import installation, locks, runs, states, tokens
+from backend import workspaces as freezing
 from backend.config import Settings
 from backend.db import now
 from backend.errors import Conflict, Unauthorised
@@ -319,3 +320,19 @@ def test_every_move_leaves_one_audit_entry(here: Installation, workspaces: list[
         f"run.{what}": 1
         for what in ("queue", "preparing", "planning", "planned", "applying", "applied")
     }
+
+
+def test_a_run_that_was_queued_before_a_freeze_waits_for_its_end(
+    here: Installation, workspaces: list[Workspace]
+) -> None:
+    run_id = queue(here, workspaces[0])
+    with here.database.transaction() as db:
+        freezing.freeze(db, SYSTEM, db.get_one(Workspace, workspaces[0].id), "we move")
+
+    assert claim(here, run_id) is None
+    with here.database.reading() as db:
+        assert runs.claimable(db, 10) == []
+    with here.database.transaction() as db:
+        freezing.unfreeze(db, SYSTEM, db.get_one(Workspace, workspaces[0].id))
+        assert runs.claimable(db, 10) == [run_id]
+    assert claim(here, run_id) is not None
