@@ -34,7 +34,10 @@ class Broken:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`verified` links are as they were made. Unlinked entries are so for a second or two only."""
+    """`verified` links, up to `head`, are as they were made.
+
+    An entry is unlinked for a second or two only.
+    """
 
     verified: int
     head: Head
@@ -48,8 +51,7 @@ def verify(database: Database, signing_key: bytes, known: Head = NOTHING) -> Ver
     last = _walk(database, signing_key)
     with database.reading() as db:
         broken = _broken(db, signing_key, last) or _missed(db, last, known)
-        head = audit_chain.head(db)
-    return Verdict(last.number, head, broken, *_unlinked(database))
+    return Verdict(last.number, last, broken, *_unlinked(database))
 
 
 _ROWS = (

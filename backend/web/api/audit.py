@@ -93,7 +93,7 @@ class Verification(Answer):
     ok: bool = False
     verified: int = Field(description="Links that are as they were made, from the first on")
     head: Annotated[str, BeforeValidator(str)] = Field(
-        description="NUMBER:HASH of the newest link. Note it elsewhere, and give it next time"
+        description="NUMBER:HASH of the last of them. Note it elsewhere, and give it next time"
     )
     broken: BrokenLink | None = Field(description="The first link that is not")
     unlinked: int = Field(description="Entries without a link yet; 0 a second after the last")
