@@ -63,7 +63,7 @@ def create(  # noqa: PLR0913 the columns of an alias
         password_hash=None if password is None else crypto.token_hash(password),
         key=key,
         created_by=principal.name,
-        expires_at=min(ends, default=None),
+        expires_at=principal.within_its_life(expires_at),
     )
     db.add(alias)
     db.flush()

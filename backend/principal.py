@@ -94,6 +94,16 @@ class Principal:
         """Whether its token has the scope, wherever it may use it."""
         return _has(self.scopes, scope)
 
+    def within_its_life(self, wanted: datetime | None) -> datetime | None:
+        """When something it makes ends: as wanted, but not after itself.
+
+        What is made while signed in is the person's, and outlives the session.
+        """
+        if self.is_session:
+            return wanted
+        ends = [moment for moment in (wanted, self.expires_at) if moment is not None]
+        return min(ends, default=None)
+
     def require(self, scope: str, project_id: str | None) -> None:
         """Raise Forbidden, naming the scope that is missing in the project."""
         self.require_held(scope)

@@ -48,7 +48,7 @@ def issue(  # noqa: PLR0913 the columns of a token
         project_id=project_id,
         user_id=principal.user_id,
         parent_id=_parent(db, principal),
-        expires_at=_within(principal, expires_at),
+        expires_at=principal.within_its_life(expires_at),
         created_by=principal.name,
     )
     audit.record(db, principal, "token.issue", token.id, project_id=project_id, scopes=wanted)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from backend.models import AuditEntry
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
+from tests.support.people import new_person
 
 LOGIN = {"kind": "password", "name": "laptops", "username": "ann", "password": "correct horse"}
 
@@ -168,3 +169,14 @@ def test_making_and_revoking_one_is_in_the_audit_log(
 
     assert [entry.action for entry in found] == ["alias.create", "alias.revoke"]
     assert laptop["password"] not in str([entry.detail for entry in found])
+
+
+def test_an_alias_made_while_signed_in_outlives_the_session(
+    boss: Caller, app_workspace: str
+) -> None:
+    ada = new_person(boss, shop="manager")
+
+    made = ada.made(f"{app_workspace}/aliases", {"name": "laptop", "access": "read-only"})
+
+    assert made["expires_at"] is None
+    assert made["created_by"] == "ada"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -248,3 +249,17 @@ def test_a_hash_with_other_parameters_is_made_again_at_the_login(boss: Caller, a
         kept = db.get_one(User, ada.id).password_hash
     assert cheap.check_needs_rehash(kept)
     assert log_in(boss, username="ada", password=PASSWORD).status_code == 200
+
+
+def test_two_administrators_do_not_take_each_other_away(boss: Caller) -> None:
+    ada, eve = (new_person(boss, name, is_admin=True) for name in ("ada", "eve"))
+    ada.delete(f"/tokens/{boss.get('/whoami').json['token_id']}")
+    fellows = {"eve": ada, "ada": eve}
+
+    with ThreadPoolExecutor() as pool:
+        demoted = pool.map(
+            lambda name: fellows[name].patch(f"/users/{name}", {"is_admin": False}).status_code,
+            fellows,
+        )
+
+    assert sorted(demoted) in ([200, 403], [200, 409])
