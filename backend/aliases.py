@@ -52,7 +52,6 @@ def create(  # noqa: PLR0913 the columns of an alias
     if db.scalar(select(Alias.id).where(_alive(state), Alias.name == names.check(name))):
         raise Conflict(f"This state has an alias {name!r} already.", code="name-taken")
     password = None if key is not None else crypto.new_token(PREFIX)
-    ends = [moment for moment in (expires_at, principal.expires_at) if moment is not None]
     alias = Alias(
         project_id=state.project_id,
         state_id=state.id,

@@ -77,13 +77,6 @@ def _parent(db: Session, principal: Principal) -> str | None:
     return None if principal.is_session else principal.token_id
 
 
-def _within(principal: Principal, wanted: datetime | None) -> datetime | None:
-    if principal.is_session:
-        return wanted
-    ends = [moment for moment in (wanted, principal.expires_at) if moment is not None]
-    return min(ends, default=None)
-
-
 def issue_for_run(db: Session, run: Run, state_id: str) -> str:
     """The credential of one claim of one run: it opens one state, and dies with the epoch."""
     secret = crypto.new_token(PREFIX)
