@@ -116,24 +116,6 @@ def test_a_state_moves_to_gitlabs_kind_of_backend_without_our_credential(
     assert place.state.read().status == 410
 
 
-def test_a_target_that_holds_another_state_is_left_alone(
-    lived_in: Callable[..., Place], slow_http: Http
-) -> None:
-    other = {"version": 4, "serial": 3, "lineage": "another", "terraform_version": "1.11.4"}
-    other |= {"outputs": {"x": {"value": 1, "type": "number"}}, "resources": []}
-    slow_http.document = json.dumps(other).encode()
-    place = lived_in(slow_http)
-    ours = place.state.read().body
-
-    ended = place.queue("export-state").wait("errored")
-
-    assert ended["error"]["code"] == "target-not-empty"
-    assert json.loads(slow_http.document) == other
-    assert "POST" not in slow_http.seen
-    assert place.state.read().body == ours
-    assert not place.is_locked()
-
-
 def test_a_copy_that_an_earlier_try_left_is_gone_on_with(
     lived_in: Callable[..., Place], slow_http: Http
 ) -> None:
@@ -144,65 +126,6 @@ def test_a_copy_that_an_earlier_try_left_is_gone_on_with(
 
     assert "POST" not in slow_http.seen
     assert place.state.read().status == 410
-
-
-def test_a_state_that_somebody_locked_stays(lived_in: Callable[..., Place], pg: Pg) -> None:
-    place = lived_in(pg)
-    assert place.state.lock(lock_info("of-ann")).status == 200
-
-    ended = place.queue("export-state").wait("errored")
-
-    assert ended["error"]["code"] == "state-locked"
-    assert "of-ann" in ended["error"]["message"]
-    assert place.state.read().status == 200
-    assert place.is_locked()
-
-
-def test_wrong_credentials_at_the_target_change_nothing(
-    lived_in: Callable[..., Place], pg: Pg
-) -> None:
-    pg.variables = {"PG_CONN_STR": "postgres://ann:wrong-secret@127.0.0.1:9/x"}
-    place = lived_in(pg)
-
-    ended = place.queue("export-state").wait("errored")
-
-    assert ended["error"]["code"] == "init-failed"
-    assert place.state.read().status == 200
-    assert not place.is_locked()
-
-
-def test_without_a_backend_in_the_sources_there_is_nowhere_to_go(
-    run_place: Callable[..., Place],
-) -> None:
-    place = run_place({"main.tf": MODULE})
-    place.queue("apply").wait("applied")
-
-    ended = place.queue("export-state").wait("errored")
-
-    assert ended["error"]["code"] == "no-target"
-    assert place.state.read().status == 200
-
-
-def test_a_state_that_was_never_written_goes_nowhere(
-    run_place: Callable[..., Place], pg: Pg
-) -> None:
-    place = run_place({"main.tf": MODULE, "backend.tf": pg.block})
-
-    ended = place.queue("export-state").wait("errored")
-
-    assert ended["error"]["code"] == "nothing-to-export"
-
-
-def test_a_local_backend_in_the_runs_own_folder_is_no_target(
-    lived_in: Callable[..., Place], pg: Pg
-) -> None:
-    pg.block = 'terraform {\n  backend "local" {\n    path = "own.tfstate"\n  }\n}\n'
-    place = lived_in(pg)
-
-    ended = place.queue("export-state").wait("errored")
-
-    assert ended["error"]["code"] == "state-would-be-lost"
-    assert place.state.read().status == 200
 
 
 def test_a_state_moves_to_a_file_of_the_workers_machine_where_no_sandbox_forbids_it(

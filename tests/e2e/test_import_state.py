@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.api import Refused
-from tests.support.documents import lock_info
 from tests.support.elsewhere import Elsewhere, Pg, give, heading, seed
 from tests.support.place import Place
 from tests.support.repositories import MODULE
@@ -200,104 +197,3 @@ def test_the_only_cli_workspace_with_a_state_is_found(
 
     assert run.step("pull")["detail"]["workspace"] == "production"
     assert place.state.read().json()["outputs"]["greeting"]["value"] == "hello"
-
-
-def test_nothing_is_imported_from_where_nothing_is(
-    run_place: Callable[..., Place], elsewhere: Elsewhere
-) -> None:
-    place = run_place({"main.tf": MODULE, "backend.tf": elsewhere.block})
-    give(place, elsewhere)
-
-    ended = place.queue("import-state").wait("errored")
-
-    assert ended["error"]["code"] == "nothing-to-import"
-    assert place.versions() == []
-
-
-def test_nothing_is_imported_from_sources_without_a_backend_or_a_state(
-    run_place: Callable[..., Place],
-) -> None:
-    place = run_place({"main.tf": MODULE})
-
-    ended = place.queue("import-state").wait("errored")
-
-    assert ended["error"]["code"] == "nothing-to-import"
-
-
-def test_wrong_credentials_at_the_source_change_nothing(
-    run_place: Callable[..., Place], pg: Pg
-) -> None:
-    place = run_place({"main.tf": MODULE, "backend.tf": pg.block})
-    place.set_variable(
-        "PG_CONN_STR",
-        "postgres://ann:wrong-secret@127.0.0.1:9/x",
-        kind="environment",
-        sensitive=True,
-    )
-
-    run = place.queue("import-state")
-    ended = run.wait("errored")
-
-    assert ended["error"]["code"] == "init-failed"
-    assert "wrong-secret" not in run.log() + ended["error"]["message"]
-    assert place.versions() == []
-
-
-@pytest.fixture
-def with_source(
-    run_place: Callable[..., Place], tool: Tool, pg: Pg, tmp_path: Path
-) -> tuple[Place, bytes]:
-    """A place whose sources have a state elsewhere, and that state's document."""
-    seed(tool, tmp_path / "laptop", pg, MODULE)
-    place = run_place({"main.tf": MODULE, "backend.tf": pg.block})
-    give(place, pg)
-    document = pg.stored()
-    assert document is not None
-    return place, document
-
-
-def test_a_state_of_another_lineage_is_not_replaced(with_source: tuple[Place, bytes]) -> None:
-    place, document = with_source
-    other = json.dumps(json.loads(document) | {"lineage": "another"}).encode()
-    assert place.state.write(other).status == 200
-
-    ended = place.queue("import-state").wait("errored")
-
-    assert ended["error"]["code"] == "lineage-mismatch"
-    assert place.state.read().body == other
-
-
-def test_a_newer_state_is_not_replaced(with_source: tuple[Place, bytes]) -> None:
-    place, document = with_source
-    newer = json.dumps(json.loads(document) | {"serial": 99}).encode()
-    assert place.state.write(newer).status == 200
-
-    ended = place.queue("import-state").wait("errored")
-
-    assert ended["error"]["code"] == "serial-too-low"
-    assert place.state.read().body == newer
-
-
-def test_a_state_that_somebody_locked_is_left_alone(with_source: tuple[Place, bytes]) -> None:
-    place, _ = with_source
-    assert place.state.lock(lock_info("of-ann")).status == 200
-
-    ended = place.queue("import-state").wait("errored")
-
-    assert ended["error"]["code"] == "state-locked"
-    assert "of-ann" in ended["error"]["message"]
-    assert place.versions() == []
-    assert place.is_locked()
-
-
-def test_who_may_not_write_states_imports_none(with_source: tuple[Place, bytes]) -> None:
-    place, _ = with_source
-    runner = place.with_scopes("runs:create", "runs:read")
-
-    with pytest.raises(Refused) as refusal:
-        type(place.api)(place.wire, runner.token).post(
-            f"/projects/{place.project}/workspaces/{place.workspace}/runs", operation="import-state"
-        )
-
-    assert refusal.value.status == 403
-    assert "state:write" in refusal.value.problem["detail"]
