@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from client.api import Api, path
-from client.options import connected, in_workspace
+from client.options import connected, in_workspace, snippet_for
 from client.tables import Show
 
 LIST = {
@@ -19,12 +19,6 @@ LIST = {
     "address": "address",
 }
 DETAIL = LIST | {"id": "id", "made by": "created_by", "made": "created_at"}
-TOOLS = ("terraform", "tofu", "environment")
-
-_TOOL = click.option(
-    "--for", "tool", type=click.Choice(TOOLS), default="terraform", show_default=True,
-    help="What to paste it into; environment: TF_HTTP_… exports.",
-)  # fmt: skip
 
 
 @click.group("aliases")
@@ -45,7 +39,7 @@ def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
 @click.option("--access", type=click.Choice(["read-only", "read-write"]), required=True)
 @click.option("--key", help="A stored key whose username and password are the login.")
 @click.option("--expires-in-days", type=click.IntRange(1), help="Without it: never.")
-@_TOOL
+@snippet_for
 @in_workspace
 @connected
 def create_alias(api: Api, show: Show, *, workspace: str, tool: str, **alias: Any) -> None:
@@ -60,7 +54,7 @@ def create_alias(api: Api, show: Show, *, workspace: str, tool: str, **alias: An
 
 @group.command("show")
 @click.argument("alias")
-@_TOOL
+@snippet_for
 @in_workspace
 @connected
 def show_alias(api: Api, show: Show, *, workspace: str, alias: str, tool: str) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import click
@@ -48,45 +48,58 @@ def path(*parts: object) -> str:
 
 
 class Api:
-    """Every call raises Refused for anything but a success. Redirects are not followed."""
+    """Every call raises Refused for anything but a success. Redirects are not followed.
 
-    def __init__(self, url: str, token: str) -> None:
+    A context manager: its connection ends with it.
+    """
+
+    def __init__(self, url: str, token: str, page: int = PAGE) -> None:
+        """`page`: how many items of a list are asked for at once."""
         self.url = url
         self._token = token
+        self._page = page
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        if "_session" in vars(self):
+            self._session.close()
 
     def get(self, path: str, **query: object) -> Item:
-        found: Item = self._send("GET", path, params=query).json()
-        return found
+        return self._object(self._send("GET", path, params=query))
 
     def items(self, path: str, **query: object) -> Iterator[Item]:
         """Everything of a list, page after page. A query of None is left out."""
-        cursor = None
-        while True:
-            page = self.get(path, **query, cursor=cursor, limit=PAGE)
+        more, cursor = True, None
+        while more:
+            answer = self._send("GET", path, params=query | {"cursor": cursor, "limit": self._page})
+            page = self._object(answer)
+            if not isinstance(page.get("items"), list):
+                raise Refused(_not_ours(self.url, answer), answer.status_code)
             yield from page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+            cursor = page.get("next_cursor")
+            more = cursor is not None
 
     def post(self, path: str, body: Mapping[str, object] | None = None, **query: object) -> Item:
         """Fields of None are left out. What an empty answer says is {}."""
-        return _json(self._send("POST", path, json=_given(body), params=query))
+        return self._object(self._send("POST", path, json=_given(body), params=query))
 
     def put(self, path: str, body: Mapping[str, object]) -> Item:
-        return _json(self._send("PUT", path, json=_given(body)))
+        return self._object(self._send("PUT", path, json=_given(body)))
 
     def patch(self, path: str, body: Mapping[str, object]) -> Item:
         """Every field is sent: None takes a value away."""
-        return _json(self._send("PATCH", path, json=dict(body)))
+        return self._object(self._send("PATCH", path, json=dict(body)))
 
     def delete(self, path: str, **query: object) -> Item:
-        return _json(self._send("DELETE", path, params=query))
+        return self._object(self._send("DELETE", path, params=query))
 
     def upload(self, path: str, document: bytes, **query: object) -> Item:
         """POST these bytes as they are, with their Content-MD5."""
         digest = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
         headers = {"Content-Type": "application/json", "Content-MD5": digest.decode()}
-        return _json(self._send("POST", path, data=document, params=query, headers=headers))
+        return self._object(self._send("POST", path, data=document, params=query, headers=headers))
 
     def download(self, path: str, to: IO[bytes], **query: object) -> int:
         """Write the bytes of the answer as they come: how many.
@@ -122,6 +135,15 @@ class Api:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
+    def _object(self, answer: requests.Response) -> Item:
+        try:
+            found = answer.json() if answer.content else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise Refused(_not_ours(self.url, answer), answer.status_code)
+        return found
+
     def _send(self, verb: str, path: str, **given: Any) -> requests.Response:
         import requests  # noqa: PLC0415 see _session
 
@@ -133,18 +155,15 @@ class Api:
         except requests.RequestException as error:
             raise Refused(f"{self.url} does not answer: {_reason(error)}") from None
         if not 200 <= answer.status_code < 300:
-            raise _refusal(self.url, answer)
+            refusal = _refusal(self.url, answer)
+            del answer  # or its connection stays open for as long as somebody holds the error
+            raise refusal
         return answer
 
 
 def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
-    """Without what is None; a flag as the API reads it in a query."""
+    """Without what is None."""
     return {name: value for name, value in (fields or {}).items() if value is not None}
-
-
-def _json(answer: requests.Response) -> Item:
-    found: Item = answer.json() if answer.content else {}
-    return found
 
 
 def _refusal(url: str, answer: requests.Response) -> Refused:

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from client.api import Api, path
+from client.api import Api, Refused, path
 from client.tables import Json, Plain, Show
 
 URL = "http://127.0.0.1:8420"
 DATA_DIR = "stateroom-data"
+_NOTHING = object()
 
 Command = Callable[..., None]
 
@@ -33,7 +34,12 @@ def connected(command: Command) -> Command:
     def with_api(
         *, url: str, token_file: Path | None, data_dir: Path | None, show: Show, **given: Any
     ) -> None:
-        command(Api(_checked(url), _token(token_file, data_dir)), show, **given)
+        try:
+            with Api(_checked(url), _token(token_file, data_dir)) as api:
+                command(api, show, **given)
+        except Refused as refusal:
+            # its traceback would keep the connection open for as long as somebody remembers it
+            raise refusal.with_traceback(None) from None
 
     for option in (_JSON, _DATA_DIR, _TOKEN_FILE, _URL):
         with_api = option(with_api)
@@ -45,6 +51,15 @@ def in_project(command: Command) -> Command:
     option = click.option(
         "-p", "--project", required=True, envvar="STATEROOM_PROJECT", callback=_project,
         help="The project's name or id [STATEROOM_PROJECT].",
+    )  # fmt: skip
+    return option(command)
+
+
+def maybe_in_project(command: Command) -> Command:
+    """Give the command `where`: the API's path of the project that is named, or nothing."""
+    option = click.option(
+        "-p", "--project", "where", default="", callback=_maybe_project,
+        help="Of this project; without it, of the whole installation.",
     )  # fmt: skip
     return option(command)
 
@@ -61,6 +76,42 @@ def in_workspace(command: Command) -> Command:
         help="The workspace's name or id [STATEROOM_WORKSPACE].",
     )  # fmt: skip
     return in_project(option(with_workspace))
+
+
+def snippet_for(command: Command) -> Command:
+    """Give the command `tool`: which of the API's snippets to print."""
+    option = click.option(
+        "--for", "tool", type=click.Choice(("terraform", "tofu", "environment")),
+        default="terraform", show_default=True,
+        help="What to paste it into; environment: TF_HTTP_… exports.",
+    )  # fmt: skip
+    return option(command)
+
+
+class NumberOrNone(click.ParamType[object]):
+    """A number, or `none` to take one away; see `changes`."""
+
+    name = "number|none"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        return _NOTHING if value == "none" else click.INT.convert(value, param, ctx)
+
+
+NUMBER_OR_NONE = NumberOrNone()
+
+
+def changes(given: dict[str, Any]) -> dict[str, object]:
+    """What a PATCH sends of these options: those that were used. Raises UsageError for none."""
+    used = {name: value for name, value in given.items() if value is not None}
+    if not used:
+        raise click.UsageError("Say what to change.")
+    return {name: None if value is _NOTHING else value for name, value in used.items()}
+
+
+def _maybe_project(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    return path("projects", name) if name else ""
 
 
 def _project(_context: click.Context, _option: click.Parameter, name: str) -> str:

@@ -65,8 +65,8 @@ def put_member(path: MemberPath, body: Membership) -> Response:
     with transaction() as db:
         project = projects.get(db, principal(), path.project, "admin")
         user = users.chosen(db, path.user)
-        member = members.put(db, principal(), project, user, body.role)
-    return answer(_shown(member))
+        found = _shown(members.put(db, principal(), project, user, body.role))
+    return answer(found)
 
 
 @bp.delete("/projects/<project>/members/<user>", responses={204: None})

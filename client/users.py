@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from client.api import Api, path
+from client.options import connected
+from client.tables import Show
+
+LIST = {
+    "name": "name",
+    "administrator": "is_admin",
+    "password": "has_password",
+    "disabled": "disabled_at",
+    "last login": "last_login_at",
+    "made": "created_at",
+    "id": "id",
+}
+
+_PASSWORD_FILE = click.option(
+    "--password-file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Read the password there (- for standard input) instead of asking for it.",
+)  # fmt: skip
+
+
+@click.group("users")
+def group() -> None:
+    """People, who sign in with a name and a password: for administrators."""
+
+
+@group.command("list")
+@connected
+def list_users(api: Api, show: Show) -> None:
+    """All users."""
+    show.rows(api.items("/users"), LIST)
+
+
+@group.command("create")
+@click.argument("name")
+@click.option("--admin", "is_admin", is_flag=True, help="Of the whole installation.")
+@click.option("--no-password", is_flag=True, help="Nobody signs in yet.")
+@_PASSWORD_FILE
+@connected
+def create_user(  # noqa: PLR0913 a user's fields
+    api: Api,
+    show: Show,
+    *,
+    name: str,
+    is_admin: bool,
+    no_password: bool,
+    password_file: Path | None,
+) -> None:
+    """Create a user. The password is asked for, or read from a file."""
+    password = None if no_password else _password(password_file)
+    show.item(api.post("/users", {"name": name, "is_admin": is_admin, "password": password}), LIST)
+
+
+@group.command("show")
+@click.argument("user")
+@connected
+def show_user(api: Api, show: Show, *, user: str) -> None:
+    """One user."""
+    show.item(api.get(path("users", user)), LIST)
+
+
+@group.command("password")
+@click.argument("user")
+@_PASSWORD_FILE
+@connected
+def set_password(api: Api, show: Show, *, user: str, password_file: Path | None) -> None:
+    """Set a user's password. Whoever is signed in is signed out."""
+    show.item(api.patch(path("users", user), {"password": _password(password_file)}), LIST)
+
+
+@group.command("disable")
+@click.argument("user")
+@connected
+def disable_user(api: Api, show: Show, *, user: str) -> None:
+    """Let the user, and all of his tokens, in no more."""
+    show.item(api.patch(path("users", user), {"disabled": True}), LIST)
+
+
+@group.command("enable")
+@click.argument("user")
+@connected
+def enable_user(api: Api, show: Show, *, user: str) -> None:
+    """Let a disabled user in again."""
+    show.item(api.patch(path("users", user), {"disabled": False}), LIST)
+
+
+@group.command("promote")
+@click.argument("user")
+@connected
+def promote_user(api: Api, show: Show, *, user: str) -> None:
+    """Make the user an administrator of the whole installation."""
+    show.item(api.patch(path("users", user), {"is_admin": True}), LIST)
+
+
+@group.command("demote")
+@click.argument("user")
+@connected
+def demote_user(api: Api, show: Show, *, user: str) -> None:
+    """Make an administrator a user like others."""
+    show.item(api.patch(path("users", user), {"is_admin": False}), LIST)
+
+
+@group.command("delete")
+@click.argument("user")
+@connected
+def delete_user(api: Api, show: Show, *, user: str) -> None:
+    """Delete a user with his memberships. His tokens end, and what was made with them."""
+    api.delete(path("users", user))
+    show.note(f"The user {user} is deleted.")
+
+
+def _password(file: Path | None) -> str:
+    """Never from the command line: others see that."""
+    if file is None:
+        asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return asked
+    try:
+        with click.open_file(str(file), encoding="utf-8") as opened:
+            password: str = opened.read().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} cannot be read: {error}") from None
+    return password

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from tests.support.command_line import CommandLine
+from tests.support.documents import lock_info, state_document
+from tests.support.place import Place
+
+
+def test_a_workspace_that_only_keeps_a_state_is_made_with_one_command(
+    cli: CommandLine, place: Place
+) -> None:
+    said = cli.must("workspaces", "create", "kept")
+
+    assert f"/api/terraform/state/{place.project}/kept" in said
+    assert said.endswith("# terraform init\n")
+    rows = {row["NAME"]: row["TEMPLATE"] for row in cli.table("workspaces", "list")}
+    assert rows == {"first": "module", "kept": "-"}
+
+
+def test_a_workspace_shows_its_state_and_who_holds_the_lock(cli: CommandLine, place: Place) -> None:
+    place.state.write(state_document(7))
+    place.state.lock(lock_info())
+
+    shown = cli.must("workspaces", "show", "first", "--for", "tofu")
+    [whole] = cli.json("workspaces", "show", "first")
+
+    lines = dict(line.split(":", 1) for line in shown.splitlines() if ": " in line)
+    assert lines["serial"].strip() == "7"
+    assert lines["locked"].strip() == "yes"
+    assert lines["locked by"].strip() == whole["lock"]["held_by"]
+    assert shown.endswith("# tofu init\n")
+
+
+def test_a_workspace_is_changed_and_deleted(cli: CommandLine) -> None:
+    cli.must("workspaces", "create", "kept")
+
+    [limited] = cli.json("workspaces", "set", "kept", "--keep-versions", "5")
+    [renamed] = cli.json("workspaces", "set", "kept", "--keep-versions", "none", "--name", "new")
+    deleted = cli.run("workspaces", "delete", "new")
+
+    assert limited["keep_versions"] == 5
+    assert (renamed["keep_versions"], renamed["name"]) == (None, "new")
+    assert deleted.stderr == "The workspace new is deleted.\n"
+
+
+def test_a_frozen_workspace_says_why_until_it_is_unfrozen(cli: CommandLine, place: Place) -> None:
+    frozen = cli.must("workspaces", "freeze", "first", "--reason", "we are moving")
+    refused = place.state.lock(lock_info()).status
+    cli.must("workspaces", "unfreeze", "first")
+
+    assert "we are moving\n" in frozen
+    assert (refused, place.state.lock(lock_info()).status) == (423, 200)

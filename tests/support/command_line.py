@@ -1,0 +1,52 @@
+"""`stateroom …` as somebody at a shell has it: what is exported, and what comes back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from stateroom import main
+
+
+class CommandLine:
+    def __init__(self, url: str, token: str, project: str = "", workspace: str = "") -> None:
+        self.exported: dict[str, str | None] = {
+            "STATEROOM_URL": url,
+            "STATEROOM_TOKEN": token,
+            "STATEROOM_PROJECT": project,
+            "STATEROOM_WORKSPACE": workspace,
+            "STATEROOM_TOKEN_FILE": None,
+            "STATEROOM_DATA_DIR": None,
+        }
+
+    def run(self, *arguments: str, typed: str | None = None, **exported: str | None) -> Result:
+        """In this process; `typed` is its standard input."""
+        return CliRunner().invoke(
+            main, list(arguments), input=typed, env=self.exported | exported, prog_name="stateroom"
+        )
+
+    def must(self, *arguments: str, typed: str | None = None) -> str:
+        """Its output; it has to succeed."""
+        done = self.run(*arguments, typed=typed)
+        assert done.exit_code == 0, (arguments, done.output, done.exception)
+        return done.stdout
+
+    def json(self, *arguments: str, typed: str | None = None) -> list[dict[str, Any]]:
+        """What a program reads: its lines."""
+        lines = self.must(*arguments, "--json", typed=typed).splitlines()
+        return [json.loads(line) for line in lines]
+
+    def table(self, *arguments: str) -> list[dict[str, str]]:
+        """What a person reads: the lines below the titles, each cell by its title."""
+        titles, *lines = self.must(*arguments).splitlines()
+        starts = [
+            i for i, c in enumerate(titles) if c != " " and titles[max(i - 2, 0) : i].isspace()
+        ]
+        starts = [0, *(start for start in starts if start)]
+        ends = [*starts[1:], None]
+        return [
+            {titles[a:b].strip(): line[a:b].strip() for a, b in zip(starts, ends, strict=True)}
+            for line in lines
+        ]
