@@ -13,6 +13,7 @@ import math
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -26,6 +27,7 @@ from backend.errors import Unavailable, Unreadable
 _NAME = re.compile(r"[0-9a-f]{64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BATCH = 500
+_MARKED = 0o400  # the mode of a file that no row referred to when it was last looked at
 
 
 class Blobs:
@@ -55,17 +57,17 @@ class Blobs:
         self.path(name).unlink(missing_ok=True)
 
     def sweep(self, referenced: Callable[[list[str]], set[str]], older_than: float) -> int:
-        """Delete files older than that many seconds that no row refers to; how many.
+        """Delete files that no row has referred to for so many seconds; how many.
 
-        A young file may belong to a row that is about to commit. `referenced` gets up to 500
+        A young file may belong to a row that is about to commit, and what a row has just ceased
+        to name belongs to a backup whose database was copied before. `referenced` gets up to 500
         names at a time, and returns those that rows refer to.
         """
         before = time.time() - older_than
         swept = 0
         for names in _batches(self._names(before)):
             for name in set(names) - referenced(names):
-                self.delete(name)
-                swept += 1
+                swept += _sweep(self.path(name))
         for path in _older(self._incoming, before):
             path.unlink(missing_ok=True)
             swept += 1
@@ -156,6 +158,16 @@ def _disk_full_is_unavailable() -> Iterator[None]:
             "The server's disk is full: nothing was stored. Free space, then send it again.",
             code="disk-full",
         ) from error
+
+
+def _sweep(path: Path) -> bool:
+    """Mark a file at first, and as young again; delete one that was marked before."""
+    if stat.S_IMODE(path.stat().st_mode) == _MARKED:
+        path.unlink()
+        return True
+    path.chmod(_MARKED)
+    os.utime(path)
+    return False
 
 
 def _older(folder: Path, before: float) -> Iterator[Path]:

@@ -27,7 +27,7 @@ class Postgres:
     def __init__(self, **settings: str) -> None:
         """`settings` of the server that are not to be as they are here."""
         self._folder = Path(tempfile.mkdtemp(prefix="stateroom-pg-"))
-        binaries = _binaries(self._folder)
+        self._binaries = binaries = _binaries(self._folder)
         if os.geteuid() == 0:
             self._as: dict[str, Any] = _unprivileged(self._folder)
         else:
@@ -64,6 +64,10 @@ class Postgres:
         """Drop a database, whoever is still connected."""
         name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
         self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def tool(self, name: str) -> Path:
+        """One of the commands that belong to this server: `pg_dump`."""
+        return self._binaries / name
 
     def files(self) -> Path:
         """Where everything is on the disk."""
