@@ -228,10 +228,10 @@ def test_a_killed_server_and_a_killed_worker_are_back_at_the_same_address(start:
 
 
 def test_no_process_inherits_what_a_shell_exported(start: Start) -> None:
-    up = start()
+    up = start(STATEROOM_TOKEN="somebody's", STATEROOM_PROJECT="the client's")
 
     for child in [*up.servers(), *up.workers()]:
-        assert "hunter2" not in child.environ().values()
+        assert not {"hunter2", "somebody's", "the client's"} & set(child.environ().values())
         assert not any("stateroom_" in part for part in child.cmdline())
 
 
