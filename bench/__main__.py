@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHES = ("states", "memory", "runs", "detection", "sealing")
+BENCHES = ("states", "memory", "runs", "detection", "sealing", "listing")
 
 
 def main() -> None:
