@@ -22,6 +22,7 @@ from backend.principal import SYSTEM
 from backend.sealed import PAGE, SHELVES, Place, Shelf, Unopened, pages, text_of
 
 AGAIN_SECONDS = 3600.0
+LATECOMERS_SECONDS = 120.0  # every process has followed, and committed what it sealed before
 SHORTEST_PAUSE_SECONDS = 0.005
 SETTLED = timedelta(hours=1)  # longer than any process takes to seal with the new key
 
@@ -186,9 +187,11 @@ class Rotation:
         while rewrapper.step():
             if self._stopped.is_set():
                 return
+        again = AGAIN_SECONDS
         if rewrapper.rewrapped:
             log.info("rewrapped", key=self._keyring.current, objects=rewrapper.rewrapped)
-        self._done, self._again_at = self._keyring.current, time.monotonic() + AGAIN_SECONDS
+            again = LATECOMERS_SECONDS
+        self._done, self._again_at = self._keyring.current, time.monotonic() + again
 
     def _follow_until_stopped(self) -> None:
         while not self._stopped.wait(self._seconds):

@@ -14,6 +14,7 @@ LINES = {
     "states": ("POST 100 KB, 8 clients", "LOCK, UNLOCK, 1 client", "p99 of GET", "read with"),
     "memory": ("the idle process", "memory of POST", "memory of GET", "GET, 5 MB incompressible"),
     "listing": ("200 workspaces", "100 locks", "a page of workspaces", "a page of locks"),
+    "rewrap": ("re-wrapped", "p50 of POST 100 KB beside it", "p99 of POST"),
     "runs": ("from POST to the tool, filesystem", "a whole run, terraform", "worker memory"),
 }
 
