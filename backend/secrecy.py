@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -23,6 +24,7 @@ _TELLING_TEXT = re.compile(
 )
 
 
+@lru_cache(4096)  # the same few names come again and again
 def is_telling(name: str) -> bool:
     """Whether what has this name is most likely a secret."""
     return _TELLING.search(name) is not None
@@ -70,7 +72,7 @@ class Mask:
         if isinstance(value, dict):
             named = names_a_secret(value)
             return {
-                name: HIDDEN if named and name not in _NAMES else self.shown(part, (*path, name))
+                name: HIDDEN if named and name not in NAMES else self.shown(part, (*path, name))
                 for name, part in value.items()
             }
         if isinstance(value, list):
@@ -78,17 +80,13 @@ class Mask:
         return value
 
 
-_NAMES = ("name", "key")
+NAMES = ("name", "key")
 
 
 def names_a_secret(value: dict[str, Any]) -> bool:
     """Whether it is a setting of its own: {"name": "DB_PASSWORD", "value": …}."""
-    said = (value.get(name) for name in _NAMES)
-    return any(isinstance(name, str) and is_telling(name) for name in said)
-
-
-def is_hidden_by_name(name: str, *around: Any) -> bool:
-    """Whether one of these objects names itself a secret, so that its other parts are one."""
-    if name in _NAMES:
-        return False
-    return any(isinstance(value, dict) and names_a_secret(value) for value in around)
+    for name in NAMES:
+        said = value.get(name)
+        if isinstance(said, str) and is_telling(said):
+            return True
+    return False

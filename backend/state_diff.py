@@ -5,7 +5,8 @@ Most of two versions is the same text. What is equal byte for byte is never deco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -129,11 +130,13 @@ def diff(before: bytes, after: bytes) -> Diff:
 
 def _diff(before: bytes, after: bytes) -> Diff:
     old, new = _read(before), _read(after)
-    same = {bytes(text) for text in old.resources} & {bytes(text) for text in new.resources}
-    olds, news = _instances(old, same), _instances(new, same)
+    old_digests, new_digests = _digests(old), _digests(new)
+    same = old_digests.keys() & new_digests.keys()
+    olds = _instances(text for digest, text in old_digests.items() if digest not in same)
+    news = _instances(text for digest, text in new_digests.items() if digest not in same)
     in_both = [_changed(olds[address], news[address]) for address in olds.keys() & news.keys()]
     changed = [resource for resource in in_both if resource.changes]
-    unchanged = sum(len(_resource(text).instances) for text in same)
+    unchanged = sum(len(_resource(new_digests[digest]).instances) for digest in same)
     return Diff(
         added=_sorted(news[address].alone() for address in news.keys() - olds.keys()),
         removed=_sorted(olds[address].alone() for address in olds.keys() - news.keys()),
@@ -167,23 +170,27 @@ class _Found:
     address: str
     data: bool
     type: str
+    instance: _Instance
     text: Raw
 
     def alone(self) -> Resource:
         return Resource(self.address, self.data)
 
 
-def _instances(document: _Document, same: set[bytes]) -> dict[str, _Found]:
+def _instances(resources: Iterable[Raw]) -> dict[str, _Found]:
     found: dict[str, _Found] = {}
-    for text in document.resources:
-        if bytes(text) in same:
-            continue
+    for text in resources:
         resource = _resource(text)
         data = resource.mode == "data"
         for part in resource.instances:
-            address = _address(resource, _instance(part))
-            found[address] = _Found(address, data, resource.type, part)
+            instance = _instance(part)
+            address = _address(resource, instance)
+            found[address] = _Found(address, data, resource.type, instance, part)
     return found
+
+
+def _digests(document: _Document) -> dict[bytes, Raw]:
+    return {hashlib.sha256(text).digest(): text for text in document.resources}
 
 
 def _address(resource: _Resource, instance: _Instance) -> str:
@@ -206,7 +213,7 @@ def _sorted(resources: Iterable[Resource]) -> list[Resource]:
 
 
 def _compare(old: _Found, new: _Found) -> Iterator[Change]:
-    before, after = _instance(old.text), _instance(new.text)
+    before, after = old.instance, new.instance
     if before.status != after.status:
         yield Change("(status)", before.status or None, after.status or None)
     for name in ("attributes", "attributes_flat"):
@@ -242,25 +249,35 @@ def _values(before: Any, after: Any, path: Path, mask: Mask) -> Iterator[Change]
     if path and mask.hides(path):
         yield _hidden(path, before, after)
     elif isinstance(before, dict) and isinstance(after, dict):
-        for name in sorted(before.keys() | after.keys()):
-            parts = before.get(name), after.get(name)
-            if not secrecy.is_hidden_by_name(name, before, after):
-                yield from _values(*parts, (*path, name), mask)
-            elif not _same(*parts):
-                yield _hidden((*path, name), *parts)
+        yield from _objects(before, after, path, mask)
     elif _is_pairwise(before, after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from _values(old, new, (*path, index), mask)
     else:
         shown = mask.shown(before, path), mask.shown(after, path)
-        yield Change(_text(path), *shown, hidden=_has_hidden(shown))
+        yield Change(_text(path), *shown, hidden=any(map(_has_hidden, shown)))
+
+
+def _objects(
+    before: dict[str, Any], after: dict[str, Any], path: Path, mask: Mask
+) -> Iterator[Change]:
+    named = secrecy.names_a_secret(before) or secrecy.names_a_secret(after)
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if named and name not in secrecy.NAMES:
+            if not _same(old, new):
+                yield _hidden((*path, name), old, new)
+        else:
+            yield from _values(old, new, (*path, name), mask)
 
 
 def _same(before: Any, after: Any) -> bool:
     """Equal as JSON: true is not 1, whatever Python says."""
     if before is after:
         return True
-    return bool(before == after) and _json(before) == _json(after)
+    if before != after:
+        return False
+    return isinstance(before, str) or _json(before) == _json(after)
 
 
 def _json(value: Any) -> bytes:
@@ -280,11 +297,11 @@ def _hidden(path: Path, before: Any, after: Any) -> Change:
 
 
 def _has_hidden(value: Any) -> bool:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return any(map(_has_hidden, value.values()))
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list):
         return any(map(_has_hidden, value))
-    return bool(value == HIDDEN)
+    return value is HIDDEN
 
 
 def _text(path: Path) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHES = ("states", "memory", "runs", "detection", "sealing", "listing", "rewrap")
+BENCHES = ("states", "memory", "runs", "detection", "sealing", "diff", "listing", "rewrap")
 
 
 def main() -> None:

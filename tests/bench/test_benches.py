@@ -15,6 +15,7 @@ LINES = {
     "memory": ("the idle process", "memory of POST", "memory of GET", "GET, 5 MB incompressible"),
     "listing": ("200 workspaces", "100 locks", "a page of workspaces", "a page of locks"),
     "rewrap": ("re-wrapped", "p50 of POST 100 KB beside it", "p99 of POST"),
+    "diff": ("diff, 1 of 100 changed", "memory of it, all changed"),
     "runs": ("from POST to the tool, filesystem", "a whole run, terraform", "worker memory"),
 }
 
