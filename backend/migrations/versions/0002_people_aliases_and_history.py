@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade() -> None:
+def upgrade() -> None:  # noqa: PLR0915 one step of the schema is one list
     op.create_table(
         "audit_key",
         sa.Column("id", sa.Integer(), nullable=False),
