@@ -357,8 +357,8 @@ def _lost(db: Session, run: Run) -> str:
         was = "applied"
         known = "What it saved is in the state; compare it with what really exists."
     return (
-        f"The worker {run.worker} fell silent while it {was}. {known} Acknowledge this run to free "
-        "its workspace."
+        f"The worker {run.worker} fell silent while it {was}. {known} Look at it, and acknowledge "
+        "this run to free its workspace."
     )
 
 

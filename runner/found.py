@@ -35,6 +35,8 @@ def named(root: Path, folder: str, name: str) -> Iterator[BufferedReader]:
 
 def content(root: Path, path: PurePosixPath, limit: int) -> bytes | None:
     """An ordinary file of at most so many bytes, by its path below the root; else None."""
+    if ".." in path.parts:
+        return None
     with contextlib.suppress(OSError, ToolError), contextlib.ExitStack() as stack:
         folder = stack.enter_context(_opened(root, _FOLDER))
         for part in path.parts[:-1]:

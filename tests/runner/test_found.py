@@ -1,6 +1,6 @@
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -95,3 +95,19 @@ def test_the_hash_is_that_of_the_file(root: Path) -> None:
     (root / "plan" / "plan").write_bytes(b"a plan")
 
     assert found.sha256(root, "plan", "plan") == hashlib.sha256(b"a plan").hexdigest()
+
+
+def test_a_file_is_read_by_its_path_and_no_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "state").write_bytes(b"it")
+    (tmp_path / "a" / "link").symlink_to("b/state")
+    (tmp_path / "c").symlink_to("a")
+
+    def read(path: str, limit: int = 2) -> bytes | None:
+        return found.content(tmp_path, PurePosixPath(path), limit)
+
+    assert read("a/b/state") == b"it"
+    assert [read(path) for path in ("a/link", "c/b/state", "a/b", "a/none", "a/../a/b/state")] == [
+        *(None, None, None, None, None),
+    ]
+    assert read("a/b/state", limit=1) is None
