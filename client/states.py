@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import click
 
+from client import diff
 from client.api import Api, path
 from client.options import Command, connected, in_workspace
 from client.tables import Show
@@ -53,6 +54,9 @@ def a_version_or_the_latest(command: Command) -> Command:
 @click.group("states")
 def group() -> None:
     """The versions of a workspace's state."""
+
+
+group.add_command(diff.command)
 
 
 @group.command("list")
