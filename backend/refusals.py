@@ -55,7 +55,7 @@ def of_another_state(db: Session, project: Project) -> Refusal | None:
     """Why the project gets no further state, if so. Who makes one waits here for the others."""
     if project.max_states is None:
         return None
-    db.refresh(project, with_for_update={"of": Project})
+    db.refresh(project, with_for_update={"of": Project, "key_share": True})
     held = db.scalar(select(func.count()).where(Workspace.project_id == project.id)) or 0
     limit = project.max_states
     return None if limit is None or held < limit else _too_many_states(project.name, held, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.protocol.conftest import Running
 from tests.support.documents import lock_info, state_document
 from tests.support.keeper import Keeper
+from tests.support.parallel import all_at_once
 from tests.support.place import Place
 from tests.support.wire import Answer
 
@@ -206,3 +208,16 @@ def test_quotas_of_a_project_are_those_of_no_other(
 
     assert place.state.write(state_document()).status == 413
     assert other.state.write(state_document()).status == 200
+
+
+def test_of_many_workspaces_made_at_once_none_is_above_the_quota(served_place: Place) -> None:
+    Keeper(served_place).set_quotas(max_states=5)
+    path = served_place.filled("/projects/{project}/workspaces")
+    bodies = [{"name": f"w{number}"} for number in range(20)]
+
+    answers = all_at_once(
+        [lambda body=body: served_place.api.send("POST", path, body) for body in bodies]  # type: ignore[misc]
+    )
+
+    assert Counter(answer.status for answer in answers) == {201: 4, 409: 16}
+    assert len(served_place.api.get(path)["items"]) == 5
