@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
-from backend import audit, names, ssh_keys
-from backend.crypto import Keyring, bind, open_value, seal_value
+from backend import audit, bindings, names, ssh_keys
+from backend.crypto import Keyring, open_value, seal_value
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import Alias, Key, Project, Template, Workspace, new_id
 from backend.paging import DEFAULT_LIMIT, Page, page
@@ -190,7 +190,7 @@ def opened(keyring: Keyring, key: Key) -> Opened:
 
 def opened_row(keyring: Keyring, key_id: str, sealed: bytes) -> Opened:
     """What is sealed of a key, without its username. Raises Unreadable."""
-    secret: Opened = json.loads(open_value(keyring, sealed, bind("key", key_id)))
+    secret: Opened = json.loads(open_value(keyring, sealed, bindings.key(key_id)))
     return secret
 
 
@@ -201,4 +201,4 @@ def _put(keyring: Keyring, key: Key, secret: Secret) -> None:
         key.fingerprint, key.public_key = secret.fingerprint, secret.public_key
     if secret.sealed is not None:
         clear = json.dumps(secret.sealed).encode()
-        key.secret = seal_value(keyring, clear, bind("key", key.id))
+        key.secret = seal_value(keyring, clear, bindings.key(key.id))

@@ -10,9 +10,8 @@ import structlog
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session, undefer
 
-from backend import audit, locks, retention, states, upload
+from backend import audit, bindings, locks, retention, states, upload
 from backend.blobs import Blobs
-from backend.crypto import bind
 from backend.db import execute
 from backend.errors import Conflict, NotFound
 from backend.keyring import Envelope, Keyring
@@ -173,7 +172,7 @@ def refuse_decided(kept: RescuedWrite) -> None:
 
 def content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
     """The refused bytes, as they arrived. Raises Unreadable before the first of them."""
-    binding = bind("state", kept.state_id, None, kept.lineage, kept.serial)
+    binding = bindings.document(kept.state_id, None, kept.lineage, kept.serial)
     data_key = keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
     return upload.download(data_key, kept.sealed, kept.blob, blobs)
 

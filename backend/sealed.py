@@ -80,7 +80,7 @@ class Shelf(Protocol):
 class Documents:
     """State documents: the wrapped key has a column of its own, the body stays where it is."""
 
-    at_once = 200
+    at_once = 50  # a few milliseconds, in which nobody else writes on SQLite
 
     def __init__(self, model: type[StateVersion | RescuedWrite]) -> None:
         self.table = _table(model)

@@ -9,9 +9,8 @@ from sqlalchemy import ColumnElement, Select, String, bindparam, insert, or_, se
 from sqlalchemy.orm import Session, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from backend import audit, locks, refusals, runs, upload
+from backend import audit, bindings, locks, refusals, runs, upload
 from backend.blobs import Blobs
-from backend.crypto import bind
 from backend.db import execute, now
 from backend.errors import Conflict, Gone, NotFound
 from backend.keyring import Envelope, Keyring
@@ -272,7 +271,7 @@ def objection(newest: StateVersion | None, document: Upload) -> Conflict | None:
 
 
 def _binding(version: StateVersion) -> bytes:
-    return bind("state", version.state_id, version.number, version.lineage, version.serial)
+    return bindings.document(version.state_id, version.number, version.lineage, version.serial)
 
 
 def sealed_columns(
@@ -280,7 +279,7 @@ def sealed_columns(
 ) -> dict[str, object]:
     """What a row keeps of a document; its data key opens for this state, number and serial only."""
     heading = document.heading
-    binding = bind("state", state.id, number, heading.lineage, heading.serial)
+    binding = bindings.document(state.id, number, heading.lineage, heading.serial)
     envelope = keyring.wrap(document.data_key, binding)
     return {
         "serial": heading.serial,
