@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Generic, TypeVar
 
 from flask import Response, request
@@ -119,15 +119,11 @@ class Problem(Answer):
     )
 
 
-def blueprint(noun: str, about: str) -> APIBlueprint:
-    """A part of the API: nobody comes in without a token, nor with the credential of a run."""
-    bp = streaming_blueprint(noun, about)
-    bp.before_request(_check_body)
-    return bp
+def blueprint(noun: str, about: str, *, streaming: Collection[str] = ()) -> APIBlueprint:
+    """A part of the API: nobody comes in without a token, nor with the credential of a run.
 
-
-def streaming_blueprint(noun: str, about: str) -> APIBlueprint:
-    """`blueprint`, for bodies that are read as they arrive, whatever they are."""
+    The operations in `streaming` read their bodies themselves, as they arrive.
+    """
     bp = APIBlueprint(
         f"api-{noun}",
         __name__,
@@ -137,7 +133,13 @@ def streaming_blueprint(noun: str, about: str) -> APIBlueprint:
         abp_responses=problems(401, 403, 404, 422, 503),
         operation_id_callback=lambda name, **_: name,
     )
+
+    def check_body() -> None:
+        if (request.endpoint or "").rpartition(".")[2] not in streaming:
+            _check_body()
+
     bp.before_request(_let_in)
+    bp.before_request(check_body)
     return bp
 
 

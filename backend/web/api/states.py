@@ -8,11 +8,20 @@ from flask import Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy.orm import Session
 
-from backend import outputs, projects, rescued, restoring, states, trash, versions, workspaces
+from backend import (
+    projects,
+    refusals,
+    rescued,
+    restoring,
+    states,
+    trash,
+    uploads,
+    versions,
+    workspaces,
+)
 from backend.models import RescuedWrite
 from backend.models import State as StateRow
 from backend.models import StateVersion as VersionRow
-from backend.offload import off_loop
 from backend.web import documents
 from backend.web.api.answers import (
     WITH_BODY,
@@ -28,9 +37,19 @@ from backend.web.api.answers import (
 from backend.web.api.locks import WorkspacePath
 from backend.web.current import installation, principal, reading, transaction
 
-bp = blueprint("states", "States, their versions and their outputs")
+bp = blueprint("states", "States and their versions", streaming=("upload_state",))
 
 WORKSPACE = "/projects/<project>/workspaces/<workspace>"
+
+
+DOCUMENT: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "What `terraform state pull` printed, or any other state document: its "
+        "bytes are stored as they are",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
 
 
 def _hex(digest: object) -> object:
@@ -62,9 +81,14 @@ class VersionChange(Body):
     pinned: bool = Field(description="A pinned version is kept, whatever the retention")
 
 
-class Reveal(Query):
-    show_sensitive: bool = Field(
-        default=False, description="Show sensitive values too: this needs state:read"
+class Upload(Query):
+    force: bool = Field(
+        default=False, description="Replace a newer serial, or another lineage, on purpose"
+    )
+    import_: bool = Field(
+        default=False,
+        alias="import",
+        description="Only into a state that was never written, or that was purged",
     )
 
 
@@ -104,17 +128,6 @@ class State(Answer):
     current: StateVersion | None = Field(description="The newest version; null: never written")
 
 
-class Output(Answer):
-    value: Any = Field(None, description="Null when it is sensitive and not shown")
-    type: Any = None
-    sensitive: bool
-
-
-class Outputs(Answer):
-    version: int | None = Field(description="Of the state they are in; null: never written")
-    outputs: dict[str, Output]
-
-
 def shown(db: Session, state: StateRow) -> State:
     newest = states.newest(db, state)
     return State(
@@ -135,6 +148,29 @@ def list_state_versions(path: WorkspacePath, query: VersionList) -> Response:
         state = state_of(db, path, "state:read")
         found = find(db, state, query.cursor, query.limit)
     return answer(StateVersions.model_validate(found))
+
+
+@bp.post(
+    f"{WORKSPACE}/states",
+    responses={201: StateVersion, **problems(409, 410, 413, 423)},
+    openapi_extensions=DOCUMENT,
+)
+def upload_state(path: WorkspacePath, query: Upload) -> Response:
+    """Store the body as a new version. Lock, serial and lineage are guarded as for terraform.
+
+    Into a state that was never written it is an import: bytes, serial and lineage are kept.
+    """
+    here = installation()
+    with reading() as db:
+        quota = refusals.largest_document(db, state_of(db, path, "state:write"))
+    document = documents.received(quota)
+    with transaction() as db:
+        state = state_of(db, path, "state:write")
+        if query.import_:
+            made = uploads.begin_again(db, principal(), state, document, here.keyring)
+        else:
+            made = uploads.add(db, principal(), state, document, here.keyring, force=query.force)
+    return answer(StateVersion.model_validate(made), 201)
 
 
 @bp.delete(f"{WORKSPACE}/states", responses={200: State, **problems(423)})
@@ -241,23 +277,6 @@ def download_state_version(path: VersionPath) -> Response:
         version = versions.download(db, principal(), state, path.version)
     body = states.content(version, here.keyring, here.blobs)
     return as_file(version, body, f"{path.workspace}-{version.number}.tfstate")
-
-
-@bp.get(f"{WORKSPACE}/outputs", responses={200: Outputs, **problems(409, 410, 500)})
-def get_outputs(path: WorkspacePath, query: Reveal) -> Response:
-    """The outputs in the newest version of the state."""
-    here = installation()
-    with transaction() if query.show_sensitive else reading() as db:
-        state = state_of(db, path, "outputs:read")
-        if query.show_sensitive:
-            outputs.note_revealed(db, principal(), state)
-        version = states.current(db, state)
-    if version is None:
-        return answer(Outputs(version=None, outputs={}))
-    content = states.content(version, here.keyring, here.blobs)
-    found = off_loop(outputs.read, version, content)
-    seen = found if query.show_sensitive else outputs.masked(found)
-    return answer(Outputs.model_validate({"version": version.number, "outputs": seen}))
 
 
 def state_of(db: Session, path: WorkspacePath, scope: str) -> StateRow:
