@@ -1,0 +1,38 @@
+"""The tables. Secrets and documents are sealed bytes (crypto.py); the row is the truth."""
+
+from __future__ import annotations
+
+from backend.models.base import Base, new_id
+from backend.models.catalogue import Key, Project, Template, Variable, Workspace
+from backend.models.people import Member, Token, User
+from backend.models.records import AuditEntry, AuditKey, AuditLink, Canary, IdempotencyKey
+from backend.models.runs import ACTIVE, ENDED, LogChunk, Run, Step
+from backend.models.states import Alias, Lock, RescuedWrite, State, StateVersion
+
+__all__ = [
+    "ACTIVE",
+    "ENDED",
+    "Alias",
+    "AuditEntry",
+    "AuditKey",
+    "AuditLink",
+    "Base",
+    "Canary",
+    "IdempotencyKey",
+    "Key",
+    "Lock",
+    "LogChunk",
+    "Member",
+    "Project",
+    "RescuedWrite",
+    "Run",
+    "State",
+    "StateVersion",
+    "Step",
+    "Template",
+    "Token",
+    "User",
+    "Variable",
+    "Workspace",
+    "new_id",
+]

@@ -1,0 +1,102 @@
+"""What to run, and where: projects, keys, templates, workspaces, variables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from backend.db import now
+from backend.models.base import Base, new_id
+
+
+class Project(Base):
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("prj"))
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    description: Mapped[str] = mapped_column(default="")
+    known_hosts: Mapped[str] = mapped_column(default="")
+    accept_new_host_keys: Mapped[bool] = mapped_column(default=False)
+    default_workspace_id: Mapped[str | None] = mapped_column(String(40))
+    max_states: Mapped[int | None]
+    max_versions: Mapped[int | None]  # kept ones, of each state
+    max_state_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Key(Base):
+    """A stored secret: an SSH key, a username and password, or none. Never shown again."""
+
+    __tablename__ = "keys"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("key"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))  # ssh, password, none
+    username: Mapped[str | None]
+    fingerprint: Mapped[str | None]  # of an SSH key, SHA256:…
+    public_key: Mapped[str | None]
+    secret: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Template(Base):
+    __tablename__ = "templates"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("tpl"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    repository: Mapped[str]
+    ref: Mapped[str | None]
+    path: Mapped[str] = mapped_column(default=".")
+    tool: Mapped[str] = mapped_column(String(16), default="terraform")
+    tool_version: Mapped[str | None] = mapped_column(String(32))
+    backend_mode: Mapped[str] = mapped_column(String(16), default="auto")
+    override_file: Mapped[str | None]
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
+    default_workspace_id: Mapped[str | None] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    key: Mapped[Key | None] = relationship(lazy="joined")
+
+
+class Workspace(Base):
+    __tablename__ = "workspaces"
+    __table_args__ = (UniqueConstraint("project_id", "name"), Index(None, "template_id"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("ws"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))  # None: no runs
+    name: Mapped[str] = mapped_column(String(64))
+    module_key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
+    frozen_at: Mapped[datetime | None]
+    frozen_by: Mapped[str | None]
+    frozen_reason: Mapped[str | None]
+    lock_timeout_seconds: Mapped[int | None]  # None: a lock from outside never times out
+    keep_versions: Mapped[int | None]  # None: as the installation has it
+    keep_days: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    project: Mapped[Project] = relationship()
+    template: Mapped[Template | None] = relationship()
+    module_key: Mapped[Key | None] = relationship()
+
+
+class Variable(Base):
+    """Every value is sealed; a sensitive one is never shown again and masked in logs."""
+
+    __tablename__ = "variables"
+    __table_args__ = (UniqueConstraint("workspace_id", "kind", "name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("var"))
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    kind: Mapped[str] = mapped_column(String(16))  # terraform, environment
+    name: Mapped[str] = mapped_column(String(255))
+    sensitive: Mapped[bool] = mapped_column(default=False)
+    is_expression: Mapped[bool] = mapped_column(default=False)
+    value: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(default=now())

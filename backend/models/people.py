@@ -1,0 +1,61 @@
+"""Who may do what: people, what they are in projects, and their credentials."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from backend.db import now
+from backend.models.base import Base, new_id
+
+
+class User(Base):
+    """A person. The password is kept as its argon2 hash; without one nobody signs in."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("usr"))
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    password_hash: Mapped[str | None]
+    is_admin: Mapped[bool] = mapped_column(default=False)  # of the whole installation
+    disabled_at: Mapped[datetime | None]
+    last_login_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Member(Base):
+    """What a person is in a project."""
+
+    __tablename__ = "members"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(16))  # owner, manager, task_runner, guest
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    user: Mapped[User] = relationship()
+
+
+class Token(Base):
+    """An API credential, kept hashed. A run's own credential is one too, bound to its epoch."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("tok"))
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    name: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[str]  # separated by blanks
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))  # None: all
+    state_id: Mapped[str | None] = mapped_column(ForeignKey("states.id"))  # a run's
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+    run_epoch: Mapped[int | None]
+    user_id: Mapped[str | None] = mapped_column(String(40), index=True)  # whose; None: nobody's
+    parent_id: Mapped[str | None] = mapped_column(String(40), index=True)  # what it was made with
+    is_session: Mapped[bool] = mapped_column(default=False)  # its person signed in
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -1,0 +1,95 @@
+"""Runs, their steps and their logs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from backend.db import now
+from backend.models.base import Base, new_id
+from backend.models.catalogue import Template, Workspace
+
+ACTIVE = ("preparing", "planning", "planned", "applying")
+ENDED = ("applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost")
+
+
+class Run(Base):
+    """One asked-for execution. `epoch` fences: it rises with every claim and every loss."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index(
+            "one_active_run_per_workspace",
+            "workspace_id",
+            unique=True,
+            sqlite_where=text("blocking"),
+            postgresql_where=text("blocking"),
+        ),
+        Index("runs_by_status", "status", "created_at"),
+        Index("runs_by_workspace", "workspace_id", "created_at"),
+        Index("runs_by_project", "project_id", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("run"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    operation: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(24), default="queued")
+    blocking: Mapped[bool] = mapped_column(default=False)  # holds its workspace
+    ref: Mapped[str | None]
+    message: Mapped[str] = mapped_column(default="")
+    commit: Mapped[str | None] = mapped_column(String(64))
+    epoch: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    force_cancel: Mapped[bool] = mapped_column(default=False)
+    start_empty: Mapped[bool] = mapped_column(default=False)  # though a state was elsewhere
+    detection: Mapped[dict[str, Any] | None]
+    changes: Mapped[dict[str, Any] | None]  # {"add": n, "change": n, "destroy": n}
+    plan_sha256: Mapped[str | None] = mapped_column(String(64))
+    warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None]
+    sandbox: Mapped[str | None]
+    tool: Mapped[str | None]
+    log_size: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+
+    workspace: Mapped[Workspace] = relationship()
+    template: Mapped[Template] = relationship()
+
+
+class Step(Base):
+    __tablename__ = "steps"
+    __table_args__ = (UniqueConstraint("run_id", "epoch", "name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("step"))
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    epoch: Mapped[int]
+    position: Mapped[int]
+    name: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16), default="running")  # done, failed
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    started_at: Mapped[datetime] = mapped_column(default=now())
+    finished_at: Mapped[datetime | None]
+
+
+class LogChunk(Base):
+    """A piece of a run's log, sealed. `start` is its offset in the clear text, in bytes."""
+
+    __tablename__ = "log_chunks"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    length: Mapped[int]
+    sealed: Mapped[bytes]

@@ -1,0 +1,142 @@
+"""States: their documents, locks, refused writes and addresses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from backend.db import now
+from backend.models.base import Base, new_id
+from backend.models.catalogue import Key, Workspace
+
+
+class State(Base):
+    """One Terraform state. `current` is the number of its newest version; 0 = never written."""
+
+    __tablename__ = "states"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("st"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), unique=True)
+    current: Mapped[int] = mapped_column(default=0)
+    deleted_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None]  # it was moved to another backend
+    archived_to: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    workspace: Mapped[Workspace] = relationship()
+
+
+class StateVersion(Base):
+    """One immutable document of a state. Its body is sealed: here, or in a blob file.
+
+    A removed one keeps its row, so that numbers stay 1..n and the history is told whole.
+    """
+
+    __tablename__ = "state_versions"
+    __table_args__ = (
+        UniqueConstraint("state_id", "number"),
+        Index(
+            "versions_with_a_body",
+            "state_id",
+            "number",
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("sv"))
+    state_id: Mapped[str] = mapped_column(ForeignKey("states.id"))
+    number: Mapped[int]
+    serial: Mapped[int | None] = mapped_column(BigInteger)
+    lineage: Mapped[str | None]
+    terraform_version: Mapped[str | None]
+    encrypted: Mapped[bool] = mapped_column(default=False)  # by OpenTofu itself
+    size: Mapped[int] = mapped_column(BigInteger)
+    md5: Mapped[bytes] = mapped_column(LargeBinary(16))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    lock_id: Mapped[str | None]  # None: written without a lock
+    operation: Mapped[str | None]
+    forced: Mapped[bool] = mapped_column(default=False)
+    restored_from: Mapped[int | None]
+    pinned: Mapped[bool] = mapped_column(default=False)
+    removed_at: Mapped[datetime | None]  # its body is gone
+    removed_because: Mapped[str | None] = mapped_column(String(16))
+    run_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    key_id: Mapped[str] = mapped_column(String(64))
+    wrapped_key: Mapped[bytes]
+    blob: Mapped[str | None] = mapped_column(String(80), index=True)
+    sealed: Mapped[bytes | None] = mapped_column(deferred=True)
+
+
+class Lock(Base):
+    """One row a state, kept after the release: `lock_id` is then the one that held it last."""
+
+    __tablename__ = "locks"
+
+    state_id: Mapped[str] = mapped_column(ForeignKey("states.id"), primary_key=True)
+    lock_id: Mapped[str | None]
+    held: Mapped[bool] = mapped_column(default=False)
+    info: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    held_by: Mapped[str] = mapped_column(default="")
+    run_id: Mapped[str | None] = mapped_column(String(40))
+    run_epoch: Mapped[int | None]
+    version_at_release: Mapped[int] = mapped_column(default=0)
+    taken_from: Mapped[str | None]  # the ID that held it until it was taken over
+    expires_at: Mapped[datetime | None]  # of a hold by a person
+    acquired_at: Mapped[datetime | None]
+    last_seen_at: Mapped[datetime | None]
+
+
+class RescuedWrite(Base):
+    """A state document that was refused, kept sealed so that nothing is lost."""
+
+    __tablename__ = "rescued_writes"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("rw"))
+    state_id: Mapped[str] = mapped_column(ForeignKey("states.id"), index=True)
+    reason: Mapped[str]
+    serial: Mapped[int | None] = mapped_column(BigInteger)
+    lineage: Mapped[str | None]
+    size: Mapped[int] = mapped_column(BigInteger)
+    md5: Mapped[bytes] = mapped_column(LargeBinary(16))
+    sha256: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    decision: Mapped[str | None] = mapped_column(String(16))  # promoted, dismissed
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    promoted_to: Mapped[int | None]
+    run_id: Mapped[str | None] = mapped_column(String(40))
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    key_id: Mapped[str] = mapped_column(String(64))
+    wrapped_key: Mapped[bytes]
+    blob: Mapped[str | None] = mapped_column(String(80), index=True)
+    sealed: Mapped[bytes | None] = mapped_column(deferred=True)
+
+
+class Alias(Base):
+    """An unguessable address to one state. Its login is made by us, or is that of a Key."""
+
+    __tablename__ = "aliases"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("al"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+    state_id: Mapped[str] = mapped_column(ForeignKey("states.id"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64), unique=True)
+    access: Mapped[str] = mapped_column(String(16))  # read-only, read-write
+    username: Mapped[str]
+    password_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # None: that of the key
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"), index=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    key: Mapped[Key | None] = relationship()
