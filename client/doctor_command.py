@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -13,6 +12,7 @@ from client import doctor, report
 from client.conformance import diagnosis
 from client.conformance.suite import Outcome, is_sound
 from client.doctor import Address, Deployment, Thoroughness
+from client.options import DATA_DIR_OPTION, TOKEN_FILE, checked_url, secret_in, token_from
 
 PATH = click.Path(dir_okay=False, path_type=Path)
 
@@ -20,7 +20,8 @@ PATH = click.Path(dir_okay=False, path_type=Path)
 @click.command("doctor")
 @click.argument("url", required=False, envvar="STATEROOM_URL")
 @click.option("--project", default="", help="Make the scratch workspace in this project.")
-@click.option("--token-file", type=PATH, help="A token's file [STATEROOM_TOKEN, or …_FILE].")
+@TOKEN_FILE
+@DATA_DIR_OPTION
 @click.option(
     "--address",
     help="Instead of URL: a state (or alias) that was made for this, and never written.",
@@ -50,6 +51,7 @@ def command(  # noqa: PLR0913 its options
     url: str | None,
     project: str,
     token_file: Path | None,
+    data_dir: Path | None,
     address: str | None,
     username: str,
     password_file: Path | None,
@@ -69,9 +71,9 @@ def command(  # noqa: PLR0913 its options
     """
     patient: Deployment | Address
     if address is not None:
-        patient = Address(_checked(address), username, _secret("TF_HTTP_PASSWORD", password_file))
+        patient = Address(checked_url(address), username, _password(password_file))
     elif url is not None:
-        patient = Deployment(_checked(url), _secret("STATEROOM_TOKEN", token_file), project)
+        patient = Deployment(checked_url(url), token_from(token_file, data_dir), project)
     else:
         raise click.UsageError("Give the URL of a deployment, or --address.")
     how = Thoroughness(slow=not quick, size_limit=max_bytes, stall_seconds=stall)
@@ -97,24 +99,11 @@ def _examine(patient: Deployment | Address, how: Thoroughness, *, as_json: bool)
         sys.exit(130)
 
 
-def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.UsageError("The URL must begin with https:// (or http://) and name a host.")
-    if parts.username is not None:
-        raise click.UsageError("No credentials in the URL: others see a command's arguments.")
-    return url.rstrip("/")
-
-
-def _secret(variable: str, file: Path | None) -> str:
+def _password(file: Path | None) -> str:
     """From a file that was named, else from the environment. Raises UsageError."""
-    named = file or os.environ.get(f"{variable}_FILE")
-    found = os.environ.get(variable, "")
-    if named:
-        try:
-            found = Path(named).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"{named} cannot be read: {error}") from None
-    if not found.strip():
-        raise click.UsageError(f"Set {variable}, or name a file: {variable}_FILE.")
-    return found.strip()
+    if file is not None:
+        return secret_in(file)
+    found = os.environ.get("TF_HTTP_PASSWORD", "")
+    if not found:
+        raise click.UsageError("Set TF_HTTP_PASSWORD, or name a file: --password-file.")
+    return found

@@ -35,13 +35,13 @@ def connected(command: Command) -> Command:
         *, url: str, token_file: Path | None, data_dir: Path | None, show: Show, **given: Any
     ) -> None:
         try:
-            with Api(_checked(url), _token(token_file, data_dir)) as api:
+            with Api(checked_url(url), token_from(token_file, data_dir)) as api:
                 command(api, show, **given)
         except Refused as refusal:
             # its traceback would keep the connection open for as long as somebody remembers it
             raise refusal.with_traceback(None) from None
 
-    for option in (_JSON, _DATA_DIR, _TOKEN_FILE, _URL):
+    for option in (_JSON, DATA_DIR_OPTION, TOKEN_FILE, _URL):
         with_api = option(with_api)
     return with_api
 
@@ -125,10 +125,10 @@ def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) ->
 _URL = click.option(
     "--url", envvar="STATEROOM_URL", default=URL, help=f"The server [STATEROOM_URL; default {URL}]."
 )
-_TOKEN_FILE = click.option(
+TOKEN_FILE = click.option(
     "--token-file", type=_FILE, help="A token's file [STATEROOM_TOKEN, or STATEROOM_TOKEN_FILE]."
 )
-_DATA_DIR = click.option(
+DATA_DIR_OPTION = click.option(
     "--data-dir", type=_FOLDER,
     help="On the server's machine: the folder with the administrator's token [STATEROOM_DATA_DIR].",
 )  # fmt: skip
@@ -137,31 +137,39 @@ _JSON = click.option(
 )
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str) -> str:
+    """Without a slash at its end. Raises UsageError for what is no URL of a server."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.UsageError("STATEROOM_URL must begin with https:// (or http://), with a host.")
+        raise click.UsageError("The URL must begin with https:// (or http://) and name a host.")
     if parts.username is not None:
         raise click.UsageError("No credentials in the URL: others see a command's arguments.")
     return url.rstrip("/")
 
 
-def _token(file: Path | None, data_dir: Path | None) -> str:
-    """The nearest one: an option's, the environment's, that of a server on this machine."""
+def token_from(file: Path | None, data_dir: Path | None) -> str:
+    """The nearest one: an option's, the environment's, that of a server on this machine.
+
+    Raises UsageError.
+    """
     if file is None and data_dir is None:
         if named := os.environ.get("STATEROOM_TOKEN_FILE"):
             file = Path(named)
         elif token := os.environ.get("STATEROOM_TOKEN", "").strip():
             return token
-    where = file or _admin_token(data_dir)
+    hint = "" if file else "Set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE. "
+    return secret_in(file or _admin_token(data_dir), hint)
+
+
+def secret_in(file: Path, hint: str = "") -> str:
+    """What is in a file, for one secret alone. Raises UsageError, with the hint in it."""
     try:
-        token = where.read_text(encoding="utf-8").strip()
+        found = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        hint = "" if file else "Set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE. "
-        raise click.UsageError(f"{hint}{where} cannot be read: {error}") from None
-    if not token:
-        raise click.UsageError(f"{where} is empty: it should have a token.")
-    return token
+        raise click.UsageError(f"{hint}{file} cannot be read: {error}") from None
+    if not found:
+        raise click.UsageError(f"{file} is empty: it should have a secret.")
+    return found
 
 
 def _admin_token(data_dir: Path | None) -> Path:
