@@ -46,6 +46,22 @@ def backup_command(*, folder: Path, with_keyring: bool, **given: Any) -> None:
     sys.exit(0 if made.is_whole else 1)
 
 
+@click.command("administrator")
+@data_dir
+def administrator_command(**given: Any) -> None:
+    """Issue a new administrator's token and print it, this once.
+
+    For who has the machine, but no token any more: the first one is in no backup. The audit log
+    has it. Revoke what is lost: `stateroom tokens revoke`.
+    """
+    from backend import tokens
+    from backend.principal import SYSTEM
+
+    with installation_at_hand(**given) as here, here.database.transaction() as db:
+        _, secret = tokens.issue(db, SYSTEM, "administrator", ["admin"])
+    click.echo(secret)
+
+
 @click.command("decrypt")
 @click.argument("backup")
 @click.argument("folder", type=_folder)

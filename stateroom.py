@@ -46,6 +46,7 @@ CLIENT = {
 LOCAL = {
     "backup": ("backup_command:backup_command", "Copy an installation, while it runs."),
     "decrypt": ("backup_command:decrypt_command", "Get the states out of a backup."),
+    "administrator": ("backup_command:administrator_command", "Issue an administrator's token."),
     "keys": ("keys_command:group", "The keys that everything is sealed with."),
 }
 

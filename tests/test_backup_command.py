@@ -14,7 +14,7 @@ import pytest
 from alembic import command
 from sqlalchemy import select, text
 
-from backend import installation, migrations
+from backend import installation, migrations, tokens
 from backend.config import Settings
 from backend.db import Database
 from backend.installation import Installation
@@ -286,3 +286,12 @@ def test_a_backup_of_an_older_schema_is_read_as_it_is(here: Installation, tmp_pa
     must(HERE, "decrypt", str(tmp_path / "old"), str(tmp_path / "out"))
 
     assert (tmp_path / "out" / "shop" / "app.tfstate").read_bytes() == SMALL
+
+
+def test_who_has_the_machine_gets_a_new_administrators_token(here: Installation) -> None:
+    secret = must(here.settings, "administrator").strip()
+
+    with here.database.reading() as db:
+        who = tokens.authenticate(db, secret)
+    assert who.scopes == {"admin"}
+    assert who.project_id is None
