@@ -31,6 +31,7 @@ CLIENT = {
     "aliases": ("client.aliases:group", "Addresses of a state for laptops and other systems."),
     "audit": ("client.audit:group", "Who did what: every change, every reading of a state."),
     "doctor": ("client.doctor_command:command", "Examine a deployment, through every proxy."),
+    "login": ("client.login:command", "Sign in, and print a token for the other commands."),
     "locks": ("client.locks:group", "Who holds a state now, and holding it by hand."),
     "members": ("client.members:group", "What each user is in a project."),
     "projects": ("client.projects:group", "What everything else belongs to, and its quotas."),

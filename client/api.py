@@ -54,7 +54,7 @@ class Api:
     """
 
     def __init__(self, url: str, token: str, page: int = PAGE) -> None:
-        """`page`: how many items of a list are asked for at once."""
+        """`page`: how many items of a list are asked for at once. An empty token is not sent."""
         self.url = url
         self._token = token
         self._page = page
@@ -132,7 +132,8 @@ class Api:
         return session
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
     def _object(self, answer: requests.Response) -> Item:

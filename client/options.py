@@ -41,7 +41,7 @@ def connected(command: Command) -> Command:
             # its traceback would keep the connection open for as long as somebody remembers it
             raise refusal.with_traceback(None) from None
 
-    for option in (_JSON, DATA_DIR_OPTION, TOKEN_FILE, _URL):
+    for option in (_JSON, DATA_DIR_OPTION, TOKEN_FILE, SERVER):
         with_api = option(with_api)
     return with_api
 
@@ -122,7 +122,7 @@ def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) ->
     return Json() if as_json else Plain()
 
 
-_URL = click.option(
+SERVER = click.option(
     "--url", envvar="STATEROOM_URL", default=URL, help=f"The server [STATEROOM_URL; default {URL}]."
 )
 TOKEN_FILE = click.option(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from client import passwords
 from client.api import Api, path
 from client.options import connected
 from client.tables import Show
@@ -17,11 +18,6 @@ LIST = {
     "made": "created_at",
     "id": "id",
 }
-
-_PASSWORD_FILE = click.option(
-    "--password-file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Read the password there (- for standard input) instead of asking for it.",
-)  # fmt: skip
 
 
 @click.group("users")
@@ -40,7 +36,7 @@ def list_users(api: Api, show: Show) -> None:
 @click.argument("name")
 @click.option("--admin", "is_admin", is_flag=True, help="Of the whole installation.")
 @click.option("--no-password", is_flag=True, help="Nobody signs in yet.")
-@_PASSWORD_FILE
+@passwords.FILE
 @connected
 def create_user(  # noqa: PLR0913 a user's fields
     api: Api,
@@ -52,7 +48,7 @@ def create_user(  # noqa: PLR0913 a user's fields
     password_file: Path | None,
 ) -> None:
     """Create a user. The password is asked for, or read from a file."""
-    password = None if no_password else _password(password_file)
+    password = None if no_password else passwords.chosen(password_file)
     show.item(api.post("/users", {"name": name, "is_admin": is_admin, "password": password}), LIST)
 
 
@@ -66,11 +62,11 @@ def show_user(api: Api, show: Show, *, user: str) -> None:
 
 @group.command("password")
 @click.argument("user")
-@_PASSWORD_FILE
+@passwords.FILE
 @connected
 def set_password(api: Api, show: Show, *, user: str, password_file: Path | None) -> None:
     """Set a user's password. Whoever is signed in is signed out."""
-    show.item(api.patch(path("users", user), {"password": _password(password_file)}), LIST)
+    show.item(api.patch(path("users", user), {"password": passwords.chosen(password_file)}), LIST)
 
 
 @group.command("disable")
@@ -112,16 +108,3 @@ def delete_user(api: Api, show: Show, *, user: str) -> None:
     """Delete a user with his memberships. His tokens end, and what was made with them."""
     api.delete(path("users", user))
     show.note(f"The user {user} is deleted.")
-
-
-def _password(file: Path | None) -> str:
-    """Never from the command line: others see that."""
-    if file is None:
-        asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        return asked
-    try:
-        with click.open_file(str(file), encoding="utf-8") as opened:
-            password: str = opened.read().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file} cannot be read: {error}") from None
-    return password
