@@ -274,5 +274,8 @@ def test_the_file_of_a_removed_version_stays_for_a_day_for_backups(
         long_ago = now(-timedelta(hours=25))
         db.execute(update(StateVersion).where(removed).values(removed_at=long_ago))
     reconciler.sweep()
+    assert path.exists()  # no row names it any more: that was noted, for another day
+    os.utime(path, (1, 1))
+    reconciler.sweep()
 
     assert not path.exists()

@@ -79,7 +79,7 @@ def connected(new_checkout: Callable[..., Checkout], mortal_place: Place) -> Che
 def test_a_server_killed_in_mid_apply_and_started_again_is_not_noticed(
     mortal: Stateroom, connected: Checkout, mortal_place: Place
 ) -> None:
-    apply = start_slow_apply(connected, seconds=4)
+    apply = start_slow_apply(connected, seconds=8)
 
     mortal.kill_server()
     mortal.start_server()

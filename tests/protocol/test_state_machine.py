@@ -53,7 +53,7 @@ def test_whatever_clients_say_the_server_answers_as_the_protocol_has_it(
 ) -> None:
     place = Place(reborn, token_of(settings.data_dir), settings)
 
-    converse(place, reborn.die, conversations=25, length=25)
+    converse(place, reborn.die, conversations=12, length=25)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
