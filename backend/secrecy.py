@@ -14,19 +14,27 @@ _WORDS = (
     r"passw(or)?d|passphrase|pwd|secret|token|private_?key|api_?key|access_?key|client_?key"
     r"|credential|connection_?string|kube_?config|key_material|shared_?key|signing_?key"
     r"|encryption_?key|master_?key|auth_?key|account_?key|storage_?key|primary_?key|secondary_?key"
-    r"|sas_?url|webhook_?url|dsn"
+    r"|sas_?url|webhook_?url|dsn|sensitive"
 )
 _TELLING = re.compile(_WORDS, re.IGNORECASE)
-# a private key, a URL with a login, or a setting inside of a longer text
-_TELLING_TEXT = re.compile(
-    rf"-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s@]*:[^/\s@]+@|({_WORDS})\w*['\"]?\s*[:=]",
-    re.IGNORECASE,
+# Whoever writes a state writes these texts, of any length: no part may be tried twice, or a few
+# KB of them would stop the server for a minute.
+_PRIVATE_KEY_OR_LOGIN = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s@:]*+:[^/\s@]++@", re.IGNORECASE
 )
+_SETTING = re.compile(r"(?<!\w)(\w++)['\"]?+\s*+[:=]")  # inside of a longer text
+_LONGEST_NAME_KEPT = 256
+
+
+def is_telling(name: str) -> bool:
+    """Whether what has this name is most likely a secret."""
+    if len(name) > _LONGEST_NAME_KEPT:
+        return _TELLING.search(name) is not None
+    return _is_telling(name)
 
 
 @lru_cache(4096)  # the same few names come again and again
-def is_telling(name: str) -> bool:
-    """Whether what has this name is most likely a secret."""
+def _is_telling(name: str) -> bool:
     return _TELLING.search(name) is not None
 
 
@@ -34,7 +42,9 @@ def is_secret_text(text: str) -> bool:
     """Whether this value is, or holds, a secret. A JSON text that speaks of one counts."""
     if text.lstrip()[:1] in {"{", "["} and _TELLING.search(text):
         return True
-    return _TELLING_TEXT.search(text) is not None
+    if _PRIVATE_KEY_OR_LOGIN.search(text):
+        return True
+    return any(_TELLING.search(name[1]) for name in _SETTING.finditer(text))
 
 
 def marked(steps: Iterable[Any]) -> Path:

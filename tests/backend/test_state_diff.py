@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend import state_diff
+from backend import secrecy, state_diff
 from backend.errors import Conflict, Invalid
 from backend.state_diff import Diff
 from tests.support.documents import encrypted_document
@@ -227,7 +228,21 @@ def test_what_is_telling_by_its_name_is_not_told(
         assert found.changed[0].changes[0].hidden
 
 
-@pytest.mark.parametrize("kind", ["random_password", "kubernetes_secret", "tls_private_key"])
+@pytest.mark.parametrize(
+    "text",
+    ["token" * 100_000, "://" + ":" * 500_000, "token" + " " * 500_000, "-----BEGIN " * 50_000],
+)
+def test_a_text_that_is_made_to_be_slow_is_looked_at_in_no_time(text: str) -> None:
+    started = time.process_time()
+
+    secrecy.is_secret_text(text)
+
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "kind", ["random_password", "kubernetes_secret", "tls_private_key", "local_sensitive_file"]
+)
 def test_of_a_resource_that_is_a_secret_only_the_names_are_told(kind: str) -> None:
     old = document(resource(instance({"result": OLD, "n": 1}), type=kind))
     new = document(resource(instance({"result": NEW, "n": 1}), type=kind))
