@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from backend.web.api import state_diff
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document, state_document
@@ -137,3 +139,17 @@ def test_a_stranger_gets_404_and_a_member_without_the_scope_403(
     refused(stranger.get(diff), 404, "not-found")
     assert refused(member.get(diff), 403, "scope-missing")["scope"] == "state:read"
     refused(boss.get("/projects/shop/workspaces/other/states/diff"), 404, "not-found")
+
+
+def test_only_a_few_states_are_compared_at_once(
+    boss: Caller, diff: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_diff, "PATIENCE_SECONDS", 0.05)
+    written(boss, document(1, "a"), document(2, "b"))
+    with ExitStack() as others:
+        for _ in range(state_diff.AT_ONCE):
+            others.enter_context(state_diff._room())
+
+        refused(boss.get(diff), 503, "busy")
+
+    assert boss.get(diff).status_code == 200

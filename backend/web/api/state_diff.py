@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Response
 from pydantic import Field
 
 from backend import comparing, projects, state_diff, states, workspaces
+from backend.errors import Unavailable
 from backend.models import StateVersion
 from backend.offload import off_loop
 from backend.web.api.answers import Answer, Query, answer, blueprint, problems
@@ -14,7 +18,11 @@ from backend.web.current import installation, principal, transaction
 
 bp = blueprint("diff", "What is different between two versions of a state")
 
+AT_ONCE = 2  # each may take a few hundred MB, and a thread that writes of states wait for too
+PATIENCE_SECONDS = 20.0
+
 _WHICH = r"^([1-9][0-9]{0,8}|latest)$"
+_ROOM = threading.BoundedSemaphore(AT_ONCE)
 
 
 class Versions(Query):
@@ -66,10 +74,21 @@ def diff_states(path: WorkspacePath, query: Versions) -> Response:
         project = projects.get(db, principal(), path.project, "state:read")
         state = states.of_workspace(db, workspaces.get(db, project, path.workspace))
         pair = comparing.read(db, principal(), state, query.before, query.after)
-    before = comparing.NOTHING if pair.before is None else _document(pair.before)
-    found = off_loop(state_diff.diff, before, _document(pair.after))
+    with _room():
+        before = comparing.NOTHING if pair.before is None else _document(pair.before)
+        found = off_loop(state_diff.diff, before, _document(pair.after))
     numbers = None if pair.before is None else pair.before.number, pair.after.number
     return _answer(found, *numbers)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    if not _ROOM.acquire(timeout=PATIENCE_SECONDS):
+        raise Unavailable("Too many states are being compared. Try again.", code="busy")
+    try:
+        yield
+    finally:
+        _ROOM.release()
 
 
 def _document(version: StateVersion) -> bytes:
