@@ -160,7 +160,8 @@ def write(  # noqa: PLR0913 every one of them decides
     execute(db, _SEEN, {"state": state.id})
     if before is not None and before.sha256 == document.sha256:
         return before.number
-    if lock_id is None and (closed := refusals.of_write(db, state, document.size)):
+    # an ID that holds nothing any more is no better than none
+    if not lock.held and (closed := refusals.of_write(db, state, document.size)):
         raise closed.as_conflict()
     operation = lock.info.get("Operation") if lock_id is not None else None
     refusal = objection(before, document)

@@ -55,3 +55,21 @@ def test_who_may_only_write_states_does_not_open_it(boss: Caller, archived: str)
 
 def test_a_stranger_finds_nothing_to_open(stranger: Caller, archived: str) -> None:
     assert stranger.post(f"{archived}/states/unarchive").status_code == 404
+
+
+def test_who_held_the_lock_last_writes_nothing_into_it_any_more(
+    boss: Caller, app_workspace: str, app: Flask
+) -> None:
+    lock = lock_info()
+    boss.call("LOCK", STATE, json=lock)
+    address = f"{STATE}?ID={lock['ID']}"
+    boss.call("POST", address, data=state_document(1, lineage="one"))
+    boss.call("UNLOCK", STATE, json=lock)
+    with app.extensions["stateroom"].database.transaction() as db:
+        db.execute(update(State).values(archived_at=datetime.now(UTC), archived_to="a bucket"))
+
+    late = boss.call("POST", address, data=state_document(2, lineage="one"))
+
+    assert (late.status_code, late.json["code"]) == (409, "state-archived")
+    assert late.json["rescued"]
+    assert boss.get(app_workspace).json["state"]["current"]["number"] == 1
