@@ -104,7 +104,7 @@ def get(db: Session, state: State, rescued_id: str) -> RescuedWrite:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A refused document beside what is stored. `equals`: the version with the same bytes."""
+    """A refused document beside what is stored. `equals`: a version that has the same bytes."""
 
     verdict: Comparison
     equals: int | None
@@ -117,7 +117,9 @@ def compare(db: Session, state: State, kept: RescuedWrite) -> Compared:
     if kept.sha256 is not None:
         equals = db.scalar(
             select(func.max(StateVersion.number)).where(
-                StateVersion.state_id == state.id, StateVersion.sha256 == kept.sha256
+                StateVersion.state_id == state.id,
+                StateVersion.sha256 == kept.sha256,
+                StateVersion.removed_at.is_(None),  # else these are the only ones left
             )
         )
     current = states.newest(db, state)

@@ -283,3 +283,18 @@ def test_the_bytes_that_are_promoted_are_still_a_state(
     boss.made(f"{path}/promote")
 
     assert boss.call("GET", STATE).json["serial"] == 6
+
+
+def test_bytes_whose_only_version_was_removed_do_not_count_as_stored(
+    boss: Caller, app_workspace: str, rescue: Callable[..., str]
+) -> None:
+    for serial in (1, 2, 3):
+        boss.call("POST", STATE, data=state_document(serial, lineage="l"))
+    kept = rescue(state_document(2, lineage="l"))
+    before = boss.get(kept).json
+    boss.delete(f"{app_workspace}/states/2")
+
+    after = boss.get(kept).json
+
+    assert (before["comparison"], before["equals_version"]) == ("stored", 2)
+    assert (after["comparison"], after["equals_version"]) == ("older", None)
