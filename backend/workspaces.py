@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session, joinedload
 
-from backend import audit, keys, locks, names, projects, refusals, states
+from backend import audit, keys, locks, names, projects, refusals, rescued, states
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
@@ -218,19 +218,27 @@ def _wait_for_lockers(db: Session, workspace: Workspace) -> None:
 def delete(db: Session, principal: Principal, workspace: Workspace) -> None:
     """Delete it with its variables, runs, aliases and deleted state. The audit log stays.
 
-    Raises Conflict while it is frozen, its state holds something, or a run has not ended or is not
-    looked at.
+    Raises Locked; Conflict while it is frozen, its state holds something, or waits with refused
+    writes for a decision, or a run has not ended or is not looked at.
     """
     db.refresh(workspace, with_for_update={"of": Workspace})
     if refusal := refusals.frozen(workspace):
         raise refusal.as_conflict()
     state = states.of_workspace(db, workspace)
-    db.refresh(state, with_for_update=True)
+    lock = locks.for_update(db, state)
+    if lock.held:  # somebody's first apply would find no place for what it made
+        raise locks.locked(lock)
     if state.current and state.deleted_at is None:
         raise Conflict(
             f"The state of {workspace.name!r} holds {state.current} versions. Destroy what it "
             "describes, then delete the state first.",
             code="state-exists",
+        )
+    if state.deleted_at is None and (waiting := rescued.undecided(db, state)):
+        raise Conflict(
+            f"{waiting} refused writes of {workspace.name!r} wait for a decision, and nothing else "
+            "has what is in them: promote or dismiss them first.",
+            code="rescued-undecided",
         )
     projects.refuse_while_running(db, Run.workspace_id == workspace.id)
     _refuse_lost_runs(db, workspace)

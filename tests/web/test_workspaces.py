@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
-from tests.support.documents import state_document
+from tests.support.documents import lock_info, state_document
 from tests.support.ssh_keys import ssh_key
 from tests.web.conftest import REPOSITORY
 
@@ -298,3 +298,29 @@ def test_who_manages_templates_without_reading_runs_creates_a_workspace(
 
     assert made["last_run"] is None
     refused(manager.get(f"{shop}/workspaces/new"), 403, "scope-missing")
+
+
+def test_a_workspace_is_not_deleted_under_somebodys_first_apply(
+    boss: Caller, app_workspace: str
+) -> None:
+    lock = lock_info()
+    boss.call("LOCK", STATE, json=lock)
+
+    refused(boss.delete(app_workspace), 423, "state-locked")
+
+    stored = boss.call("POST", f"{STATE}?ID={lock['ID']}", data=state_document())
+    assert stored.status_code == 200
+
+
+def test_a_workspace_is_not_deleted_while_a_refused_write_is_all_that_there_is(
+    boss: Caller, app_workspace: str
+) -> None:
+    boss.call("LOCK", STATE, json=lock_info())
+    boss.call("POST", STATE, data=state_document())
+    boss.delete(f"{app_workspace}/lock", reason="it died")
+
+    refused(boss.delete(app_workspace), 409, "rescued-undecided")
+
+    [kept] = boss.get(f"{app_workspace}/rescued").json["items"]
+    boss.post(f"{app_workspace}/rescued/{kept['id']}/dismiss")
+    assert boss.delete(app_workspace).status_code == 204

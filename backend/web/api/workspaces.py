@@ -223,7 +223,9 @@ def unfreeze_workspace(path: WorkspacePath) -> Response:
     return answer(found)
 
 
-@bp.delete("/projects/<project>/workspaces/<workspace>", responses={204: None, **problems(409)})
+@bp.delete(
+    "/projects/<project>/workspaces/<workspace>", responses={204: None, **problems(409, 423)}
+)
 def delete_workspace(path: WorkspacePath) -> Response:
     """Delete a workspace whose state is empty or deleted, with its runs and variables."""
     with transaction() as db:
