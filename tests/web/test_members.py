@@ -58,6 +58,12 @@ def test_everybody_may_leave_and_only_owners_send_others_away(boss: Caller, shop
     assert ada.delete(f"{shop}/members/ada").status_code == 204
 
 
+def test_a_narrow_token_does_not_take_its_owner_out(boss: Caller, shop: str) -> None:
+    narrow = new_person(boss, shop="manager").with_token("runs:read")
+
+    refused(narrow.delete(f"{shop}/members/ada"), 403, "scope-missing")
+
+
 def test_an_owner_whose_token_is_narrow_names_no_members(boss: Caller, shop: str) -> None:
     narrow = new_person(boss, shop="owner").with_token("runs:read", "state:write")
 

@@ -71,7 +71,10 @@ def put_member(path: MemberPath, body: Membership) -> Response:
 
 @bp.delete("/projects/<project>/members/<user>", responses={204: None})
 def remove_member(path: MemberPath) -> Response:
-    """Take a user out of the project; everybody may leave. It does not exist for him then."""
+    """Take a user out of the project; everybody may leave. It does not exist for him then.
+
+    The token needs the scope admin, as that of a login has it.
+    """
     with transaction() as db:
         project = projects.get(db, principal(), path.project, "runs:read")
         member = _to_be_removed(db, project, path.user)
@@ -81,6 +84,7 @@ def remove_member(path: MemberPath) -> Response:
 
 def _to_be_removed(db: Session, project: Project, reference: str) -> MemberRow:
     found = members.get(db, project, reference)
+    principal().require_held("admin")  # a narrow token does not end what its owner is
     if found.user_id != principal().user_id:
         principal().require("admin", project.id)
     return found
