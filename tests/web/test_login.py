@@ -309,3 +309,11 @@ def test_a_login_takes_away_what_ended_long_ago(boss: Caller, app: Flask) -> Non
     log_in(boss, username="ada", password=PASSWORD)
 
     refused(boss.get(f"/tokens/{old}"), 404, "not-found")
+
+
+def test_a_body_that_is_nested_too_deeply_is_refused(boss: Caller) -> None:
+    body = '{"username": ' + "[" * 100_000 + "]" * 100_000 + "}"
+
+    answer = boss.client.post("/api/login", data=body, content_type="application/json")
+
+    refused(answer, 422, "body-not-json")

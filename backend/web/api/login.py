@@ -107,6 +107,10 @@ def _check_body() -> None:
     request.max_content_length = MAX_BODY_BYTES
     if request.get_data() and not (request.is_json or request.mimetype == FORM):
         raise UnsupportedMediaType(f"Send the body as JSON, or as {FORM}.")
+    try:
+        request.get_json(silent=True)
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.", code="body-not-json") from None
 
 
 @bp.post("/login", responses={200: Issued})
