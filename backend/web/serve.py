@@ -12,9 +12,12 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import gevent
+from gevent import Greenlet, Timeout
 from gunicorn import util
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import ParseException
@@ -115,7 +118,28 @@ def _log_like_everyone(_arbiter: object) -> None:
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
-    """gevent's worker, with an end to stalled clients, and early answers that arrive."""
+    """gevent's worker, with an end to stalled and idle clients, and early answers that arrive."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._idle: dict[Greenlet, Timeout] = {}
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """The wait for a connection's next request."""
+        here = gevent.getcurrent()
+        with Timeout(IDLE_SECONDS, False) as self._idle[here]:
+            try:
+                yield
+            finally:
+                del self._idle[here]
+
+    def notify(self) -> None:
+        """Called each second. A server that stops waits for requests, not for who may send one."""
+        super().notify()
+        if not self.alive:
+            for waiting, timeout in list(self._idle.items()):
+                waiting.kill(timeout, block=False)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         client.settimeout(STALLED_SECONDS)

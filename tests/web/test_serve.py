@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from backend.web import serve
+
 ROOT = Path(__file__).parents[2]
 SERVER = """
 from gevent import monkey; monkey.patch_all()
@@ -151,6 +153,17 @@ def test_a_request_under_way_is_finished_when_the_server_stops(server: Server) -
 
     assert connection.getresponse().read() == b"slow"
     connection.close()
+
+
+def test_a_client_that_asks_for_nothing_more_does_not_hold_the_server_up(server: Server) -> None:
+    with closing(server.connect()) as connection, closing(server.connect()) as silent:
+        assert _ask(connection, "GET", "/")[0] == 200  # and is kept open for the next request
+        silent.connect()
+
+        server.process.send_signal(signal.SIGTERM)
+
+        # far below the grace that requests under way have
+        assert server.process.wait(timeout=serve.GRACE_SECONDS / 2) == 0
 
 
 def test_it_stops_when_the_last_writer_of_its_input_is_gone() -> None:
