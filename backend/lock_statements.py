@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Update, and_, bindparam, cast, or_, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    String,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from backend.db import now
 from backend.models import Lock, State, Workspace
@@ -64,6 +75,7 @@ AGAIN = (
         Lock.state_id == bindparam("wanted_by"),
         Lock.held,
         Lock.lock_id == bindparam("again"),
+        or_(Lock.run_id.is_(None), Lock.run_id == bindparam("by_run", type_=String())),
         Lock.expires_at.is_(None),
     )
     .values(last_seen_at=now())

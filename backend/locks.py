@@ -104,7 +104,12 @@ def acquire(db: Session, principal: Principal, state: State, info: LockInfo) -> 
         "run_epoch": principal.run_epoch,
     }
     free = execute(db, TAKE, wanted).rowcount == 1
-    if not free and execute(db, AGAIN, {"wanted_by": state.id, "again": info.id}).rowcount:
+    if (
+        not free
+        and execute(
+            db, AGAIN, {"wanted_by": state.id, "again": info.id, "by_run": principal.run_id}
+        ).rowcount
+    ):
         return
     late = None if free else _take_over(db, wanted)
     if late is not None:
@@ -148,14 +153,17 @@ def locked(lock: Lock) -> Locked:
 def release(db: Session, principal: Principal, state: State, lock_id: str) -> None:
     """Free the lock that this ID holds; harmless when it held it last and it is free already.
 
-    Raises Conflict, with the holder, when another ID holds it: it stays locked; and Forbidden for
-    what another person holds by hand.
+    Somebody else's it breaks, with state:unlock. Raises Forbidden without that; Conflict, with the
+    holder, when another ID holds it: it stays locked.
     """
     lock = for_update(db, state)
     if lock.lock_id == lock_id:
         if lock.held:
-            if lock.expires_at is not None and not is_own_hold(lock, principal):
+            if not _is_holder(lock, principal):
+                # tofu's force-unlock sends the ID that everybody is shown
                 principal.require("state:unlock", state.project_id)
+                break_lock(db, principal, state, "force-unlock")
+                return
             _free(db, principal, state, lock)
             audit.record(
                 db, principal, "lock.release", state.id, project_id=state.project_id,
@@ -199,8 +207,9 @@ def release_of_run(db: Session, principal: Principal, run_id: str) -> None:
             break_lock(db, principal, state, f"its run {run_id} has ended")
 
 
-def check_write(
+def check_write(  # noqa: PLR0913 every one of them decides
     lock: Lock,
+    principal: Principal,
     lock_id: str | None,
     newest: StateVersion | None,
     sha256: bytes,
@@ -210,7 +219,9 @@ def check_write(
     """May a write with this lock ID (None: without one) happen now? Raises Locked or Conflict."""
     if lock.held:
         if lock_id == lock.lock_id and lock.expires_at is None:
-            return
+            if lock.run_id in {None, principal.run_id}:  # that of a run is no other's
+                return
+            raise locked(lock)
         if lock_id is not None and lock_id == lock.taken_from:
             raise _taken_over(lock)
         raise locked(lock)
@@ -240,6 +251,14 @@ def _taken_over(lock: Lock) -> Conflict:
         code="lock-taken-over",
         holder=holder(lock),
     )
+
+
+def _is_holder(lock: Lock, principal: Principal) -> bool:
+    if lock.expires_at is not None:
+        return is_own_hold(lock, principal)
+    if lock.run_id is not None:
+        return lock.run_id == principal.run_id
+    return lock.held_by == principal.name
 
 
 def is_own_hold(lock: Lock, principal: Principal) -> bool:

@@ -156,7 +156,9 @@ def write(  # noqa: PLR0913 every one of them decides
     lock = locks.for_update(db, state)
     refuse_deleted(state)
     before = newest(db, state)
-    locks.check_write(lock, lock_id, before, document.sha256, refuse_unlocked=refuse_unlocked)
+    locks.check_write(
+        lock, principal, lock_id, before, document.sha256, refuse_unlocked=refuse_unlocked
+    )
     execute(db, _SEEN, {"state": state.id})
     if before is not None and before.sha256 == document.sha256:
         return before.number

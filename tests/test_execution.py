@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import select, update
 
 import execution
-from backend import installation, locks, logs, runs, states, workspaces
+from backend import installation, locks, logs, runs, states, upload, workspaces
 from backend.config import Settings
 from backend.db import now
+from backend.errors import Forbidden, Locked
 from backend.installation import Installation
 from backend.locks import LockInfo
 from backend.models import Project, RescuedWrite, Run, State, Step, Template, Workspace
@@ -155,6 +156,29 @@ def test_an_attempt_that_lost_its_run_does_not_break_the_lock_of_the_next_one(
         assert db.get_one(State, state.id).current == 0
         kept = db.scalars(select(RescuedWrite)).one()
         assert (kept.reason, kept.serial) == ("fenced", 7)
+
+
+def test_the_lock_of_a_run_serves_nobody_else_who_knows_its_id(
+    here: Installation, run: Run
+) -> None:
+    info = LockInfo("of the tool")
+    itself = Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
+    writer = Principal("writer", "", frozenset({"state:read", "state:write"}))
+    with here.database.transaction() as db:
+        state = db.scalars(select(State)).one()
+        locks.acquire(db, itself, state, info)
+    document = upload.receive(BytesIO(json.dumps(STATE).encode()), 10_000, here.blobs)
+
+    with here.database.transaction() as db, pytest.raises(Locked):
+        locks.acquire(db, writer, state, info)
+    with here.database.transaction() as db, pytest.raises(Locked):
+        states.write(db, writer, state, document, here.keyring, lock_id=info.id)
+    with here.database.transaction() as db, pytest.raises(Forbidden):
+        locks.release(db, writer, state, info.id)
+
+    with here.database.transaction() as db:
+        locks.acquire(db, itself, state, info)  # once more is harmless
+        assert states.write(db, itself, state, document, here.keyring, lock_id=info.id) == 1
 
 
 def test_what_a_tool_could_not_write_is_written_under_its_lock_in_a_frozen_workspace_too(

@@ -35,3 +35,18 @@ def test_a_plan_of_one_workspace_does_not_lock_another(place: Place) -> None:
     locked = other.lock(lock_info())
 
     assert locked.status == 200
+
+
+def test_the_id_that_everybody_sees_unlocks_for_its_holder_alone(place: Place) -> None:
+    held = lock_info()
+    place.state.lock(held)
+    writer = place.with_scopes("state:read", "state:write")
+    breaker = place.with_scopes("state:read", "state:write", "state:unlock")
+
+    refused = writer.unlock(held)
+    still_held = place.is_locked()
+    broken = breaker.unlock(held)  # as tofu's force-unlock asks
+
+    assert (refused.status, still_held) == (403, True)
+    assert (broken.status, place.is_locked()) == (200, False)
+    assert ("lock.break", held["ID"]) in place.audited("lock_id")
