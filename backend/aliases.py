@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Row, Select, String, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from backend import audit, crypto, keys, names
+from backend import audit, crypto, keys, names, tokens
 from backend.crypto import Keyring
 from backend.db import execute, now
 from backend.errors import Conflict, Invalid, NotFound, Unauthorised
@@ -46,7 +46,8 @@ def create(  # noqa: PLR0913 the columns of an alias
 ) -> tuple[Alias, str | None]:
     """A new address of the state, and its password: never shown again, None when it is the key's.
 
-    It does not outlive its maker. Raises Invalid, Conflict.
+    It ends when the token does that it was made with; what is made while signed in stays.
+    Raises Invalid, Conflict.
     """
     db.refresh(state, with_for_update=True)  # two with one name would wait for each other here
     if db.scalar(select(Alias.id).where(_alive(state), Alias.name == names.check(name))):
@@ -61,6 +62,7 @@ def create(  # noqa: PLR0913 the columns of an alias
         username=name if key is None else _username(key),
         password_hash=None if password is None else crypto.token_hash(password),
         key=key,
+        token_id=tokens.parent(db, principal),
         created_by=principal.name,
         expires_at=principal.within_its_life(expires_at),
     )

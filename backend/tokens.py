@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend import administrators, audit, crypto
 from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
-from backend.models import ACTIVE, Member, Run, Token, User
+from backend.models import ACTIVE, Alias, Member, Run, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import ALIASES, ROLES, SCOPES, Principal
 
@@ -47,7 +47,7 @@ def issue(  # noqa: PLR0913 the columns of a token
         scopes=" ".join(wanted),
         project_id=project_id,
         user_id=principal.user_id,
-        parent_id=_parent(db, principal),
+        parent_id=parent(db, principal),
         expires_at=principal.within_its_life(expires_at),
         created_by=principal.name,
     )
@@ -64,8 +64,8 @@ def store(db: Session, **columns: Any) -> tuple[Token, str]:
     return token, secret
 
 
-def _parent(db: Session, principal: Principal) -> str | None:
-    """The token that is made with: it ends with it. What a session makes is its person's own.
+def parent(db: Session, principal: Principal) -> str | None:
+    """The token that something is made with, and ends with. What a session makes is its person's.
 
     Raises Unauthorised when it was revoked meanwhile.
     """
@@ -232,7 +232,7 @@ def end_sessions(db: Session, user_id: str, but: str = "") -> None:
 
 
 def _revoke(db: Session, which: ColumnElement[bool]) -> set[str]:
-    """Revoke these and everything below them: the ids of what was still alive.
+    """Revoke these, and all tokens and aliases below them: the ids of tokens still alive.
 
     Again, until nothing is left: one that was just being made is seen by the next statement.
     """
@@ -248,6 +248,12 @@ def _revoke(db: Session, which: ColumnElement[bool]) -> set[str]:
     ended: set[str] = set()
     while found := set(db.scalars(revoking)):
         ended |= found
+    db.execute(
+        update(Alias)
+        .where(Alias.token_id.in_(select(tree.c.id)), Alias.revoked_at.is_(None))
+        .values(revoked_at=now(), key_id=None)
+        .execution_options(synchronize_session=False)
+    )
     return ended
 
 

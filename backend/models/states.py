@@ -133,6 +133,7 @@ class Alias(Base):
     username: Mapped[str]
     password_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # None: that of the key
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"), index=True)
+    token_id: Mapped[str | None] = mapped_column(String(40), index=True)  # it ends with that
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
     expires_at: Mapped[datetime | None]

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from backend.models import AuditEntry
+from tests.support.alias_login import AliasLogin
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.people import new_person
@@ -180,3 +181,18 @@ def test_an_alias_made_while_signed_in_outlives_the_session(
 
     assert made["expires_at"] is None
     assert made["created_by"] == "ada"
+
+
+def test_an_alias_ends_with_the_token_it_was_made_with(
+    client: FlaskClient, boss: Caller, shop: str, aliases: str
+) -> None:
+    issued = boss.made(f"{shop}/tokens", {"name": "setup", "scopes": ["admin"]})
+    setup = Caller(client, issued["secret"])
+    alias = setup.made(aliases, {"name": "laptop", "access": "read-write"})
+    login = AliasLogin(client, alias)
+    before = login.send("GET").status_code
+
+    boss.delete(f"{shop}/tokens/{issued['id']}")
+
+    assert (before, login.send("GET").status_code) == (404, 401)
+    assert boss.get(f"{aliases}/{alias['id']}").json["revoked_at"] is not None

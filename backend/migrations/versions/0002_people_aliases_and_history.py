@@ -75,6 +75,7 @@ def upgrade() -> None:  # noqa: PLR0915 one step of the schema is one list
         sa.Column("username", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.LargeBinary(length=32), nullable=True),
         sa.Column("key_id", sa.String(length=40), nullable=True),
+        sa.Column("token_id", sa.String(length=40), nullable=True),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
@@ -99,6 +100,7 @@ def upgrade() -> None:  # noqa: PLR0915 one step of the schema is one list
         batch_op.create_index(batch_op.f("ix_aliases_key_id"), ["key_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_aliases_project_id"), ["project_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_aliases_state_id"), ["state_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_aliases_token_id"), ["token_id"], unique=False)
 
     with op.batch_alter_table("locks", schema=None) as batch_op:
         batch_op.add_column(sa.Column("taken_from", sa.Text(), nullable=True))
