@@ -189,7 +189,7 @@ def forget_files(db: Session) -> None:
 
 
 def _of_next_states(policy: Policy) -> Select[*tuple[Any, ...]]:
-    """States with what is kept of each: a deleted one stays as it is, and a locked one too.
+    """States with what is kept of each: a deleted, a frozen and a locked one stay as they are.
 
     A long apply would push all history out before its own versions are compacted.
     """
@@ -205,7 +205,7 @@ def _of_next_states(policy: Policy) -> Select[*tuple[Any, ...]]:
         .join(Workspace, Workspace.id == State.workspace_id)
         .join(Project, Project.id == State.project_id)
         .join(Lock, Lock.state_id == State.id)
-        .where(State.deleted_at.is_(None), ~Lock.held)
+        .where(State.deleted_at.is_(None), ~Lock.held, Workspace.frozen_at.is_(None))
         .order_by(State.id)
     )
 

@@ -55,6 +55,8 @@ def purge(db: Session, principal: Principal, state: State) -> None:
     locks.for_update(db, state)
     if state.deleted_at is None:
         raise Conflict("Only a deleted state is purged: delete it first.", code="not-deleted")
+    if refusal := refusals.frozen(state.workspace):
+        raise refusal.as_conflict()
     kept = StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
     undecided = RescuedWrite.state_id == state.id, RescuedWrite.decision.is_(None)
     versions = update(StateVersion).where(*kept).values(retention.removed("purged"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from backend import audit, locks, retention, states
+from backend import audit, locks, refusals, retention, states
 from backend.db import execute
 from backend.errors import Conflict, NotFound
 from backend.models import Run, State, StateVersion
@@ -80,9 +80,11 @@ def unpin(db: Session, principal: Principal, state: State, which: str) -> StateV
 def delete(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
     """Remove the body of one version. Harmless when it is gone already.
 
-    Raises NotFound, and Conflict for the current and for a pinned one.
+    Raises NotFound, and Conflict for the current and for a pinned one, and when frozen.
     """
     locks.for_update(db, state)
+    if refusal := refusals.frozen(state.workspace):
+        raise refusal.as_conflict()
     version = get(db, state, which)
     if version.removed_at is not None:
         return version

@@ -132,6 +132,18 @@ def test_the_current_version_is_not_deleted(boss: Caller, states: str) -> None:
     refused(boss.delete(f"{states}/2"), 409, "version-current")
 
 
+def test_the_history_of_a_frozen_workspace_stays(
+    boss: Caller, app_workspace: str, states: str
+) -> None:
+    written(boss, state_document(1, lineage="one"), state_document(2, lineage="one"))
+    boss.post(f"{app_workspace}/freeze", {"reason": "we look into an incident"})
+
+    refused(boss.delete(f"{states}/1"), 409, "workspace-frozen")
+
+    boss.post(f"{app_workspace}/unfreeze")
+    assert boss.delete(f"{states}/1").status_code == 200
+
+
 def test_a_deleted_version_is_known_and_cannot_be_read(
     boss: Caller, app: Flask, states: str
 ) -> None:
