@@ -53,7 +53,7 @@ def test_whatever_clients_say_the_server_answers_as_the_protocol_has_it(
 ) -> None:
     place = Place(reborn, token_of(settings.data_dir), settings)
 
-    converse(place, reborn.die, conversations=12, length=25)
+    converse(place, reborn.die, conversations=8, length=25)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
@@ -62,7 +62,7 @@ def test_a_server_that_is_killed_again_and_again_forgets_nothing_it_answered(
 ) -> None:
     installation = new_stateroom(database_url=database).start(workers=0)
 
-    converse(installation.place(), restarting(installation), conversations=1, length=12)
+    converse(installation.place(), restarting(installation), conversations=1, length=8)
 
 
 @pytest.mark.slow
