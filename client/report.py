@@ -45,7 +45,14 @@ def _fault(outcome: Outcome) -> str:
     for label, text in (("seen", outcome.seen), ("means", outcome.means), ("do", outcome.do)):
         first = f"  {label:<6}"
         parts.append(
-            textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first))
+            textwrap.fill(
+                text,
+                WIDTH,
+                initial_indent=first,
+                subsequent_indent=" " * len(first),
+                break_long_words=False,
+                break_on_hyphens=False,  # paths are to be copied
+            )  # fmt: skip
         )
     return "\n".join(parts) + "\n"
 

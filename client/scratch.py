@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -146,6 +147,7 @@ def _remove(api: _Api, made: list[str]) -> None:
         if "/workspaces/" in path:
             project, _, name = path.removeprefix("/projects/").partition("/workspaces/")
             state = f"{api.prefix}/api/terraform/state/{project}/{name}"
+            _break_lock(api, path)
             _delete_state(Target(api.wire, state, USERNAME, api.token))
         try:
             answer = api.call("DELETE", path)
@@ -156,6 +158,12 @@ def _remove(api: _Api, made: list[str]) -> None:
             left.append(f"{path} ({diagnosis.described(answer)})")
     if left:
         raise Left("could not be deleted, please do: " + ", ".join(left))
+
+
+def _break_lock(api: _Api, workspace: str) -> None:
+    """As good as it goes: a proxy may have kept the ID of a lock, or that it was taken, from us."""
+    with contextlib.suppress(Broken):
+        api.call("DELETE", f"{workspace}/lock?reason=the%20doctor%20is%20done")
 
 
 def _delete_state(target: Target) -> Answer | None:
