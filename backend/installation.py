@@ -67,7 +67,7 @@ def existing(settings: Settings) -> Installation:
     database = Database(settings)
     try:
         keyring = _existing_keyring(settings, database)
-    except BaseException:
+    except BaseException:  # an interrupted command leaves no connections behind either
         database.close()
         raise
     return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
