@@ -52,7 +52,7 @@ def _fault(outcome: Outcome) -> str:
                 subsequent_indent=" " * len(first),
                 break_long_words=False,
                 break_on_hyphens=False,  # paths are to be copied
-            )  # fmt: skip
+            )
         )
     return "\n".join(parts) + "\n"
 
