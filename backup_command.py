@@ -82,9 +82,10 @@ def decrypt_command(  # noqa: PLR0913 the options of a command
 ) -> None:
     """Write the states of a BACKUP in clear into an empty FOLDER, as PROJECT/WORKSPACE.tfstate.
 
-    Needs no server, and changes nothing. BACKUP is a folder of `stateroom backup`, a data folder,
-    an SQLite file, or a postgresql:// URL (its password in PGPASSWORD or ~/.pgpass). Exit status 1
-    when a state does not open; FOLDER/manifest.json names each, and what was written.
+    Rescued writes that nobody decided on go to PROJECT/WORKSPACE.rescued, unless a version is asked
+    for. Needs no server, and changes nothing. BACKUP is a folder of `stateroom backup`, a data
+    folder, an SQLite file, or a postgresql:// URL (its password in PGPASSWORD or ~/.pgpass). Exit
+    status 1 when something does not open; FOLDER/_manifest.json names each, and what was written.
     """
     from backend import recovery
     from backend.blobs import Blobs
@@ -93,19 +94,22 @@ def decrypt_command(  # noqa: PLR0913 the options of a command
     beside = _beside(backup)
     with one_line(), _database(backup) as engine:
         ring = Keyring.load(keyring or _known(beside, "keyring"), forbidden_mode=0)
-        recovered, failed = recovery.recover(
+        found = recovery.recover(
             engine,
             Blobs(blobs or _known(beside, "blobs")),
             ring,
             folder,
             recovery.Wanted(project, workspace, version),
         )
-    for one in failed:
-        click.echo(f"{one.project}/{one.workspace} version {one.version}: {one.reason}", err=True)
-    click.echo(f"{len(recovered)} states are in {folder}, in clear; {len(failed)} do not open.")
-    if encrypted := sum(one.encrypted for one in recovered):
+    for one in found.failed:
+        click.echo(f"{one.project}/{one.workspace} {one.what}: {one.reason}", err=True)
+    click.echo(
+        f"{len(found.states)} states and {len(found.rescued)} rescued writes are in {folder}, "
+        f"in clear; {len(found.failed)} do not open."
+    )
+    if encrypted := sum(one.encrypted for one in found.states):
         click.echo(f"{encrypted} of them OpenTofu encrypted itself: its own passphrase opens them.")
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if found.failed else 0)
 
 
 def _beside(backup: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""States out of a backup, when the server is gone: read-only, without a start or a migration.
+"""States and refused writes out of a backup, when the server is gone: read-only, unmigrated.
 
 It reads only the columns that every schema has had.
 """
@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Row, Select, create_engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, create_engine, null, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import bindings, upload
 from backend.blobs import Blobs
 from backend.errors import Conflict, Error, NotFound, Unreadable
 from backend.keyring import Envelope, Keyring
-from backend.models import Project, State, StateVersion, Workspace
+from backend.models import Project, RescuedWrite, State, StateVersion, Workspace
 from backend.names import PATTERN
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"  # no project can have that name
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,39 @@ class Recovered:
 
 
 @dataclass(frozen=True)
-class Failed:
+class RecoveredWrite:
+    """A write that was refused (`reason`), and that nobody decided on: it is no version."""
+
     project: str
     workspace: str
-    version: int
+    rescued: str
     reason: str
+    file: str
+    serial: int | None
+    lineage: str | None
+    size: int
+    md5: str
+    deleted: bool
+    written_at: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What did not open: a version by its number, or a rescued write by its id."""
+
+    project: str
+    workspace: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was written into the folder, and what was not."""
+
+    states: list[Recovered]
+    rescued: list[RecoveredWrite]
+    failed: list[Failed]
 
 
 @contextlib.contextmanager
@@ -97,54 +125,77 @@ def postgresql(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def recover(
-    engine: Engine, blobs: Blobs, keyring: Keyring, folder: Path, wanted: Wanted
-) -> tuple[list[Recovered], list[Failed]]:
+def recover(engine: Engine, blobs: Blobs, keyring: Keyring, folder: Path, wanted: Wanted) -> Found:
     """Write the states as PROJECT/WORKSPACE.tfstate into a new folder, and a manifest.
 
-    Raises Conflict when something is in the folder, NotFound when no state is as wanted, and
-    Unreadable when it is no database of ours.
+    Rescued writes that wait for a decision go to PROJECT/WORKSPACE.rescued/ID.tfstate, unless one
+    version is wanted. Raises Conflict when something is in the folder, NotFound when nothing is as
+    wanted, and Unreadable when it is no database of ours.
     """
     _make_empty(folder)
-    recovered, failed = [], []
+    found = Found([], [], [])
     with engine.connect() as connection:
-        rows = _rows(connection, wanted)
-        for row in rows:
+        source = _Source(connection, blobs, keyring)
+        for row in _rows(connection, wanted):
             try:
-                recovered.append(_recover(connection, row, blobs, keyring, folder))
+                if row.rescued is None:
+                    found.states.append(_version(source, row, folder))
+                else:
+                    found.rescued.append(_rescued(source, row, folder))
             except Error as error:
-                failed.append(Failed(row.project, row.workspace, row.number, error.message))
-    told = {"states": list(map(asdict, recovered)), "failed": list(map(asdict, failed))}
+                what = row.rescued or f"version {row.number}"
+                found.failed.append(Failed(row.project, row.workspace, what, error.message))
     with _new_file(folder / MANIFEST) as descriptor:
-        os.write(descriptor, json.dumps(told, indent=2).encode() + b"\n")
-    return recovered, failed
+        _write_all(descriptor, json.dumps(asdict(found), indent=2).encode() + b"\n")
+    return found
 
 
-def _rows(connection: Connection, wanted: Wanted) -> list[Row[tuple[object, ...]]]:
+def _rows(connection: Connection, wanted: Wanted) -> list[Row[Any]]:
     try:
-        rows = connection.execute(_query(wanted)).all()
+        rows = [*connection.execute(_versions(wanted))]
+        if wanted.version is None:
+            rows += connection.execute(_undecided(wanted))
     except SQLAlchemyError as error:
         raise Unreadable(f"It is no database of Stateroom: {error.__cause__ or error}") from None
     if not rows:
         raise NotFound("There is no such state with a version that was kept.")
-    return list(rows)
+    return rows
 
 
-def _query(wanted: Wanted) -> Select[tuple[object, ...]]:
+def _versions(wanted: Wanted) -> Select[Any]:
     version = StateVersion.__table__.c
     number = State.current if wanted.version is None else wanted.version
+    columns = (
+        version.id, version.state_id, version.number, version.serial, version.lineage,
+        version.terraform_version, version.encrypted, version.size, version.md5, version.sha256,
+        version.created_at, version.key_id, version.wrapped_key, version.blob,
+    )  # fmt: skip
+    query = _of_states(wanted, *columns, null().label("rescued"))
+    return query.join(
+        StateVersion, (version.state_id == State.id) & (version.number == number)
+    ).where(version.wrapped_key != b"")  # the body of a removed one is gone
+
+
+def _undecided(wanted: Wanted) -> Select[Any]:
+    write = RescuedWrite.__table__.c
+    columns = (
+        write.id, write.state_id, null().label("number"), write.serial, write.lineage, write.reason,
+        write.size, write.md5, null().label("sha256"), write.created_at, write.key_id,
+        write.wrapped_key, write.blob,
+    )  # fmt: skip
+    query = _of_states(wanted, *columns, write.id.label("rescued")).order_by(write.id)
+    return query.join(RescuedWrite, write.state_id == State.id).where(write.wrapped_key != b"")
+
+
+def _of_states(wanted: Wanted, *columns: ColumnElement[Any]) -> Select[Any]:
     query = (
         select(
             Project.name.label("project"), Workspace.name.label("workspace"), State.deleted_at,
-            version.id, version.state_id, version.number, version.serial, version.lineage,
-            version.terraform_version, version.encrypted, version.size, version.md5,
-            version.sha256, version.created_at, version.key_id, version.wrapped_key, version.blob,
+            *columns,
         )
         .select_from(State)
         .join(Project, Project.id == State.project_id)
         .join(Workspace, Workspace.id == State.workspace_id)
-        .join(StateVersion, (version.state_id == State.id) & (version.number == number))
-        .where(version.wrapped_key != b"")  # the body of a removed one is gone
         .order_by(Project.name, Workspace.name)
     )  # fmt: skip
     if wanted.project is not None:
@@ -154,22 +205,30 @@ def _query(wanted: Wanted) -> Select[tuple[object, ...]]:
     return query
 
 
-def _recover(
-    connection: Connection, row: Row[Any], blobs: Blobs, keyring: Keyring, folder: Path
-) -> Recovered:
+@dataclass(frozen=True)
+class _Source:
+    connection: Connection
+    blobs: Blobs
+    keyring: Keyring
+
+    def pieces(self, row: Row[Any]) -> Iterator[bytes]:
+        """The body in clear. Raises Unreadable when it does not open."""
+        aad = bindings.document(row.state_id, row.number, row.lineage, row.serial)
+        data_key = self.keyring.unwrap(Envelope(row.key_id, row.wrapped_key), aad)
+        table = (StateVersion if row.rescued is None else RescuedWrite).__table__
+        sealed = self.connection.scalar(select(table.c.sealed).where(table.c.id == row.id))
+        return upload.download(data_key, sealed, row.blob, self.blobs)
+
+
+def _version(source: _Source, row: Row[Any], folder: Path) -> Recovered:
     """Raises Unreadable when it does not open, or is not what its row says: no file is left."""
-    file = folder / _safe(row.project) / f"{_safe(row.workspace)}.tfstate"
-    aad = bindings.document(row.state_id, row.number, row.lineage, row.serial)
-    data_key = keyring.unwrap(Envelope(row.key_id, row.wrapped_key), aad)
-    body = select(StateVersion.__table__.c.sealed).where(StateVersion.__table__.c.id == row.id)
-    pieces = upload.download(data_key, connection.scalar(body), row.blob, blobs)
-    file.parent.mkdir(mode=0o700, exist_ok=True)
-    _write(file, pieces, row)
+    file = Path(_safe(row.project)) / f"{_safe(row.workspace)}.tfstate"
+    _write(folder, file, source.pieces(row), row)
     return Recovered(
         project=row.project,
         workspace=row.workspace,
         version=row.number,
-        file=str(file.relative_to(folder)),
+        file=str(file),
         serial=row.serial,
         lineage=row.lineage,
         terraform_version=row.terraform_version,
@@ -182,13 +241,35 @@ def _recover(
     )
 
 
-def _write(file: Path, pieces: Iterator[bytes], row: Row[Any]) -> None:
-    try:
-        with _new_file(file) as descriptor:
+def _rescued(source: _Source, row: Row[Any], folder: Path) -> RecoveredWrite:
+    """Raises Unreadable like `_version`."""
+    beside = f"{_safe(row.workspace)}.rescued"
+    file = Path(_safe(row.project)) / beside / f"{_safe(row.rescued)}.tfstate"
+    _write(folder, file, source.pieces(row), row)
+    return RecoveredWrite(
+        project=row.project,
+        workspace=row.workspace,
+        rescued=row.rescued,
+        reason=row.reason,
+        file=str(file),
+        serial=row.serial,
+        lineage=row.lineage,
+        size=row.size,
+        md5=row.md5.hex(),
+        deleted=row.deleted_at is not None,
+        written_at=row.created_at.isoformat(),
+    )
+
+
+def _write(folder: Path, file: Path, pieces: Iterator[bytes], row: Row[Any]) -> None:
+    for above in reversed(file.parents):
+        (folder / above).mkdir(mode=0o700, exist_ok=True)
+    with _new_file(folder / file) as descriptor:
+        try:
             _write_checked(descriptor, pieces, row)
-    except BaseException:  # whatever stopped it: half a state looks like a state
-        file.unlink()
-        raise
+        except BaseException:  # whatever stopped it: half a state looks like a state
+            (folder / file).unlink()
+            raise
 
 
 def _write_checked(descriptor: int, pieces: Iterator[bytes], row: Row[Any]) -> None:
@@ -197,14 +278,14 @@ def _write_checked(descriptor: int, pieces: Iterator[bytes], row: Row[Any]) -> N
         md5.update(piece)
         sha256.update(piece)
         _write_all(descriptor, piece)
-    if (md5.digest(), sha256.digest()) != (row.md5, row.sha256):
+    if (md5.digest(), sha256.digest()) != (row.md5, row.sha256 or sha256.digest()):
         raise Unreadable("It opens, but its hashes are not those of its row.")
 
 
 def _safe(name: str) -> str:
     """A backup comes from elsewhere: no name of it leads out of the folder. Raises Unreadable."""
     if not re.fullmatch(PATTERN[1:-1], name):
-        raise Unreadable(f"{name!r} cannot be the name of a project or a workspace.")
+        raise Unreadable(f"{name!r} cannot be a name of ours.")
     return name
 
 

@@ -19,7 +19,7 @@ from backend.config import Settings
 from backend.db import Database
 from backend.installation import Installation
 from backend.keyring import Keyring
-from backend.models import StateVersion
+from backend.models import Project, RescuedWrite, StateVersion
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document
 from tests.support.sealed_things import EVERYTHING, LARGE, SMALL, add_version, fill, opened
@@ -60,7 +60,7 @@ def modes(folder: Path) -> set[int]:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    found: dict[str, Any] = json.loads((folder / "_manifest.json").read_text())
     return found
 
 
@@ -135,7 +135,7 @@ def test_the_states_are_got_out_of_a_backup_without_a_server(
 
     said = must(HERE, "decrypt", source, str(out), *beside(here), "--version", "2")
 
-    assert "1 states are in" in said
+    assert "1 states and 0 rescued writes are in" in said
     assert (out / "shop" / "app.tfstate").read_bytes() == LARGE
     assert modes(out) == {0o600}
     (state,) = manifest(out)["states"]
@@ -166,6 +166,59 @@ def test_the_newest_version_is_what_comes_out_of_a_backup(
     assert "1 of them OpenTofu encrypted itself: its own passphrase opens them." in said
     (state,) = manifest(tmp_path / "out")["states"]
     assert (state["serial"], state["encrypted"]) == (7, True)
+
+
+def test_refused_writes_that_wait_for_a_decision_come_out_of_a_backup_too(
+    here: Installation, tmp_path: Path
+) -> None:
+    with here.database.transaction() as db:
+        db.execute(text("UPDATE states SET current = 2, deleted_at = 1"))
+    out = tmp_path / "out"
+    source = here.settings.database_url or str(here.settings.data_dir)
+
+    said = must(HERE, "decrypt", source, str(out), *beside(here))
+
+    assert "1 states and 1 rescued writes are in" in said
+    assert (out / "shop" / "app.rescued" / "rw.tfstate").read_bytes() == SMALL
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_dir()} == {
+        0o700
+    }
+    (write,) = manifest(out)["rescued"]
+    assert write["file"] == "shop/app.rescued/rw.tfstate"
+    assert (write["rescued"], write["reason"]) == ("rw", "serial-too-low")
+    assert (write["serial"], write["size"], write["deleted"]) == (1, len(SMALL), True)
+
+
+@one_database
+def test_a_refused_write_comes_out_of_a_backup_where_no_version_is(
+    here: Installation, tmp_path: Path
+) -> None:
+    # its only version was removed: what is left is what somebody tried to write
+    said = must(HERE, "decrypt", str(here.settings.data_dir), str(tmp_path / "out"))
+
+    assert "0 states and 1 rescued writes are in" in said
+
+
+@one_database
+def test_a_refused_write_that_does_not_open_is_named(here: Installation, tmp_path: Path) -> None:
+    with here.database.transaction() as db:
+        db.get_one(RescuedWrite, "rw").serial = 99
+
+    done = stateroom(HERE, "decrypt", str(here.settings.data_dir), str(tmp_path / "out"))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("shop/app rw: ")
+    assert list((tmp_path / "out").rglob("*.tfstate")) == []
+
+
+@one_database
+def test_no_project_has_the_name_of_the_manifest(here: Installation, tmp_path: Path) -> None:
+    with here.database.transaction() as db:
+        db.get_one(Project, "p").name = "manifest.json"
+
+    must(HERE, "decrypt", str(here.settings.data_dir), str(tmp_path / "out"), "--version", "1")
+
+    assert (tmp_path / "out" / "manifest.json" / "app.tfstate").read_bytes() == SMALL
 
 
 @one_database
