@@ -91,6 +91,7 @@ def test_keys_without_a_name_get_one_of_their_kind(boss: Caller, shop: str) -> N
         ({"kind": "password", "username": "bot"}, "key-incomplete"),
         ({"kind": "none", "password": "x"}, "key-kind"),
         ({"kind": "password", "username": "b", "password": "x", "passphrase": "y"}, "key-kind"),
+        ({"kind": "password", "username": "b\x9b2J", "password": "x"}, "invalid-request"),
         ({"kind": "api"}, "invalid-request"),
         ({}, "invalid-request"),
         ({"kind": "none", "name": "My Key"}, "name-invalid"),

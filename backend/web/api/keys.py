@@ -36,7 +36,7 @@ Secret = Annotated[
 PrivateKey = Annotated[
     str, Field(max_length=ssh_keys.MAX_LENGTH, json_schema_extra={"writeOnly": True})
 ]
-Username = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f:]+$")]
+Username = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f:]+$")]
 
 
 class KeyPath(ProjectPath):

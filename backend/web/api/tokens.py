@@ -42,7 +42,7 @@ class ProjectTokenPath(TokenPath, ProjectPath):
 
 
 class NewToken(Expiring):
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     scopes: list[str] = Field(
         min_length=1, max_length=40, description=", ".join((*SCOPES, *ALIASES))
     )
