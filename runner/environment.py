@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import ToolError
-from .job import Backend, Job, Variable
+from .job import Backend, Job
 from .process import child_environment
 from .sandbox import Confinement, choose
 from .tool import Tool
@@ -110,11 +109,6 @@ def confinement(tool: Tool, job: Job, work: WorkDir, *writable: Path) -> Confine
         *(Path(path) for path in certificates if path),
     )
     return choose(job.sandbox, Confinement((work.root, *writable), readable, (hidden,)))
-
-
-def denied_names(variables: Iterable[Variable]) -> list[str]:
-    """The environment variables among them that no run gets, to say so where they are set."""
-    return sorted(v.name for v in variables if v.kind == "environment" and _is_denied(v.name))
 
 
 def _is_denied(name: str) -> bool:

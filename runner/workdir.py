@@ -116,12 +116,6 @@ def leftovers(root: Path, keep: AbstractSet[str]) -> Iterator[WorkDir]:
             yield WorkDir(entry)
 
 
-def sweep(root: Path, keep: AbstractSet[str]) -> list[str]:
-    """Remove the leftovers of dead runs. Returns the names of those that are gone."""
-    found = [work.root for work in leftovers(root, keep) if _remove_or_leave(work.root)]
-    return [path.name for path in found]
-
-
 def remove(folder: Path) -> None:
     """Remove a folder however deep it is and whatever its modes; symlinks are never followed.
 
@@ -164,14 +158,12 @@ def _locked(folder: Path, how: int = 0) -> Iterator[None]:
         os.close(fd)
 
 
-def _remove_or_leave(folder: Path) -> bool:
-    """The run's outcome matters more than its folder: the next sweep tries again."""
+def _remove_or_leave(folder: Path) -> None:
+    """The run's outcome matters more than its folder: the worker's next look tries again."""
     try:
         remove(folder)
     except OSError:
         log.warning("work folder left behind", extra={"folder": str(folder)}, exc_info=True)
-        return False
-    return True
 
 
 def _remove_files(top: int, folder: int) -> list[str]:

@@ -131,10 +131,19 @@ def test_removing_never_follows_a_symlink(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
+def sweep(root: Path, keep: set[str]) -> list[str]:
+    """Remove what killed workers left, like a worker; the names of it."""
+    gone = []
+    for work in workdir.leftovers(root, keep):
+        workdir.remove(work.root)
+        gone.append(work.root.name)
+    return gone
+
+
 def test_a_sweep_removes_what_killed_workers_left(root: Path) -> None:
     leftover = leave_behind(root, "dead")
 
-    gone = workdir.sweep(root, set())
+    gone = sweep(root, set())
 
     assert gone == ["dead.1"]
     assert not leftover.exists()
@@ -143,13 +152,13 @@ def test_a_sweep_removes_what_killed_workers_left(root: Path) -> None:
 def test_a_sweep_keeps_what_it_is_told_to(root: Path) -> None:
     leftover = leave_behind(root, "dead")
 
-    assert workdir.sweep(root, {workdir.name("dead", 1)}) == []
+    assert sweep(root, {workdir.name("dead", 1)}) == []
     assert leftover.exists()
 
 
 def test_a_sweep_leaves_living_runs_alone_even_when_nobody_told_it(root: Path) -> None:
     with workdir.create(root, "living", 1) as work:
-        assert workdir.sweep(root, set()) == []
+        assert sweep(root, set()) == []
         assert work.checkout.is_dir()
 
 
@@ -159,7 +168,7 @@ def test_a_sweep_does_not_follow_a_symlink_in_the_work_root(root: Path) -> None:
     precious.mkdir()
     (root / "dead.1").symlink_to(precious)
 
-    assert workdir.sweep(root, set()) == []
+    assert sweep(root, set()) == []
     assert precious.is_dir()
 
 
@@ -172,4 +181,4 @@ def test_leftovers_can_be_looked_through_before_they_go(root: Path) -> None:
 
 
 def test_a_sweep_of_a_root_that_does_not_exist_yet_finds_nothing(root: Path) -> None:
-    assert workdir.sweep(root, set()) == []
+    assert sweep(root, set()) == []
