@@ -31,6 +31,15 @@ class Api:
         given = {name: value for name, value in query.items() if value is not None}
         return self.call("GET", path + (f"?{urlencode(given)}" if given else ""))
 
+    def every(self, path: str) -> list[dict[str, Any]]:
+        """All items of a list, however many pages it has."""
+        page = self.get(path)
+        items: list[dict[str, Any]] = page["items"]
+        while page["next_cursor"] is not None:
+            page = self.get(path, cursor=page["next_cursor"])
+            items += page["items"]
+        return items
+
     def post(self, path: str, /, **body: Any) -> Any:
         return self.call("POST", path, body)
 

@@ -48,5 +48,5 @@ def said(outcomes: list[Outcome]) -> str:
 
 
 def leftovers(stateroom: Stateroom) -> list[str]:
-    projects = stateroom.api.get("/projects", limit=100)["items"]
-    return [project["name"] for project in projects if project["name"].startswith("doctor-")]
+    names = [project["name"] for project in stateroom.api.every("/projects")]
+    return [name for name in names if name.startswith("doctor-")]
