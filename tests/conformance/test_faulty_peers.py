@@ -158,6 +158,13 @@ def test_a_server_that_keeps_the_protocol_passes(check: Check) -> None:
     assert outcome.ending == "ok", outcome
 
 
+def test_a_proxy_that_passes_the_head_on_with_the_body_does_not_take_whole_bodies() -> None:
+    with serving("the head with the body") as url:
+        outcomes = [asked(check, url) for check in CHECKS if check.theme == "limits"]
+
+    assert {outcome.ending for outcome in outcomes} == {"ok"}, outcomes
+
+
 @pytest.mark.parametrize(("fault", "name"), CASES, ids=[f"{f}: {n}" for f, n in CASES])
 def test_a_server_that_breaks_a_rule_is_caught(fault: str, name: str) -> None:
     with serving(*fault.split(", ")) as url:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self, peer: Peer) -> bytes:
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         length = int(self.headers.get("Content-Length") or 0)
+        if peer.broken("the head with the body") and length:
+            assert isinstance(self.rfile, BufferedReader)
+            self.rfile.peek(1)
         if length > (20_000_000 if peer.broken("a small limit") else LIMIT):
             if peer.broken("reads everything"):
                 time.sleep(2.5)
