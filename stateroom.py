@@ -38,8 +38,11 @@ CLIENT = {
     "rescued": ("client.rescued:group", "Writes that were refused, and kept for a decision."),
     "runs": ("client.runs:group", "What is asked of terraform and tofu, and how far it is."),
     "states": ("client.states:group", "The versions of a state: pull, push, restore, pin."),
+    "stored-keys": ("client.stored_keys:group", "What opens repositories: SSH keys, logins."),
+    "templates": ("client.templates:group", "What is run: repository, branch, folder, tool."),
     "tokens": ("client.tokens:group", "API credentials: shown once, with scopes and an expiry."),
     "users": ("client.users:group", "People, who sign in with a name and a password."),
+    "variables": ("client.variables:group", "What a workspace gives to terraform."),
     "workspaces": ("client.workspaces:group", "States, and what runs on them."),
 }
 

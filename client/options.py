@@ -99,7 +99,22 @@ class NumberOrNone(click.ParamType[object]):
         return _NOTHING if value == "none" else click.INT.convert(value, param, ctx)
 
 
+class TextOrNone(click.ParamType[object]):
+    """A text, or `none` to take one away; see `changes`."""
+
+    name = "text|none"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002 click's
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> object:
+        return _NOTHING if value == "none" else value
+
+
 NUMBER_OR_NONE = NumberOrNone()
+TEXT_OR_NONE = TextOrNone()
 
 
 def changes(given: dict[str, Any]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from client.api import Api, path
-from client.options import NUMBER_OR_NONE, changes, connected, in_project, snippet_for
+from client.options import NUMBER_OR_NONE, TEXT_OR_NONE, changes, connected, in_project, snippet_for
 from client.tables import Columns, Show
 
 LIST: Columns = {
@@ -23,6 +23,7 @@ DETAIL: Columns = {
     "locked": "lock.held",
     "locked by": lambda found: found["lock"]["held_by"] if found["lock"]["held"] else None,
     "frozen because": "frozen_reason",
+    "module key": "module_key.name",
     "lock timeout, seconds": "lock_timeout_seconds",
     "versions kept": "keep_versions",
     "days kept": "keep_days",
@@ -45,6 +46,7 @@ def list_workspaces(api: Api, show: Show, *, project: str) -> None:
 @group.command("create")
 @click.argument("name")
 @click.option("--template", help="What it runs. Without one it only keeps a state.")
+@click.option("--module-key", help="A stored SSH key for private modules.")
 @snippet_for
 @in_project
 @connected
@@ -69,6 +71,7 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
 @click.argument("workspace")
 @click.option("--name", help="This changes the address of its state; aliases stay.")
 @click.option("--template", help="For a workspace without one: what it runs from now on.")
+@click.option("--module-key", type=TEXT_OR_NONE, help="A stored SSH key for private modules.")
 @click.option(
     "--lock-timeout-seconds", type=NUMBER_OR_NONE, help="Take a silent client's lock over then."
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 from tests.support.command_line import CommandLine
 from tests.support.documents import lock_info, state_document
 from tests.support.place import Place
+from tests.support.ssh_keys import ssh_key
 
 
 def test_a_workspace_that_only_keeps_a_state_is_made_with_one_command(
@@ -49,3 +50,14 @@ def test_a_frozen_workspace_says_why_until_it_is_unfrozen(cli: CommandLine, plac
 
     assert "we are moving\n" in frozen
     assert (refused, place.state.lock(lock_info()).status) == (423, 200)
+
+
+def test_a_workspace_gets_a_key_for_private_modules_and_loses_it_again(cli: CommandLine) -> None:
+    key = ssh_key()[0].private_key
+    cli.must("stored-keys", "add", "modules", "--private-key-file", "-", typed=key)
+    cli.must("workspaces", "create", "kept", "--module-key", "modules")
+
+    [made] = cli.json("workspaces", "show", "kept")
+    [changed] = cli.json("workspaces", "set", "kept", "--module-key", "none")
+
+    assert (made["module_key"]["name"], changed["module_key"]) == ("modules", None)

@@ -1,0 +1,26 @@
+"""What is secret comes from a file, or is typed; never from an argument, which others see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option that names such a file; `-` is standard input."""
+    return click.option(
+        name, type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help=text
+    )
+
+
+def read(file: Path) -> str:
+    """What is in it, without the line end at its end. Raises UsageError."""
+    try:
+        with click.open_file(str(file), encoding="utf-8") as opened:
+            content: str = opened.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} cannot be read: {error}") from None
+    return content.rstrip("\r\n")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from tests.support.command_line import CommandLine
+from tests.support.repositories import Repository
+
+
+def test_a_template_is_made_with_its_first_workspace(
+    cli: CommandLine, repository: Repository
+) -> None:
+    cli.must("stored-keys", "add", "bot", "--username", "bot", "--password-file", "-", typed="pw")
+
+    [made] = cli.json(
+        "templates", "create", str(repository.folder),
+        *("--name", "network", "--ref", "main", "--path", ".", "--tool", "tofu"),
+        *("--backend-mode", "override", "--key", "bot", "--workspace", "prod"),
+    )  # fmt: skip
+    rows = {row["NAME"]: row["TEMPLATE"] for row in cli.table("workspaces", "list")}
+
+    assert (made["name"], made["ref"], made["tool"]) == ("network", "main", "tofu")
+    assert (made["backend_mode"], made["key"]["name"]) == ("override", "bot")
+    assert rows["prod"] == "network"
+
+
+def test_a_template_needs_a_repository_alone(cli: CommandLine, repository: Repository) -> None:
+    cli.must("templates", "create", str(repository.folder))
+
+    rows = {row["NAME"]: row["BACKEND"] for row in cli.table("templates", "list")}
+    assert rows == {"module": "auto", "repository": "auto"}
+
+
+def test_a_template_is_changed_and_deleted(cli: CommandLine, repository: Repository) -> None:
+    folder = str(repository.folder)
+    cli.must("templates", "create", folder, "--name", "old", "--ref", "main", "--workspace", "w")
+
+    [changed] = cli.json("templates", "set", "old", "--name", "new", "--ref", "none")
+    [shown] = cli.json("templates", "show", "new")
+    refused = cli.run("templates", "delete", "new")
+    cli.must("workspaces", "delete", "w")
+    deleted = cli.run("templates", "delete", "new")
+
+    assert (changed["name"], changed["ref"]) == ("new", None)
+    assert shown == changed
+    assert refused.exit_code == 1
+    assert deleted.stderr == "The template new is deleted.\n"
+
+
+def test_what_is_wrong_with_a_template_is_one_line(cli: CommandLine) -> None:
+    nothing = cli.run("templates", "set", "module")
+    unknown = cli.run("templates", "create", "https://x.example/r", "--key", "nobody")
+
+    assert (nothing.exit_code, "Say what to change." in nothing.stderr) == (2, True)
+    assert unknown.exit_code == 1
+    assert unknown.stderr.count("\n") == 1
