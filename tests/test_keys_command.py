@@ -6,14 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from backend import installation
 from backend.config import Settings
 from backend.installation import Installation
 from backend.keyring import Keyring
@@ -25,12 +23,10 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
+def here(here: Installation) -> Installation:
     """An installation with one of everything that is sealed."""
-    made = installation.prepare(settings)
-    fill(made)
-    yield made
-    made.database.close()
+    fill(here)
+    return here
 
 
 def stateroom(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import select
 
-from backend import installation, runs, states
+from backend import installation, runs
 from backend.config import Settings
 from backend.installation import Installation
-from backend.models import Project, RescuedWrite, Run, Template, Workspace
+from backend.models import RescuedWrite, Run, Workspace
 from backend.principal import SYSTEM
 from runner import workdir
+from tests.support.rows import add_workspaces
 from worker import Worker
 
 STATE = {"version": 4, "serial": 7, "lineage": "one", "resources": []}
@@ -34,20 +35,8 @@ def here(settings: Settings) -> Iterator[Installation]:
 
 @pytest.fixture
 def workspace(here: Installation) -> Workspace:
-    with here.database.transaction() as db:
-        project = Project(name="alpha")
-        db.add(project)
-        db.flush()
-        template = Template(
-            project_id=project.id, name="net", repository=f"{here.settings.local_repositories}/r"
-        )
-        db.add(template)
-        db.flush()
-        made = Workspace(project_id=project.id, template_id=template.id, name="one")
-        db.add(made)
-        db.flush()
-        states.create(db, made)
-    return made
+    repository = f"{here.settings.local_repositories}/r"
+    return add_workspaces(here, "one", repository=repository)[0]
 
 
 def ended_run(here: Installation, workspace: Workspace) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -23,13 +23,6 @@ from backend.models import AuditEntry, AuditKey, AuditLink
 from backend.principal import SYSTEM
 
 Tamper = Callable[..., None]
-
-
-@pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
-    made = installation.prepare(settings)
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

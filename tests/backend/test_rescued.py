@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 
-import pytest
-
-from backend import installation, rescued, runs, states, upload
-from backend.config import Settings
+from backend import rescued, runs, states, upload
 from backend.installation import Installation
-from backend.models import Project, Run, Template, Workspace
+from backend.models import Run
 from backend.principal import SYSTEM
 from tests.support.documents import state_document
-
-
-@pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
-    prepared = installation.prepare(settings)
-    yield prepared
-    prepared.database.close()
+from tests.support.rows import add_workspaces
 
 
 def test_a_run_whose_write_was_refused_and_kept_says_so(here: Installation) -> None:
+    [workspace] = add_workspaces(here, "one")
     with here.database.transaction() as db:
-        project = Project(name="alpha")
-        db.add(project)
-        db.flush()
-        template = Template(project_id=project.id, name="net", repository="https://x.example/r")
-        db.add(template)
-        db.flush()
-        workspace = Workspace(project_id=project.id, template_id=template.id, name="one")
-        db.add(workspace)
-        db.flush()
-        state = states.create(db, workspace)
+        state = states.of_workspace(db, workspace)
         run_id = runs.queue(db, SYSTEM, workspace, "apply").id
     document = upload.receive(io.BytesIO(state_document()), 10_000, here.blobs)
     late = replace(SYSTEM, name="run", run_id=run_id, run_epoch=1)

@@ -31,11 +31,10 @@ from tests.support.sealed_things import (
 
 
 @pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
-    made = installation.prepare(settings)
-    fill(made)
-    yield made
-    made.database.close()
+def here(here: Installation) -> Installation:
+    """An installation with one of everything that is sealed."""
+    fill(here)
+    return here
 
 
 @pytest.fixture

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
 
-from backend import installation, locks, runs, states, tokens
+from backend import locks, runs, states, tokens
 from backend import workspaces as freezing
-from backend.config import Settings
 from backend.db import now
 from backend.errors import Conflict, Unauthorised
 from backend.installation import Installation
 from backend.locks import LockInfo
-from backend.models import AuditEntry, Project, Run, State, Template, Workspace
+from backend.models import AuditEntry, Run, State, Workspace
 from backend.principal import SYSTEM
+from tests.support.rows import add_workspaces
 
 LEASE = timedelta(seconds=30)
 
 
 @pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
-    prepared = installation.prepare(settings)
-    yield prepared
-    prepared.database.close()
-
-
-@pytest.fixture
 def workspaces(here: Installation) -> list[Workspace]:
-    with here.database.transaction() as db:
-        project = Project(name="alpha")
-        db.add(project)
-        db.flush()
-        template = Template(project_id=project.id, name="net", repository="https://x.example/r")
-        db.add(template)
-        db.flush()
-        made = [
-            Workspace(project_id=project.id, template_id=template.id, name=name)
-            for name in ("one", "two")
-        ]
-        db.add_all(made)
-        db.flush()
-        for workspace in made:
-            states.create(db, workspace)
-    return made
+    return add_workspaces(here, "one", "two")
 
 
 def queue(here: Installation, workspace: Workspace, operation: str = "apply") -> str:

@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from backend import archive, installation, locks, runs, states, transfers, upload
-from backend.config import Settings
+from backend import archive, locks, runs, states, transfers, upload
 from backend.db import now
 from backend.errors import Conflict, Error, Gone, Locked
 from backend.installation import Installation
 from backend.locks import LockInfo
-from backend.models import Project, Run, State, StateVersion, Template, Workspace
+from backend.models import Run, State, StateVersion, Workspace
 from backend.principal import SYSTEM, Principal
 from tests.support.documents import encrypted_document, state_document
+from tests.support.rows import add_workspaces
 
 LEASE = timedelta(seconds=30)
 
 
 @pytest.fixture
-def here(settings: Settings) -> Iterator[Installation]:
-    prepared = installation.prepare(settings)
-    yield prepared
-    prepared.database.close()
-
-
-@pytest.fixture
 def workspace(here: Installation) -> Workspace:
-    with here.database.transaction() as db:
-        project = Project(name="alpha")
-        db.add(project)
-        db.flush()
-        template = Template(project_id=project.id, name="net", repository="https://x.example/r")
-        db.add(template)
-        db.flush()
-        made = Workspace(project_id=project.id, template_id=template.id, name="one")
-        db.add(made)
-        db.flush()
-        states.create(db, made)
-    return made
+    return add_workspaces(here, "one")[0]
 
 
 @pytest.fixture
