@@ -47,6 +47,8 @@ def list_keys(api: Api, show: Show, *, project: str) -> None:
 @connected
 def add_key(api: Api, show: Show, *, project: str, name: str, **given: Any) -> None:
     """Store an SSH key, or a username with a password, which is asked for."""
+    if given["private_key_file"] is None and given["username"] is None:
+        raise click.UsageError("Say what opens the repository: --private-key-file, or --username.")
     secret = _secret(**given)
     kind = "ssh" if "private_key" in secret else "password"
     made = api.post(f"{project}/keys", {"name": name, "kind": kind, **secret})

@@ -49,6 +49,7 @@ def test_a_password_is_asked_for_twice_and_replaced(cli: CommandLine) -> None:
         (["--private-key-file", "-", "--username", "bot"], "an SSH key, or a username"),
         (["--username", "bot", "--passphrase-file", "-"], "belongs to an SSH key"),
         (["--private-key-file", "/nowhere/key"], "cannot be read"),
+        ([], "Say what opens the repository"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(
