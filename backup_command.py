@@ -126,12 +126,12 @@ def _known(beside: Path | None, name: str) -> Path:
 
 
 def _database(backup: str) -> AbstractContextManager[Engine]:
-    from backend import backups, recovery
+    from backend import backup_databases, backups
 
     if _is_url(backup):
         if urlsplit(backup).password:
             raise Refused("Others can see a password on the command line: put it in PGPASSWORD.")
-        return recovery.postgresql(backup)
+        return backup_databases.postgresql(backup)
     path = Path(backup)
     file = path / backups.DATABASE if path.is_dir() else path
     if (path / backups.DUMP).is_file():
@@ -141,7 +141,7 @@ def _database(backup: str) -> AbstractContextManager[Engine]:
         )
     if not file.is_file():
         raise Refused(f"There is no database: {file}")
-    return recovery.sqlite(file)
+    return backup_databases.sqlite(file)
 
 
 def _is_url(backup: str) -> bool:

@@ -10,16 +10,12 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import sqlite3
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, create_engine, null, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, null, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import bindings, upload
@@ -94,35 +90,6 @@ class Found:
     states: list[Recovered]
     rescued: list[RecoveredWrite]
     failed: list[Failed]
-
-
-@contextlib.contextmanager
-def sqlite(path: Path) -> Iterator[Engine]:
-    """A backup's SQLite file. A write-ahead log beside it is read too, and left as it is."""
-    log = path.with_name(path.name + "-wal")
-    with contextlib.ExitStack() as stack:
-        if log.exists() and log.stat().st_size:  # it can only be read by writing beside it
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            for source in (path, log):
-                shutil.copyfile(source, folder / source.name)
-            address = f"file:{quote(str(folder / path.name))}"
-        else:
-            address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
-        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
-        stack.callback(engine.dispose)
-        yield engine
-
-
-@contextlib.contextmanager
-def postgresql(url: str) -> Iterator[Engine]:
-    """A restored dump, or the database itself; nothing in it can be changed."""
-    address = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    options = {"options": "-c default_transaction_read_only=on"}
-    engine = create_engine(address, connect_args=options)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def recover(engine: Engine, blobs: Blobs, keyring: Keyring, folder: Path, wanted: Wanted) -> Found:

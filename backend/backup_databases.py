@@ -1,0 +1,42 @@
+"""The database of a backup, opened to be read: nothing in it is changed, nothing beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine
+
+
+@contextlib.contextmanager
+def sqlite(path: Path) -> Iterator[Engine]:
+    """A backup's SQLite file. A write-ahead log beside it is read too, and left as it is."""
+    log = path.with_name(path.name + "-wal")
+    with contextlib.ExitStack() as stack:
+        if log.exists() and log.stat().st_size:  # it can only be read by writing beside it
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            for source in (path, log):
+                shutil.copyfile(source, folder / source.name)
+            address = f"file:{quote(str(folder / path.name))}"
+        else:
+            address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
+        stack.callback(engine.dispose)
+        yield engine
+
+
+@contextlib.contextmanager
+def postgresql(url: str) -> Iterator[Engine]:
+    """A restored dump, or the database itself; nothing in it can be changed."""
+    address = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    options = {"options": "-c default_transaction_read_only=on"}
+    engine = create_engine(address, connect_args=options)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
