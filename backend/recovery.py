@@ -192,19 +192,11 @@ def _version(source: _Source, row: Row[Any], folder: Path) -> Recovered:
     file = Path(_safe(row.project)) / f"{_safe(row.workspace)}.tfstate"
     _write(folder, file, source.pieces(row), row)
     return Recovered(
-        project=row.project,
-        workspace=row.workspace,
+        **_facts(row, file),
         version=row.number,
-        file=str(file),
-        serial=row.serial,
-        lineage=row.lineage,
         terraform_version=row.terraform_version,
-        size=row.size,
-        md5=row.md5.hex(),
         sha256=row.sha256.hex(),
         encrypted=row.encrypted,
-        deleted=row.deleted_at is not None,
-        written_at=row.created_at.isoformat(),
     )
 
 
@@ -213,19 +205,22 @@ def _rescued(source: _Source, row: Row[Any], folder: Path) -> RecoveredWrite:
     beside = f"{_safe(row.workspace)}.rescued"
     file = Path(_safe(row.project)) / beside / f"{_safe(row.rescued)}.tfstate"
     _write(folder, file, source.pieces(row), row)
-    return RecoveredWrite(
-        project=row.project,
-        workspace=row.workspace,
-        rescued=row.rescued,
-        reason=row.reason,
-        file=str(file),
-        serial=row.serial,
-        lineage=row.lineage,
-        size=row.size,
-        md5=row.md5.hex(),
-        deleted=row.deleted_at is not None,
-        written_at=row.created_at.isoformat(),
-    )
+    return RecoveredWrite(**_facts(row, file), rescued=row.rescued, reason=row.reason)
+
+
+def _facts(row: Row[Any], file: Path) -> dict[str, Any]:
+    """What the manifest says of either."""
+    return {
+        "project": row.project,
+        "workspace": row.workspace,
+        "file": str(file),
+        "serial": row.serial,
+        "lineage": row.lineage,
+        "size": row.size,
+        "md5": row.md5.hex(),
+        "deleted": row.deleted_at is not None,
+        "written_at": row.created_at.isoformat(),
+    }
 
 
 def _write(folder: Path, file: Path, pieces: Iterator[bytes], row: Row[Any]) -> None:

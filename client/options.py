@@ -88,33 +88,21 @@ def snippet_for(command: Command) -> Command:
     return option(command)
 
 
-class NumberOrNone(click.ParamType[object]):
-    """A number, or `none` to take one away; see `changes`."""
+class OrNone(click.ParamType[object]):
+    """A value of another type, or `none` to take one away; see `changes`."""
 
-    name = "number|none"
+    def __init__(self, inner: click.ParamType[Any], name: str) -> None:
+        self.name = f"{name}|none"
+        self._inner = inner
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> object:
-        return _NOTHING if value == "none" else click.INT.convert(value, param, ctx)
+        return _NOTHING if value == "none" else self._inner.convert(value, param, ctx)
 
 
-class TextOrNone(click.ParamType[object]):
-    """A text, or `none` to take one away; see `changes`."""
-
-    name = "text|none"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,  # noqa: ARG002 click's
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> object:
-        return _NOTHING if value == "none" else value
-
-
-NUMBER_OR_NONE = NumberOrNone()
-TEXT_OR_NONE = TextOrNone()
+NUMBER_OR_NONE = OrNone(click.INT, "number")
+TEXT_OR_NONE = OrNone(click.STRING, "text")
 
 
 def changes(given: dict[str, Any]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import click
 
 from client import passwords, secret_files
 from client.api import Api, path
-from client.options import changes, connected, in_project
+from client.options import connected, in_project
 from client.tables import Columns, Show
 
 LIST: Columns = {
@@ -18,10 +19,20 @@ LIST: Columns = {
     "id": "id",
     "made": "created_at",
 }
-PRIVATE_KEY = secret_files.option(
-    "--private-key-file", "An SSH key, in OpenSSH's or PEM form (- for standard input)."
+_SECRET = (
+    secret_files.option(
+        "--private-key-file", "An SSH key, in OpenSSH's or PEM form (- for standard input)."
+    ),
+    secret_files.option("--passphrase-file", "The passphrase of the SSH key."),
+    click.option("--username", help="For https: with a password, or an access token as one."),
+    passwords.FILE,
 )
-PASSPHRASE = secret_files.option("--passphrase-file", "The passphrase of the SSH key.")
+
+
+def _with_a_secret(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_SECRET):
+        command = option(command)
+    return command
 
 
 @click.group("stored-keys")
@@ -39,10 +50,7 @@ def list_keys(api: Api, show: Show, *, project: str) -> None:
 
 @group.command("add")
 @click.argument("name")
-@PRIVATE_KEY
-@PASSPHRASE
-@click.option("--username", help="For https: with a password, or an access token as one.")
-@passwords.FILE
+@_with_a_secret
 @in_project
 @connected
 def add_key(api: Api, show: Show, *, project: str, name: str, **given: Any) -> None:
@@ -77,15 +85,12 @@ def rename_key(api: Api, show: Show, *, project: str, key: str, name: str) -> No
 
 @group.command("replace")
 @click.argument("key")
-@PRIVATE_KEY
-@PASSPHRASE
-@click.option("--username", help="For https; without it the name stays.")
-@passwords.FILE
+@_with_a_secret
 @in_project
 @connected
 def replace_key(api: Api, show: Show, *, project: str, key: str, **given: Any) -> None:
     """Replace the secret of a stored key by another one of its kind."""
-    found = api.patch(project + path("keys", key), changes(_secret(**given)))
+    found = api.patch(project + path("keys", key), _secret(**given))
     show.item(found, LIST, _public(found))
 
 

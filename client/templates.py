@@ -27,7 +27,7 @@ DETAIL: Columns = {
 }
 _FIELDS = (
     click.option("--ref", type=TEXT_OR_NONE, help="A branch, tag or commit; none: the default."),
-    click.option("--path", "folder", help="The folder in the repository."),
+    click.option("--path", help="The folder in the repository."),
     click.option("--tool", type=click.Choice(("terraform", "tofu"))),
     click.option("--tool-version", type=TEXT_OR_NONE, help="none: the one that a worker has."),
     click.option(
@@ -69,10 +69,9 @@ def create_template(
     api: Api, show: Show, *, project: str, workspace: str | None, **given: Any
 ) -> None:
     """Create a template with its first workspace: a run may follow at once."""
-    fields = _fields(given)
-    if workspace is not None:
-        fields["workspace"] = {"name": workspace}
-    show.item(api.post(f"{project}/templates", fields), DETAIL)
+    first = None if workspace is None else {"name": workspace}
+    made = api.post(f"{project}/templates", {**changes(given), "workspace": first})
+    show.item(made, DETAIL)
 
 
 @group.command("show")
@@ -93,7 +92,7 @@ def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
 @connected
 def change_template(api: Api, show: Show, *, project: str, template: str, **given: Any) -> None:
     """Change a template, for the runs that begin from now on."""
-    show.item(api.patch(project + path("templates", template), _fields(given)), DETAIL)
+    show.item(api.patch(project + path("templates", template), changes(given)), DETAIL)
 
 
 @group.command("delete")
@@ -104,7 +103,3 @@ def delete_template(api: Api, show: Show, *, project: str, template: str) -> Non
     """Delete a template that no workspace runs."""
     api.delete(project + path("templates", template))
     show.note(f"The template {template} is deleted.")
-
-
-def _fields(given: dict[str, Any]) -> dict[str, object]:
-    return changes({"path": given.pop("folder"), **given})

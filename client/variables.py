@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ LIST: Columns = {
 def _named(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command `kind` and `name`: what a variable is known by."""
     option = click.option(
-        "--environment", "kind", flag_value="environment",
+        "--environment", "kind", flag_value="environment", default="terraform",
         help="One of the tool's environment, not a terraform variable.",
     )  # fmt: skip
     return click.argument("name")(option(command))
@@ -62,7 +61,7 @@ def set_variable(  # noqa: PLR0913 a variable's fields
     show: Show,
     *,
     workspace: str,
-    kind: str | None,
+    kind: str,
     name: str,
     value: str | None,
     value_file: Path | None,
@@ -73,7 +72,7 @@ def set_variable(  # noqa: PLR0913 a variable's fields
     What is not said of one that is there stays: a sensitive one stays sensitive.
     """
     fields = changes({"value": _value(value, value_file, is_secret=flags["sensitive"]), **flags})
-    where = workspace + path("variables", kind or "terraform", name)
+    where = workspace + path("variables", kind, name)
     try:
         found = api.patch(where, fields)
     except Refused as refusal:
@@ -87,9 +86,9 @@ def set_variable(  # noqa: PLR0913 a variable's fields
 @_named
 @in_workspace
 @connected
-def delete_variable(api: Api, show: Show, *, workspace: str, kind: str | None, name: str) -> None:
+def delete_variable(api: Api, show: Show, *, workspace: str, kind: str, name: str) -> None:
     """Delete a variable."""
-    api.delete(workspace + path("variables", kind or "terraform", name))
+    api.delete(workspace + path("variables", kind, name))
     show.note(f"The variable {name} is deleted.")
 
 
@@ -103,5 +102,7 @@ def _value(value: str | None, file: Path | None, *, is_secret: bool | None) -> s
         )
     if file is not None:
         return secret_files.read(file)
-    asked: Any = value if value is not None else click.prompt("Value", hide_input=True, err=True)
-    return str(asked)
+    if value is not None:
+        return value
+    asked: str = click.prompt("Value", hide_input=True, err=True)
+    return asked

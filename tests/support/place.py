@@ -83,9 +83,7 @@ class Place:
 
     def versions(self) -> list[dict[str, Any]]:
         """Newest first, as the API lists them."""
-        path = f"/projects/{self.project}/workspaces/{self.workspace}/states"
-        found: list[dict[str, Any]] = self.api.get(path, limit=100)["items"]
-        return found
+        return self.api.every(f"/projects/{self.project}/workspaces/{self.workspace}/states")
 
     def is_locked(self) -> bool:
         return self._lock()["held"] is True
