@@ -8,7 +8,7 @@ export UV_CUSTOM_COMPILE_COMMAND="make lock"
 compile() {
 	lock=$1
 	shift
-	"$uv" pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	"$uv" pip compile --quiet --upgrade --universal --no-strip-extras --generate-hashes --no-emit-index-url \
 		--python-version 3.11 "$@" --output-file "requirements/$lock.lock" >/dev/null
 	echo "requirements/$lock.lock: $(grep -c == "requirements/$lock.lock") packages"
 }

@@ -14,38 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
 from backend.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
-LOCKS = sorted((ROOT / "requirements").rglob("*.lock"))
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_lock_pins_every_package_with_hashes_and_no_address(lock: Path) -> None:
-    text = lock.read_text(encoding="utf-8")
-
-    entries = re.split(r"\n(?=\S)", re.sub(r"(?m)^\s*#.*\n?", "", text).strip())
-
-    assert "://" not in text
-    for entry in entries:
-        assert re.match(r"[A-Za-z0-9._-]+(\[.+\])?==\S+", entry), entry
-        assert "--hash=sha256:" in entry, entry
-
-
-def test_each_lock_has_all_of_the_one_before_and_what_the_project_asks_for() -> None:
-    run, terraform, dev = (_pinned(f"{name}.lock") for name in ("run", "terraform", "dev"))
-    extras = PROJECT["project"]["optional-dependencies"]
-
-    assert run.items() <= terraform.items() <= dev.items()
-    _assert_satisfied(PROJECT["project"]["dependencies"], run)
-    _assert_satisfied(PROJECT["build-system"]["requires"], run)
-    _assert_satisfied(extras["terraform"], terraform)
-    _assert_satisfied(extras["dev"], dev)
 
 
 def test_no_dependency_brings_a_module_with_one_of_our_names() -> None:
@@ -166,19 +141,6 @@ def test_docker_itself_accepts_the_compose_file(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-
-
-def _pinned(lock: str) -> dict[str, str]:
-    text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")
-    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, re.MULTILINE))
-
-
-def _assert_satisfied(requirements: list[str], pinned: dict[str, str]) -> None:
-    for text in requirements:
-        wanted = Requirement(text)
-        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
-        assert name in pinned, text
-        assert wanted.specifier.contains(pinned[name]), text
 
 
 def _seconds(period: str) -> float:
