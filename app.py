@@ -6,9 +6,10 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
 from flask_openapi3.openapi import OpenAPI
 
-from backend import installation
 from backend.config import Settings
-from backend.web import api, current, health, home, problems, protocol
+from backend.upkeep import installation
+from backend.web import api, current, health, problems, protocol
+from backend.web.ui import home
 
 
 def create_app(settings: Settings) -> OpenAPI:

@@ -20,21 +20,22 @@ import structlog
 from celery import Celery
 from celery.worker import WorkController
 
-import execution
-import freezing
-from backend import installation, runs
+from backend.audit.linker import Linker
 from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
 from backend.errors import Error, Unavailable
-from backend.installation import Installation
-from backend.linker import Linker
 from backend.models import Run
-from backend.reconciler import Reconciler
-from backend.rotation import Rotation
-from execution import Execution
-from runner import leftovers, orphans, run, stuck, workdir
+from backend.runs import claims
+from backend.upkeep import installation
+from backend.upkeep.installation import Installation
+from backend.upkeep.reconciler import Reconciler
+from backend.upkeep.rotation import Rotation
+from execution import events, jobs
+from execution.events import Execution
 from runner.errors import Fenced, RunnerError, Stopped
-from runner.workdir import WorkDir
+from runner.processes import leftovers, orphans, stuck, workdir
+from runner.processes.workdir import WorkDir
+from runner.recipes import run
 
 log = structlog.get_logger()
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -88,7 +89,7 @@ class Worker:
 
     def _claimable(self, limit: int) -> Sequence[str]:
         with self._here.database.reading() as db:
-            return runs.claimable(db, limit)
+            return claims.claimable(db, limit)
 
     def drain(self) -> None:
         """Take nothing new."""
@@ -127,12 +128,12 @@ class Worker:
     def _sweep(self, left: WorkDir) -> None:
         run_id, _, epoch = left.root.name.rpartition(".")
         with self._here.database.reading() as db:
-            if runs.at_work(db, run_id, int(epoch)):
+            if claims.at_work(db, run_id, int(epoch)):
                 return  # its lease will tell
         if self._may_be_saving(left):
             return
         for document in run.unwritten_states(left):
-            execution.rescue_leftover(self._here, run_id, document)
+            events.rescue_leftover(self._here, run_id, document)
         workdir.remove(left.root)
 
     def _may_be_saving(self, left: WorkDir) -> bool:
@@ -168,7 +169,7 @@ class Worker:
     def _execute(self, run_id: str) -> None:
         lease = timedelta(seconds=self._here.settings.lease_seconds)
         with self._here.database.transaction() as db:
-            claimed = runs.claim(db, run_id, self.name, lease)
+            claimed = claims.claim(db, run_id, self.name, lease)
         if claimed is None:
             return
         with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
@@ -189,7 +190,7 @@ class Worker:
         """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
         try:
             with self._here.database.transaction() as db:
-                job = freezing.freeze(db, self._here, db.get_one(Run, at_work.run_id))
+                job = jobs.resolve(db, self._here, db.get_one(Run, at_work.run_id))
             outcome = run.execute(job, at_work)
             at_work.finish(outcome.status)
         except Stopped as stopped:

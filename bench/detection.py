@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from hcl2 import loads
 from hcl2.utils import SerializationOptions
 
-from runner.inspection import inspect_many
+from runner.recipes.inspection import inspect_many
 
 SAMPLE = 150
 OPTIONS = SerializationOptions(with_comments=False, strip_string_quotes=True)

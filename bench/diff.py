@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from backend import state_diff
+from backend.documents import diff
 from bench import bodies
 from bench.rounds import WIDTH, interleaved, options, show, timed
 
@@ -38,7 +38,7 @@ def changed(body: bytes, every: int) -> bytes:
 
 
 def ours(before: bytes, after: bytes) -> int:
-    return sum(len(resource.changes) for resource in state_diff.diff(before, after).changed)
+    return sum(len(resource.changes) for resource in diff.diff(before, after).changed)
 
 
 def plain(before: bytes, after: bytes) -> int:

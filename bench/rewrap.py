@@ -19,10 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sqlalchemy import func, select
 
-from backend import installation as installations
-from backend import keyring_file, rotation
-from backend.installation import Installation
 from backend.models import StateVersion
+from backend.sealing import keyring_file
+from backend.upkeep import installation as installations
+from backend.upkeep import rotation
+from backend.upkeep.installation import Installation
 from bench import installed, yardstick
 from bench.installed import Addresses
 from bench.rounds import WIDTH, options, percentile, show

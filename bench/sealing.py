@@ -24,9 +24,9 @@ import gevent.monkey
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from backend.blobs import Blobs
-from backend.crypto import Keyring, bind
-from backend.upload import PIECE, download, receive
+from backend.documents.intake import PIECE, download, receive
+from backend.sealing.blobs import Blobs
+from backend.sealing.crypto import Keyring, bind
 from bench.bodies import incompressible, structured
 
 LIMIT = 200_000_000

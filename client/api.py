@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from client.tables import printable
+from client.text import printable
 
 if TYPE_CHECKING:
     import requests
@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 Item = dict[str, Any]
 
 
-class Refused(click.ClickException):
+class RequestRefused(click.ClickException):
     """The server said no, or nothing that can be used: exit status 1, one line.
 
     `status` is 0 when there was no answer, `code` is the problem's.
@@ -48,7 +48,7 @@ def path(*parts: object) -> str:
 
 
 class Api:
-    """Every call raises Refused for anything but a success. Redirects are not followed.
+    """Every call raises RequestRefused for anything but a success. Redirects are not followed.
 
     A context manager: its connection ends with it.
     """
@@ -76,7 +76,7 @@ class Api:
             answer = self._send("GET", path, params=query | {"cursor": cursor, "limit": self._page})
             page = self._object(answer)
             if not isinstance(page.get("items"), list):
-                raise Refused(_not_ours(self.url, answer), answer.status_code)
+                raise RequestRefused(_not_ours(self.url, answer), answer.status_code)
             yield from page["items"]
             cursor = page.get("next_cursor")
             more = cursor is not None
@@ -104,7 +104,7 @@ class Api:
     def download(self, path: str, to: IO[bytes], **query: object) -> int:
         """Write the bytes of the answer as they come: how many.
 
-        Raises Refused too when they do not arrive whole: then they are not to be used.
+        Raises RequestRefused too when they do not arrive whole: then they are not to be used.
         """
         import requests  # noqa: PLC0415 see _session
 
@@ -116,10 +116,14 @@ class Api:
                 digest.update(piece)
                 size += len(piece)
         except requests.RequestException as error:
-            raise Refused(f"The answer of {self.url} ended early: {_reason(error)}") from None
+            raise RequestRefused(
+                f"The answer of {self.url} ended early: {_reason(error)}"
+            ) from None
         expected = answer.headers.get("Content-MD5")
         if expected not in {None, base64.b64encode(digest.digest()).decode()}:
-            raise Refused("What arrived is not what the server sent: the Content-MD5 differs.")
+            raise RequestRefused(
+                "What arrived is not what the server sent: the Content-MD5 differs."
+            )
         return size
 
     @cached_property
@@ -142,7 +146,7 @@ class Api:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise Refused(_not_ours(self.url, answer), answer.status_code)
+            raise RequestRefused(_not_ours(self.url, answer), answer.status_code)
         return found
 
     def _send(self, verb: str, path: str, **given: Any) -> requests.Response:
@@ -154,7 +158,7 @@ class Api:
                 verb, f"{self.url}{PREFIX}{path}", timeout=SECONDS, allow_redirects=False, **given
             )
         except requests.RequestException as error:
-            raise Refused(f"{self.url} does not answer: {_reason(error)}") from None
+            raise RequestRefused(f"{self.url} does not answer: {_reason(error)}") from None
         if not 200 <= answer.status_code < 300:
             refusal = _refusal(self.url, answer)
             del answer  # or its connection stays open for as long as somebody holds the error
@@ -167,14 +171,14 @@ def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
     return {name: value for name, value in (fields or {}).items() if value is not None}
 
 
-def _refusal(url: str, answer: requests.Response) -> Refused:
+def _refusal(url: str, answer: requests.Response) -> RequestRefused:
     status = answer.status_code
     try:
         problem = answer.json()
         detail, code = str(problem["detail"]), str(problem["code"])
     except (ValueError, LookupError, TypeError):
-        return Refused(_not_ours(url, answer), status)
-    return Refused(f"{printable(detail)} ({status} {printable(code)})", status, code)
+        return RequestRefused(_not_ours(url, answer), status)
+    return RequestRefused(f"{printable(detail)} ({status} {printable(code)})", status, code)
 
 
 def _not_ours(url: str, answer: requests.Response) -> str:

@@ -19,7 +19,7 @@ _LINK = ("number", "previous", "hash")
 
 
 @dataclass
-class Verdict:
+class ChainReport:
     """`head` is NUMBER:HASH of the last good entry; `broken` says what is wrong behind it."""
 
     verified: int = 0
@@ -32,28 +32,30 @@ class Broken(Exception):
     """The first line that is not as it was exported, or not where it was."""
 
 
-def check(lines: Iterable[bytes], known: str | None = None, *, gaps: str = "refused") -> Verdict:
+def check(
+    lines: Iterable[bytes], known: str | None = None, *, gaps: str = "refused"
+) -> ChainReport:
     """Follow the chain. `known` is a head that somebody noted before.
 
     `gaps` are "allowed" in the export of one project or period: its hashes are checked, but not
     that nothing was left out.
     """
-    verdict = Verdict()
+    report = ChainReport()
     number, digest, found = 0, FIRST, known in {None, f"0:{FIRST}"}
     try:
         for place, line in enumerate(lines, 1):
             before = number
             number, digest = _follow(line, place, number, digest, gaps)
-            verdict.missing += number - before - 1
-            verdict.verified += 1
-            verdict.head = f"{number}:{digest}"
-            found = found or verdict.head == known
+            report.missing += number - before - 1
+            report.verified += 1
+            report.head = f"{number}:{digest}"
+            found = found or report.head == known
     except Broken as broken:
-        verdict.broken = str(broken)
-        return verdict
+        report.broken = str(broken)
+        return report
     if not found:
-        verdict.broken = f"The entry {known}, which was noted as the head, is not in it."
-    return verdict
+        report.broken = f"The entry {known}, which was noted as the head, is not in it."
+    return report
 
 
 def _follow(line: bytes, place: int, number: int, digest: str, gaps: str) -> tuple[int, str]:

@@ -25,9 +25,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from runner import tool
 from runner.errors import ToolError
-from runner.tool import Tool
+from runner.tools import tool
+from runner.tools.tool import Tool
 
 HERE = Path(__file__).parent
 DEMO = HERE.parent / ".demo"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, BinaryIO, Literal, Protocol
 
-from .ladder import StopLevel
-
 StepStatus = Literal["done", "failed"]
+
+
+class StopLevel(IntEnum):
+    GO_ON = 0
+    INTERRUPT = 1  # canceled: let the command save and unlock
+    KILL = 2  # force-canceled: end it now, whatever is lost
 
 
 class Events(Protocol):

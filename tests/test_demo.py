@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from tests.support.processes import Process, kill_all, wait_until
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[1]
 DEMO = [sys.executable, "-u", str(ROOT / "examples" / "demo.py")]
 
 

@@ -14,28 +14,26 @@ import pytest
 
 from backend.config import PREFIX, Settings
 from tests.support.processes import wait_until
+from tests.support.project import ROOT
 from tests.support.repositories import Repository
 from tests.support.required import required
 from tests.support.stateroom import Stateroom
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "bench" / "README.md"])
-CODE_FOLDERS = ("backend", "client", "runner")
+CODE_FOLDERS = ("backend", "client", "execution", "runner", "stateroom")
+OTHER_FOLDERS = {"tests/", "tests/e2e/", "tests/protocol/", "tests/support/", "bench/", "examples/"}
 
 
-def test_architecture_names_every_module_and_no_other() -> None:
+def test_architecture_names_every_wing_and_nothing_that_is_not_there() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+(?:\.py|/))`", text))
+    named = set(re.findall(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py)?|app\.py|worker\.py)`", text))
 
-    there = {path.name for path in ROOT.glob("*.py")}
-    for folder in CODE_FOLDERS:
-        for path in (ROOT / folder).rglob("*.py"):
-            name = str(path.relative_to(ROOT))
-            if path.name != "__init__.py" and "/versions/" not in name:
-                there.add(name)
+    wings = {f"{path.parent.relative_to(ROOT)}/" for path in _packages()}
+    top = {path.name for path in ROOT.glob("*.py")}
 
-    assert {name for name in named if name.endswith(".py")} == there
-    assert all((ROOT / name).is_dir() for name in named if name.endswith("/"))
+    assert {name for name in named if name.endswith("/")} - OTHER_FOLDERS == wings
+    assert top <= named
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_operations_has_every_setting_with_its_default_and_meaning() -> None:
@@ -87,6 +85,11 @@ def test_the_readmes_first_use_leads_to_an_applied_run(tmp_path: Path) -> None:
 
         assert done.stdout.count("\n") == 3
         assert run["status"] == "applied", here.logs()
+
+
+def _packages() -> Iterator[Path]:
+    for folder in CODE_FOLDERS:
+        yield from (ROOT / folder).rglob("__init__.py")
 
 
 @contextmanager

@@ -16,15 +16,16 @@ import pytest
 import yaml
 
 from backend.config import PREFIX, Settings
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+PACKAGES = ("backend", "client", "execution", "runner", "stateroom")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def test_no_dependency_brings_a_module_with_one_of_our_names() -> None:
-    ours = {*PROJECT["tool"]["setuptools"]["py-modules"], "backend", "client", "runner"}
+    ours = {*PROJECT["tool"]["setuptools"]["py-modules"], *PACKAGES}
 
     brought = {name: packages_distributions().get(name, []) for name in ours}
 
@@ -43,7 +44,7 @@ def test_the_wheel_holds_every_file_of_the_sources(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path / name)
     for path in ROOT.glob("*.py"):
         shutil.copy(path, tmp_path)
-    for name in ("backend", "client", "runner"):
+    for name in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     sources = {str(p.relative_to(tmp_path)) for p in tmp_path.glob("*/**/*") if p.is_file()}
@@ -76,7 +77,7 @@ def test_the_image_gets_everything_that_it_copies_and_nothing_else() -> None:
     let_in = {line[1:] for line in ignore if line.startswith("!")}
 
     assert "*" in ignore
-    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements/run.lock", "backend"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements/run.lock", *PACKAGES):
         assert name in let_in
         assert (ROOT / name).exists()
     assert not any(name.startswith((".", "tests", "bench")) for name in let_in)

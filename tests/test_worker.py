@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import select
 
-from backend import installation, runs
 from backend.config import Settings
-from backend.installation import Installation
 from backend.models import RescuedWrite, Run, Workspace
 from backend.principal import SYSTEM
-from runner import workdir
+from backend.runs import queue
+from backend.upkeep import installation
+from backend.upkeep.installation import Installation
+from runner.processes import workdir
 from tests.support.rows import add_workspaces
 from worker import Worker
 
@@ -41,8 +42,8 @@ def workspace(here: Installation) -> Workspace:
 
 def ended_run(here: Installation, workspace: Workspace) -> str:
     with here.database.transaction() as db:
-        run = runs.queue(db, SYSTEM, workspace, "apply")
-        runs.cancel(db, SYSTEM, run, force=False)
+        run = queue.queue(db, SYSTEM, workspace, "apply")
+        queue.cancel(db, SYSTEM, run, force=False)
         return run.id
 
 
@@ -103,7 +104,7 @@ def test_a_run_that_is_claimed_after_the_interrupt_is_told_too(
     here: Installation, workspace: Workspace
 ) -> None:
     with here.database.transaction() as db:
-        run_id = runs.queue(db, SYSTEM, workspace, "apply").id
+        run_id = queue.queue(db, SYSTEM, workspace, "apply").id
     worker = Worker(here)
     worker.interrupt()
 

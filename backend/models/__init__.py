@@ -1,4 +1,4 @@
-"""The tables. Secrets and documents are sealed bytes (crypto.py); the row is the truth."""
+"""The tables. Secrets and documents are sealed bytes (sealing/crypto.py); the row is the truth."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from backend.models.base import Base, new_id
 from backend.models.catalogue import Key, Project, Template, Variable, Workspace
 from backend.models.people import Member, Token, User
 from backend.models.records import AuditEntry, AuditKey, AuditLink, Canary, IdempotencyKey
-from backend.models.runs import ACTIVE, ENDED, LogChunk, Run, Step
+from backend.models.runs import ACTIVE, ENDED, TRANSFERS, LogChunk, Run, Step, came_before, of_claim
 from backend.models.states import Alias, Lock, RescuedWrite, State, StateVersion
 
 __all__ = [
     "ACTIVE",
     "ENDED",
+    "TRANSFERS",
     "Alias",
     "AuditEntry",
     "AuditKey",
@@ -34,5 +35,7 @@ __all__ = [
     "User",
     "Variable",
     "Workspace",
+    "came_before",
     "new_id",
+    "of_claim",
 ]

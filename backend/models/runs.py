@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    and_,
+    or_,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import now
@@ -13,6 +24,7 @@ from backend.models.base import Base, new_id
 from backend.models.catalogue import Template, Workspace
 
 ACTIVE = ("preparing", "planning", "planned", "applying")
+TRANSFERS = ("import-state", "export-state")
 ENDED = ("applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost")
 
 
@@ -93,3 +105,14 @@ class LogChunk(Base):
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     length: Mapped[int]
     sealed: Mapped[bytes]
+
+
+def of_claim(run_id: str, epoch: int | None) -> ColumnElement[bool]:
+    """The run, for as long as it is at work under this epoch."""
+    return and_(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
+
+
+def came_before(one: Any, other: Any) -> ColumnElement[bool]:
+    """Whether one run was queued before another one."""
+    same = and_(one.created_at == other.created_at, one.id < other.id)
+    return or_(one.created_at < other.created_at, same)

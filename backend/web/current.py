@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from flask import current_app, g, request
 from sqlalchemy.orm import Session
 
-from backend import aliases, tokens
 from backend.errors import Unauthorised
-from backend.installation import Installation
-from backend.passwords import Throttle
+from backend.people import tokens
+from backend.people.passwords import Throttle
 from backend.principal import Principal
+from backend.states import aliases
+from backend.upkeep.installation import Installation
 
 EXTENSION = "stateroom"
 

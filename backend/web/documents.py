@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
+from backend.documents.intake import Received, receive
 from backend.errors import Invalid
 from backend.models import RescuedWrite, StateVersion
-from backend.upload import Upload, receive
 from backend.web.current import installation
 
 
-def received(quota: int | None) -> Upload:
+def received(quota: int | None) -> Received:
     """The request's body as a state document: of `quota` bytes at most, when there is one.
 
     Raises what `upload.receive` does.

@@ -11,9 +11,9 @@ from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
 from sqlalchemy import select
 
-from backend import installation as installations
 from backend.errors import Error
 from backend.models import Canary
+from backend.upkeep import installation as installations
 from backend.web.current import installation, reading
 
 bp = Blueprint("health", __name__)

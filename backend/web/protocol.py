@@ -13,10 +13,12 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from backend import aliases, archive, audit, errors, locks, refusals, rescued, states, tokens, trash
-from backend.locks import MAX_INFO_BYTES, LockInfo
+from backend import audit, errors
+from backend.documents.intake import Received
 from backend.models import State
-from backend.upload import Upload
+from backend.people import tokens
+from backend.states import aliases, archive, locks, refusals, rescued, states, trash
+from backend.states.locks import MAX_INFO_BYTES, LockInfo
 from backend.web import documents, problems
 from backend.web.current import installation, log_in, principal, reading, transaction
 
@@ -93,7 +95,7 @@ def write(address: Address) -> ResponseReturnValue:
     return "", 200
 
 
-def _rescue(state: State, document: Upload, reason: str) -> str | None:
+def _rescue(state: State, document: Received, reason: str) -> str | None:
     here = installation()
     with transaction() as db:
         kept = rescued.keep(
@@ -160,7 +162,7 @@ def _writing_scope() -> str:
     return tokens.RESCUE if tokens.RESCUE in principal().scopes else "state:write"
 
 
-def _store(state: State, document: Upload) -> None:
+def _store(state: State, document: Received) -> None:
     here = installation()
     with transaction() as db:
         states.write(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from backend.offload import off_loop, side_by_side
+from tests.support.project import ROOT
 
 START = """
 import gevent.monkey
@@ -33,7 +33,7 @@ def printed(script: str) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

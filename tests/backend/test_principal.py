@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import event, select
 
-from backend import tokens
 from backend.config import Settings
 from backend.db import Database
 from backend.errors import Forbidden, Unauthorised
 from backend.models import Member, Project, Token, User
+from backend.people import tokens
 from backend.principal import ROLES, SCOPES, SYSTEM, Principal
 
 LOOKS = {"runs:read", "blocks:read"}

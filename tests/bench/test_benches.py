@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parents[2] / "bench"
+from tests.support.project import ROOT
+
+BENCH = ROOT / "bench"
 LINES = {
     "states": ("POST 100 KB, 8 clients", "LOCK, UNLOCK, 1 client", "p99 of GET", "read with"),
     "memory": ("the idle process", "memory of POST", "memory of GET", "GET, 5 MB incompressible"),

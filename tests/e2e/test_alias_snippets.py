@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend import addresses
+from backend.states import addresses
 from tests.support.documents import lock_info
 from tests.support.place import Place
 from tests.support.tools import Checkout

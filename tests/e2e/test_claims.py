@@ -7,10 +7,13 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from backend import installation, runs, templates, workspaces
+from backend.catalogue import templates
 from backend.config import Settings
 from backend.models import Project, Run
 from backend.principal import SYSTEM
+from backend.runs import queue
+from backend.states import workspaces
+from backend.upkeep import installation
 from tests.support.processes import Process, wait_until
 from tests.support.stateroom import ROOT
 
@@ -26,7 +29,7 @@ def queue_runs(settings: Settings) -> set[str]:
         db.flush()
         template = templates.create(db, SYSTEM, project, repository="https://example.com/x.git")
         made = [
-            runs.queue(
+            queue.queue(
                 db,
                 SYSTEM,
                 workspaces.create(db, SYSTEM, project, template, name=f"w{number}"),

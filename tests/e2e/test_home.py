@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from backend import installation
+from backend.upkeep import installation
 from tests.support.installations import Installations
 from tests.support.required import required
 

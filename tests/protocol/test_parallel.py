@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
-from backend import retention
-from backend.retention import Policy
+from backend.states import retention
+from backend.states.retention import Policy
 from tests.support.documents import lock_info, state_document
 from tests.support.parallel import all_at_once
 from tests.support.place import Place

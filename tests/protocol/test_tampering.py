@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from backend import installation, logs
-from backend.blobs import Blobs
+from backend.documents.intake import IN_COLUMN
 from backend.models import Key, LogChunk, RescuedWrite, State, StateVersion, Variable, Workspace
-from backend.upload import IN_COLUMN
+from backend.runs import logs
+from backend.sealing.blobs import Blobs
+from backend.upkeep import installation
 from tests.support.documents import state_document
 from tests.support.place import Place
 from tests.support.state_address import StateAddress

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from runner import workdir
-from runner.tool import Tool
-from runner.workdir import WorkDir
+from runner.processes import workdir
+from runner.processes.workdir import WorkDir
+from runner.tools.tool import Tool
 from tests.support.repositories import Repository
 from tests.support.sshd import Sshd, any_sshd
 from tests.support.tool_run import tool_named

@@ -10,8 +10,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from backend import config, runs
+from backend import config
 from backend.db import Database
+from backend.runs import claims
 
 
 def main(name: str, go: Path) -> None:
@@ -21,12 +22,12 @@ def main(name: str, go: Path) -> None:
         time.sleep(0.001)
     while True:
         with database.reading() as db:
-            waiting = runs.claimable(db, 2)
+            waiting = claims.claimable(db, 2)
         if not waiting:
             return
         for run_id in waiting:
             with database.transaction() as db:
-                run = runs.claim(db, run_id, name, timedelta(minutes=5))
+                run = claims.claim(db, run_id, name, timedelta(minutes=5))
             if run is not None:
                 print(run.id, run.epoch, flush=True)  # noqa: T201 as above
 

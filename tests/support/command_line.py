@@ -7,7 +7,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from stateroom import main
+from stateroom.main import main
 
 
 class CommandLine:

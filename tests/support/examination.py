@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from client import doctor, report
 from client.conformance.suite import CHECKS, Outcome
 from client.doctor import Deployment, Thoroughness
+from tests.support.project import ROOT
 from tests.support.stateroom import Stateroom
 
-ROOT = Path(__file__).parents[2]
 WRITING = ("reads", "writes", "force-unlock")
 DOCTOR = [sys.executable, "-m", "stateroom", "doctor"]
 GOOD = "proxy_http_version 1.1; proxy_request_buffering off; client_max_body_size 100m;"

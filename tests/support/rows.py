@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backend import states
-from backend.installation import Installation
 from backend.models import Project, Template, Workspace
+from backend.states import states
+from backend.upkeep.installation import Installation
 
 
 def add_workspaces(

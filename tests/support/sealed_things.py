@@ -8,10 +8,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from backend import bindings, crypto, keyring_file, rotation
 from backend.db import now
-from backend.installation import Installation
-from backend.keyring import Envelope, Keyring
+from backend.documents.intake import IN_COLUMN, download, receive
 from backend.models import (
     Canary,
     Key,
@@ -25,8 +23,11 @@ from backend.models import (
     Variable,
     Workspace,
 )
-from backend.rotation import SETTLED, Rewrapper
-from backend.upload import IN_COLUMN, download, receive
+from backend.sealing import bindings, crypto, keyring_file
+from backend.sealing.keyring import Envelope, Keyring
+from backend.upkeep import rotation
+from backend.upkeep.installation import Installation
+from backend.upkeep.rotation import SETTLED, Rewrapper
 from tests.support.documents import state_document
 
 SMALL, LARGE = state_document(1), state_document(2, size=IN_COLUMN + 5000)

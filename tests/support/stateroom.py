@@ -15,9 +15,8 @@ from backend.config import Settings
 from tests.support.api import Api, token_of
 from tests.support.place import Place
 from tests.support.processes import Process, free_port, kill_all, living_in, wait_until
+from tests.support.project import ROOT
 from tests.support.wire import Http
-
-ROOT = Path(__file__).parents[2]
 
 
 class Stateroom:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from runner.commands import Command
-from runner.environment import confinement, environment
 from runner.job import Backend, Job, Source, Variable
-from runner.process import Captured, capture
-from runner.tool import Tool, available
-from runner.workdir import WorkDir
+from runner.processes.process import Captured, capture
+from runner.processes.workdir import WorkDir
+from runner.tools.commands import Command
+from runner.tools.environment import confinement, environment
+from runner.tools.tool import Tool, available
 
 BACKEND = Backend("http://state", "http://state", "http://state", "run", "run-password")
 

@@ -8,10 +8,11 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import addresses, aliases, keys, projects, states, workspaces
+from backend.catalogue import keys, projects
 from backend.models import Alias as AliasRow
 from backend.models import Project
 from backend.models import State as StateRow
+from backend.states import addresses, aliases, states, workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,

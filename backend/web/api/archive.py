@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from backend import archive
+from backend.states import archive
 from backend.web.api.answers import answer, blueprint
 from backend.web.api.locks import WorkspacePath
 from backend.web.api.states import WORKSPACE, State, shown, state_of

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 
-from backend import audit, audit_chain, audit_export, audit_verify, linker, projects
-from backend.audit import Filter, Numbered
-from backend.audit_chain import NOTHING, Head
+from backend.audit import chain, entries, export, linker, verify
+from backend.audit.chain import NOTHING, Head
+from backend.audit.entries import Filter, Numbered
+from backend.catalogue import projects
 from backend.web.api.answers import (
     Answer,
     Cursor,
@@ -137,8 +138,8 @@ def verify_audit(query: KnownHead) -> Response:
     principal().require_installation()
     here = installation()
     with reading() as db:
-        signing_key = audit_chain.key(db, here.keyring)
-    found = audit_verify.verify(here.database, signing_key, query.known())
+        signing_key = chain.key(db, here.keyring)
+    found = verify.verify(here.database, signing_key, query.known())
     return answer(Verification.model_validate(found))
 
 
@@ -149,7 +150,7 @@ def _project_id(path: ProjectPath) -> str:
 
 def _list(query: AuditQuery, project_id: str | None) -> Response:
     with reading() as db:
-        found = audit.find_all(db, query.filter(project_id), query.cursor, query.limit)
+        found = entries.find_all(db, query.filter(project_id), query.cursor, query.limit)
         items = [_shown(row) for row in found.items]
     return answer(AuditEntries(items=items, next_cursor=found.next_cursor))
 
@@ -166,9 +167,9 @@ def _export(query: Period, project_id: str | None) -> Response:
     here = installation()
     linker.catch_up(here.database, here.keyring)
     with reading() as db:
-        head = audit_chain.head(db)
+        head = chain.head(db)
     wanted = Filter(project_id, since=query.since, until=query.until)
-    lines = audit_export.lines(here.database, wanted, head)
+    lines = export.lines(here.database, wanted, head)
     response = Response(lines, content_type="application/x-ndjson")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Stateroom-Audit-Head"] = str(head)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import Field
 
-from backend import keys, projects, ssh_keys
+from backend.catalogue import keys, projects, ssh_keys
 from backend.offload import off_loop
 from backend.web.api.answers import (
     WITH_BODY,

@@ -7,10 +7,11 @@ from flask import Response
 from pydantic import AwareDatetime, Field, computed_field, model_validator
 from sqlalchemy.orm import Session
 
-from backend import holds, locks, projects, states, workspaces
+from backend.catalogue import projects
 from backend.errors import Invalid
 from backend.models import Lock as LockRow
 from backend.models import State
+from backend.states import holds, locks, states, workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,

@@ -11,10 +11,10 @@ from flask_openapi3.models.tag import Tag
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from werkzeug.exceptions import UnsupportedMediaType
 
-from backend import logins, passwords
 from backend.errors import Invalid
 from backend.models import Token
-from backend.passwords import MAX_LENGTH
+from backend.people import logins, passwords
+from backend.people.passwords import MAX_LENGTH
 from backend.web.api.answers import MAX_BODY_BYTES, Answer, answer, problems
 from backend.web.current import noted_refusals, reading, throttle, transaction
 
@@ -128,7 +128,7 @@ def log_in_v1(body: Login) -> Response:
 def _log_in(body: Login) -> Response:
     try:
         token, secret = _as_person(body) if body.is_person() else _as_client(body)
-    except logins.Refused as refused:
+    except logins.LoginRefused as refused:
         _note(refused)
         raise
     return answer(_issued(token, secret))
@@ -147,16 +147,16 @@ def _as_person(body: Login) -> tuple[Token, str]:
     throttle().attempt(username)
     with reading() as db:
         person = logins.person(db, username)
-    verdict = passwords.verify(person.password_hash, password)
-    if not verdict.fits:
-        raise logins.Refused(person.id)
+    match = passwords.verify(person.password_hash, password)
+    if not match.fits:
+        raise logins.LoginRefused(person.id)
     throttle().forget(username)
-    rehashed = passwords.hashed(password) if verdict.outdated else None
+    rehashed = passwords.hashed(password) if match.outdated else None
     with transaction() as db:
         return logins.sign_in(db, person, rehashed)
 
 
-def _note(refused: logins.Refused) -> None:
+def _note(refused: logins.LoginRefused) -> None:
     """In the audit log, but whoever guesses does not fill it."""
     log.warning("login_refused", thing=refused.thing)
     if noted_refusals().is_over("login"):

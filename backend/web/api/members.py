@@ -7,9 +7,10 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import members, projects, users
+from backend.catalogue import projects
 from backend.models import Member as MemberRow
 from backend.models import Project
+from backend.people import members, users
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,

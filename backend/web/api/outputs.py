@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response
 from pydantic import Field
 
-from backend import outputs, states
 from backend.offload import off_loop
+from backend.states import outputs, states
 from backend.web.api.answers import Answer, Query, answer, blueprint, problems
 from backend.web.api.locks import WorkspacePath
 from backend.web.api.states import WORKSPACE, state_of

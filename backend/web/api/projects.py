@@ -6,7 +6,7 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import projects
+from backend.catalogue import projects
 from backend.models import Project as ProjectRow
 from backend.web.api.answers import (
     WITH_BODY,

@@ -5,8 +5,8 @@ from datetime import datetime
 from flask import Response
 from pydantic import Field
 
-from backend import rescued, restoring
-from backend.rescued import Comparison
+from backend.states import rescued, restoring
+from backend.states.rescued import Comparison
 from backend.web.api.answers import (
     Answer,
     Cursor,

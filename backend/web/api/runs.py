@@ -7,10 +7,12 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import logs, projects, runs, sources, steps, templates, versions, workspaces
-from backend.models import ENDED, Project
+from backend.catalogue import projects, sources, templates
+from backend.models import ENDED, TRANSFERS, Project
 from backend.models import Run as RunRow
 from backend.paging import cut
+from backend.runs import logs, queue, steps
+from backend.states import versions, workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -148,7 +150,7 @@ def list_runs(path: ProjectPath, query: RunFilter) -> Response:
     with reading() as db:
         project = projects.get(db, principal(), path.project, "runs:read")
         only = query.workspace and workspaces.get(db, project, query.workspace).id
-        found = runs.find_all(
+        found = queue.find_all(
             db, project, workspace_id=only, status=query.status,
             before=query.cursor, limit=query.limit + 1,
         )  # fmt: skip
@@ -227,7 +229,7 @@ def cancel_run(path: RunPath) -> Response:
     """Stop a run: what is half done is saved, and the state unlocked."""
     with transaction() as db:
         run = _run(db, path, "runs:cancel")
-        runs.cancel(db, principal(), run, force=False)
+        queue.cancel(db, principal(), run, force=False)
         found = detail(db, run)
     return answer(found)
 
@@ -237,7 +239,7 @@ def force_cancel_run(path: RunPath) -> Response:
     """Kill a run now: what it made since its last save is in no state."""
     with transaction() as db:
         run = _run(db, path, "runs:cancel")
-        runs.cancel(db, principal(), run, force=True)
+        queue.cancel(db, principal(), run, force=True)
         found = detail(db, run)
     return answer(found)
 
@@ -247,13 +249,13 @@ def acknowledge_run(path: RunPath) -> Response:
     """Say that you looked at a lost run: its workspace may go on."""
     with transaction() as db:
         run = _run(db, path, "runs:approve")
-        runs.acknowledge(db, principal(), run)
+        queue.acknowledge(db, principal(), run)
         found = detail(db, run)
     return answer(found)
 
 
 def detail(db: Session, run: RunRow) -> RunDetail:
-    blocker = runs.blocked_by(db, run)
+    blocker = queue.blocked_by(db, run)
     facts = _facts(RunDetail, run)
     facts["blocked_by"] = None if blocker is None else blocker.id
     facts["workspace_frozen"] = run.workspace.frozen_at is not None
@@ -271,7 +273,7 @@ def _facts(model: type[Run], run: RunRow) -> dict[str, Any]:
 
 def _run(db: Session, path: RunPath, scope: str) -> RunRow:
     project = projects.get(db, principal(), path.project, scope)
-    return runs.get(db, project, path.run)
+    return queue.get(db, project, path.run)
 
 
 def _queue(
@@ -279,12 +281,12 @@ def _queue(
 ) -> RunDetail:
     where = workspaces.get(db, project, workspace)
     ref = sources.check_ref(body.ref)
-    if body.operation in runs.TRANSFERS:
+    if body.operation in TRANSFERS:
         principal().require("state:write", project.id)
     run = once(
         db,
         header,
-        lambda: runs.queue(
+        lambda: queue.queue(
             db,
             principal(),
             where,
@@ -293,7 +295,7 @@ def _queue(
             message=body.message,
             start_empty=body.start_empty,
         ),
-        lambda made: runs.get(db, project, made),
+        lambda made: queue.get(db, project, made),
     )
     return detail(db, run)
 

@@ -8,10 +8,12 @@ from typing import Any
 from flask import Response
 from pydantic import Field
 
-from backend import comparing, projects, state_diff, states, workspaces
+from backend.catalogue import projects
+from backend.documents import diff
 from backend.errors import Unavailable
 from backend.models import StateVersion
 from backend.offload import off_loop
+from backend.states import comparing, states, workspaces
 from backend.web.api.answers import Answer, Query, answer, blueprint, problems
 from backend.web.api.locks import WorkspacePath
 from backend.web.current import installation, principal, transaction
@@ -76,7 +78,7 @@ def diff_states(path: WorkspacePath, query: Versions) -> Response:
         pair = comparing.read(db, principal(), state, query.before, query.after)
     with _room():
         before = comparing.NOTHING if pair.before is None else _document(pair.before)
-        found = off_loop(state_diff.diff, before, _document(pair.after))
+        found = off_loop(diff.diff, before, _document(pair.after))
     numbers = None if pair.before is None else pair.before.number, pair.after.number
     return _answer(found, *numbers)
 
@@ -96,7 +98,7 @@ def _document(version: StateVersion) -> bytes:
     return b"".join(states.content(version, here.keyring, here.blobs))
 
 
-def _answer(found: state_diff.Diff, before: int | None, after: int) -> Response:
+def _answer(found: diff.Diff, before: int | None, after: int) -> Response:
     parts = ("added", "removed", "changed", "unchanged", "outputs")
     shown = {name: getattr(found, name) for name in parts}
     return answer(Diff(from_version=before, to_version=after, **shown))

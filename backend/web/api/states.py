@@ -8,8 +8,11 @@ from flask import Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy.orm import Session
 
-from backend import (
-    projects,
+from backend.catalogue import projects
+from backend.models import RescuedWrite
+from backend.models import State as StateRow
+from backend.models import StateVersion as VersionRow
+from backend.states import (
     refusals,
     rescued,
     restoring,
@@ -19,9 +22,6 @@ from backend import (
     versions,
     workspaces,
 )
-from backend.models import RescuedWrite
-from backend.models import State as StateRow
-from backend.models import StateVersion as VersionRow
 from backend.web import documents
 from backend.web.api.answers import (
     WITH_BODY,

@@ -7,7 +7,7 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import projects, templates
+from backend.catalogue import projects, templates
 from backend.models import Project
 from backend.models import Template as TemplateRow
 from backend.web.api.answers import (

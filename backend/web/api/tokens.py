@@ -7,8 +7,9 @@ from typing import Annotated
 from flask import Response
 from pydantic import BeforeValidator, Field
 
-from backend import members, projects, tokens, users
+from backend.catalogue import projects
 from backend.models import Token as TokenRow
+from backend.people import members, tokens, users
 from backend.principal import ALIASES, SCOPES, Principal
 from backend.web.api.answers import (
     WITH_BODY,

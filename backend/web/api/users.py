@@ -6,10 +6,10 @@ from typing import Any
 from flask import Response
 from pydantic import Field
 
-from backend import passwords, users
 from backend.errors import Forbidden
 from backend.models import User as UserRow
-from backend.passwords import MAX_LENGTH, MIN_LENGTH
+from backend.people import passwords, users
+from backend.people.passwords import MAX_LENGTH, MIN_LENGTH
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,

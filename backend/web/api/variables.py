@@ -7,9 +7,10 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import projects, variables, workspaces
+from backend.catalogue import projects, variables
 from backend.models import Variable as VariableRow
 from backend.models import Workspace
+from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,

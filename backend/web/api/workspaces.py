@@ -7,9 +7,11 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from backend import addresses, locks, projects, runs, states, templates, workspaces
+from backend.catalogue import projects, templates
 from backend.models import Project, Template
 from backend.models import Workspace as WorkspaceRow
+from backend.runs import queue
+from backend.states import addresses, locks, states, workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -256,5 +258,5 @@ def _addresses(project: Project, workspace: WorkspaceRow) -> Addresses:
 def _last_run(db: Session, project: Project, workspace: WorkspaceRow) -> Run | None:
     if not principal().may("runs:read", project.id):
         return None
-    found = runs.find_all(db, project, workspace_id=workspace.id, limit=1)
+    found = queue.find_all(db, project, workspace_id=workspace.id, limit=1)
     return summary(found[0]) if found else None

@@ -1,0 +1,186 @@
+"""The chain over the audit log: each link covers an entry and the link before, and is signed.
+
+    hash = SHA-256(hash of the link before || the entry's canonical bytes); before the first: zeros
+    mac  = HMAC-SHA-256(audit key, number as 8 bytes || hash)
+
+Anybody can check the hashes of an export. The signature needs the keyring: whoever has only the
+database cannot make the chain anew. Entries are linked after their commit, so that writers do not
+queue up at the chain's head (decision 8).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, Select, insert, select, text
+from sqlalchemy.orm import Session
+
+from backend.db import now
+from backend.errors import Unreadable
+from backend.models import AuditEntry, AuditKey, AuditLink
+from backend.sealing import crypto
+from backend.sealing.bindings import AUDIT_KEY
+from backend.sealing.keyring import Keyring
+
+BEFORE_THE_FIRST = bytes(32)
+BATCH = 200  # links of a transaction: a few milliseconds
+_LOCK = 0x5747_4155  # any number that only we use
+_FIELDS = ("id", "at", "principal", "principal_id", "action", "object", "project_id", "detail")
+COLUMNS = tuple(getattr(AuditEntry, name) for name in _FIELDS)
+
+
+class Head(NamedTuple):
+    """The newest link. Noted elsewhere, it tells later whether the end of the chain is missing."""
+
+    number: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash.hex()}"
+
+
+NOTHING = Head(0, BEFORE_THE_FIRST)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What one batch did: how many entries it linked, and the head it left."""
+
+    count: int
+    head: Head
+
+
+def prepare_key(db: Session, keyring: Keyring) -> None:
+    """Make the key that signs the chain, once. Raises Unreadable when a chain has lost its key."""
+    if db.get(AuditKey, 1) is not None:
+        return
+    if db.scalar(select(AuditLink.number).limit(1)) is not None:
+        raise Unreadable(
+            "The key that signs the audit log is missing from the table audit_key. "
+            "Put its row back from your backup.",
+            code="audit-key-missing",
+        )
+    sealed = crypto.seal_value(keyring, secrets.token_bytes(32), AUDIT_KEY)
+    db.add(AuditKey(id=1, sealed=sealed))
+
+
+def key(db: Session, keyring: Keyring) -> bytes:
+    """The key that signs the chain. Raises Unreadable."""
+    return crypto.open_value(keyring, db.get_one(AuditKey, 1).sealed, AUDIT_KEY)
+
+
+def fields_of(entry: Row[Any]) -> dict[str, Any]:
+    """An entry (its COLUMNS) as the export shows it."""
+    found = {name: getattr(entry, name) for name in _FIELDS}
+    return found | {"at": _rfc3339(entry.at)}
+
+
+def canonical(fields: dict[str, Any]) -> bytes:
+    """The bytes that are hashed: JSON with its names in order, no spaces, and only ASCII."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def hash_of(previous: bytes, fields: dict[str, Any]) -> bytes:
+    return hashlib.sha256(previous + canonical(fields)).digest()
+
+
+def sign(signing_key: bytes, number: int, link_hash: bytes) -> bytes:
+    return hmac.digest(signing_key, number.to_bytes(8, "big") + link_hash, "sha256")
+
+
+def head(db: Session) -> Head:
+    """The newest link; NOTHING when there is none."""
+    found = db.execute(_NEWEST).one_or_none()
+    return NOTHING if found is None else Head(*found)
+
+
+def holds(db: Session, known: Head) -> bool:
+    """Whether the chain still has this link."""
+    if known == NOTHING:
+        return True
+    return db.scalar(select(AuditLink.hash).where(AuditLink.number == known.number)) == known.hash
+
+
+def link_recent(db: Session, signing_key: bytes, since: timedelta) -> Linked:
+    """Link up to BATCH entries of this recent time that have no link. Another does it: none."""
+    recent = _UNLINKED.where(AuditEntry.at >= now(-since))
+    return _link(db, signing_key, recent.order_by(AuditEntry.at, AuditEntry.id).limit(BATCH))
+
+
+def link_page(db: Session, signing_key: bytes, page: Sequence[str]) -> Linked:
+    """Link those of these entries that have no link. Another process is at it: none."""
+    some = _UNLINKED.where(AuditEntry.id.in_(page))
+    return _link(db, signing_key, some.order_by(AuditEntry.at, AuditEntry.id))
+
+
+def has_unlinked(db: Session, since: timedelta) -> bool:
+    """Whether an entry of this recent time has no link: asked without waiting for a writer."""
+    recent = _UNLINKED.with_only_columns(AuditEntry.id).where(AuditEntry.at >= now(-since))
+    return db.scalar(recent.limit(1)) is not None
+
+
+class Unlinked(NamedTuple):
+    id: str
+    at: datetime
+
+
+class Patrol(NamedTuple):
+    """A page of all entries: those of it that have no link, and where the next page begins."""
+
+    unlinked: list[Unlinked]
+    next_after: str | None
+
+
+def patrol(db: Session, after: str, limit: int) -> Patrol:
+    """Look at the next entries in the order of their ids, however old: nothing is skipped."""
+    rows = db.execute(
+        select(AuditEntry.id, AuditEntry.at, AuditLink.number)
+        .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
+        .where(AuditEntry.id > after)
+        .order_by(AuditEntry.id)
+        .limit(limit)
+    ).all()
+    unlinked = [Unlinked(entry_id, at) for entry_id, at, number in rows if number is None]
+    return Patrol(unlinked, rows[-1].id if len(rows) == limit else None)
+
+
+_UNLINKED = (
+    select(*COLUMNS)
+    .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
+    .where(AuditLink.entry_id.is_(None))
+)
+_NEWEST = select(AuditLink.number, AuditLink.hash).order_by(AuditLink.number.desc()).limit(1)
+_INSERT = insert(AuditLink)
+
+
+def _link(db: Session, signing_key: bytes, entries: Select[Any]) -> Linked:
+    """The number is unique: two that link at once cannot both commit."""
+    if not _alone(db):
+        return Linked(0, NOTHING)
+    last = head(db)
+    links = []
+    for entry in db.execute(entries):
+        last = Head(last.number + 1, hash_of(last.hash, fields_of(entry)))
+        mac = sign(signing_key, last.number, last.hash)
+        links.append(last._asdict() | {"entry_id": entry.id, "mac": mac})
+    if links:
+        db.connection().execute(_INSERT, links)
+    return Linked(len(links), last)
+
+
+def _alone(db: Session) -> bool:
+    """Whether nobody else links now, until the transaction's end. On SQLite writers are alone."""
+    if db.get_bind().dialect.name != "postgresql":
+        return True
+    return bool(db.scalar(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")))
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

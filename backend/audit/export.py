@@ -1,0 +1,59 @@
+"""The audit log as JSON lines, in the order of the chain: anybody can check them without us."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from backend.audit.chain import BEFORE_THE_FIRST, COLUMNS, Head, fields_of
+from backend.audit.entries import Filter
+from backend.db import Database
+from backend.models import AuditEntry, AuditLink
+
+BATCH = 500
+
+
+def lines(database: Database, wanted: Filter, head: Head) -> Iterator[bytes]:
+    """Every linked entry up to this head, one a line; a few hundred are in memory at a time.
+
+    A line has the entry's fields, its `number`, its `hash`, and the hash of the link before as
+    `previous`: where a filter leaves gaps, each line can still be checked by itself.
+    """
+    last = 0
+    while True:
+        with database.reading() as db:
+            batch = _batch(db, wanted, last, head)
+        yield b"".join(line for _, line in batch)
+        if len(batch) < BATCH:
+            return
+        last = batch[-1][0]
+
+
+def _batch(db: Session, wanted: Filter, last: int, head: Head) -> list[tuple[int, bytes]]:
+    rows = db.execute(
+        _ROWS.where(AuditLink.number > last, AuditLink.number <= head.number, *wanted.conditions())
+    )
+    found = []
+    for row in rows:
+        previous = BEFORE_THE_FIRST if row.number == 1 else row.previous
+        link = {
+            "number": row.number,
+            "previous": None if previous is None else previous.hex(),
+            "hash": row.hash.hex(),
+        }
+        found.append((row.number, json.dumps(link | fields_of(row)).encode() + b"\n"))
+    return found
+
+
+_BEFORE = aliased(AuditLink)
+_ROWS = (
+    select(AuditLink.number, AuditLink.hash, _BEFORE.hash.label("previous"))
+    .add_columns(*COLUMNS)
+    .join(AuditEntry, AuditEntry.id == AuditLink.entry_id)
+    .outerjoin(_BEFORE, _BEFORE.number == AuditLink.number - 1)
+    .order_by(AuditLink.number)
+    .limit(BATCH)
+)

@@ -1,0 +1,206 @@
+"""The key store: SSH keys, usernames with passwords, and none. Nothing is shown again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from sqlalchemy import select
+from sqlalchemy import update as update_rows
+from sqlalchemy.orm import Session
+
+from backend import audit, names
+from backend.catalogue import ssh_keys
+from backend.errors import Conflict, Invalid, NotFound
+from backend.models import Alias, Key, Project, Template, Workspace, new_id
+from backend.paging import DEFAULT_LIMIT, Page, page
+from backend.principal import Principal
+from backend.sealing import bindings
+from backend.sealing.crypto import Keyring, open_value, seal_value
+
+KINDS = ("ssh", "password", "none")
+FIELDS = {"ssh": {"private_key", "passphrase"}, "password": {"username", "password"}, "none": set()}
+MAX_PASSWORD = 4096
+
+
+class Given(TypedDict, total=False):
+    """What somebody put in, by kind: private_key and passphrase, or username and password."""
+
+    private_key: str
+    passphrase: str | None
+    username: str
+    password: str
+
+
+class Opened(TypedDict, total=False):
+    """A key's secret in clear, for a Job: private_key and passphrase, or username and password."""
+
+    private_key: str
+    passphrase: str | None
+    username: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What a key is made of, checked. Fields that are None stay as they are."""
+
+    username: str | None = None
+    fingerprint: str | None = None
+    public_key: str | None = None
+    sealed: dict[str, str | None] | None = field(default=None, repr=False)
+
+
+def read(kind: str, given: Given) -> Secret:
+    """Check what a new key needs. Takes seconds for a slow passphrase: call it outside of a
+    transaction. Raises Invalid.
+    """  # noqa: D205 one promise, one warning
+    missing = FIELDS[kind] - {"passphrase"} - given.keys()
+    if missing:
+        raise Invalid(
+            f"A key of kind {kind} needs {' and '.join(sorted(missing))}.", code="key-incomplete"
+        )
+    return read_changes(kind, given)
+
+
+def read_changes(kind: str, given: Given) -> Secret:
+    """Check what replaces parts of a key of this kind. Raises Invalid."""
+    foreign = given.keys() - FIELDS[kind]
+    if foreign:
+        raise Invalid(
+            f"A key of kind {kind} has no {' and no '.join(sorted(foreign))}.", code="key-kind"
+        )
+    if "private_key" in given:
+        key = ssh_keys.read(given["private_key"], given.get("passphrase"))
+        sealed = {"private_key": key.private_key, "passphrase": key.passphrase}
+        return Secret(fingerprint=key.fingerprint, public_key=key.public_key, sealed=sealed)
+    if "passphrase" in given:
+        raise Invalid("Send the passphrase together with its private_key.", code="key-incomplete")
+    password = given.get("password")
+    return Secret(
+        username=given.get("username"),
+        sealed=None if password is None else {"password": password},
+    )
+
+
+def create(  # noqa: PLR0913 the columns of a key
+    db: Session,
+    principal: Principal,
+    keyring: Keyring,
+    project: Project,
+    *,
+    kind: str,
+    secret: Secret,
+    name: str | None = None,
+) -> Key:
+    """A new key; its name is its kind, with a number when that is taken. Raises Conflict."""
+    if name is None:
+        taken = db.scalars(select(Key.name).where(Key.project_id == project.id))
+        name = names.free(kind, taken)
+    key = Key(id=new_id("key"), project_id=project.id, name=names.check(name), kind=kind)
+    _put(keyring, key, secret)
+    names.store(db, key, "key")
+    audit.record(
+        db, principal, "key.create", key.id, project_id=project.id, name=key.name, kind=kind
+    )
+    return key
+
+
+def get(db: Session, project: Project, reference: str) -> Key:
+    found = db.scalars(
+        select(Key).where(Key.project_id == project.id, names.called(Key, reference))
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no key {reference!r} in the project {project.name!r}.")
+    return found
+
+
+def chosen(db: Session, project: Project, reference: str | None) -> Key | None:
+    """The key that a request names. Raises Invalid: a wrong reference is a wrong request."""
+    if reference is None:
+        return None
+    try:
+        return get(db, project, reference)
+    except NotFound as error:
+        raise Invalid(error.message, code="no-key") from None
+
+
+def find_all(
+    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Key]:
+    return page(db, select(Key).where(Key.project_id == project.id), Key.id, after, limit)
+
+
+def update(  # noqa: PLR0913 the columns of a key
+    db: Session,
+    principal: Principal,
+    keyring: Keyring,
+    key: Key,
+    *,
+    secret: Secret,
+    name: str | None = None,
+) -> Key:
+    """Rename it, replace its secret, or both; it is the login of its aliases from then on.
+
+    Raises Invalid, Conflict.
+    """
+    if name is not None:
+        key.name = names.check(name)
+    _put(keyring, key, secret)
+    names.store(db, key, "key")
+    if secret.username is not None:
+        db.execute(
+            update_rows(Alias).where(Alias.key_id == key.id).values(username=secret.username)
+        )
+    audit.record(
+        db, principal, "key.update", key.id, project_id=key.project_id, name=name,
+        replaced=secret.sealed is not None or None,
+    )  # fmt: skip
+    return key
+
+
+def delete(db: Session, principal: Principal, key: Key) -> None:
+    """Raises Conflict, naming who uses it."""
+    db.refresh(key, with_for_update=True)
+    users = {
+        "templates": list(db.scalars(select(Template.name).where(Template.key_id == key.id))),
+        "workspaces": list(
+            db.scalars(select(Workspace.name).where(Workspace.module_key_id == key.id))
+        ),
+        "aliases": list(db.scalars(select(Alias.name).where(Alias.key_id == key.id))),
+    }
+    used = {noun: found for noun, found in users.items() if found}
+    if used:
+        said = " and ".join(f"the {noun} {', '.join(found)}" for noun, found in used.items())
+        raise Conflict(
+            f"The key is used by {said}. Give them another key first.", code="key-in-use", **used
+        )
+    db.delete(key)
+    audit.record(db, principal, "key.delete", key.id, project_id=key.project_id, name=key.name)
+
+
+def opened(keyring: Keyring, key: Key) -> Opened:
+    """The secret in clear, for the worker that resolves a Job. Raises Unreadable."""
+    if key.secret is None:
+        return {}
+    secret = opened_row(keyring, key.id, key.secret)
+    if key.username is not None:
+        secret["username"] = key.username
+    return secret
+
+
+def opened_row(keyring: Keyring, key_id: str, sealed: bytes) -> Opened:
+    """What is sealed of a key, without its username. Raises Unreadable."""
+    secret: Opened = json.loads(open_value(keyring, sealed, bindings.key(key_id)))
+    return secret
+
+
+def _put(keyring: Keyring, key: Key, secret: Secret) -> None:
+    if secret.username is not None:
+        key.username = secret.username
+    if secret.fingerprint is not None:
+        key.fingerprint, key.public_key = secret.fingerprint, secret.public_key
+    if secret.sealed is not None:
+        clear = json.dumps(secret.sealed).encode()
+        key.secret = seal_value(keyring, clear, bindings.key(key.id))

@@ -1,0 +1,172 @@
+"""Templates: what to run. Repository, ref, path, tool, and what to do about the backend."""
+
+from __future__ import annotations
+
+import re
+from typing import TypedDict, Unpack
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import audit, names
+from backend.catalogue import keys, sources
+from backend.errors import Conflict, Invalid, NotFound
+from backend.models import Key, Project, Template, Workspace
+from backend.paging import DEFAULT_LIMIT, Page, page
+from backend.principal import Principal
+
+TOOLS = ("terraform", "tofu")
+
+_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}(-[0-9A-Za-z.]{1,16})?", re.ASCII)
+_CONFIGURATION = re.compile(r"[^./~#-][^/\\]{0,200}\.(tf|tofu)(\.json)?")
+
+
+class Fields(TypedDict, total=False):
+    name: str | None
+    repository: str
+    ref: str | None
+    path: str
+    tool: str
+    tool_version: str | None
+    backend_mode: str
+    override_file: str | None
+    key: str | None
+
+
+def create(
+    db: Session, principal: Principal, project: Project, **fields: Unpack[Fields]
+) -> Template:
+    """A new template; its name is the repository's last part, with a number when that is taken.
+
+    Raises Invalid, Conflict, and Forbidden for a password key without keys:manage.
+    """
+    template = Template(
+        project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None
+    )
+    _assign(db, principal, project, template, fields)
+    if fields.get("name") is None:
+        template.name = _name_of(db, template)
+    names.store(db, template, "template")
+    audit.record(
+        db, principal, "template.create", template.id, project_id=project.id,
+        name=template.name, repository=template.repository,
+    )  # fmt: skip
+    return template
+
+
+def get(db: Session, project: Project, reference: str) -> Template:
+    found = db.scalars(
+        select(Template).where(Template.project_id == project.id, names.called(Template, reference))
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no template {reference!r} in the project {project.name!r}.")
+    return found
+
+
+def chosen(db: Session, project: Project, reference: str) -> Template:
+    """The template that a request names. Raises Invalid: a wrong reference is a wrong request."""
+    try:
+        return get(db, project, reference)
+    except NotFound as error:
+        raise Invalid(error.message, code="no-template") from None
+
+
+def find_all(
+    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Template]:
+    query = select(Template).where(Template.project_id == project.id)
+    return page(db, query, Template.id, after, limit)
+
+
+def update(
+    db: Session,
+    principal: Principal,
+    project: Project,
+    template: Template,
+    **changes: Unpack[Fields],
+) -> Template:
+    """For the runs that are claimed from now on. Raises Invalid, Conflict, Forbidden as create."""
+    _assign(db, principal, project, template, changes)
+    names.store(db, template, "template")
+    audit.record(
+        db, principal, "template.update", template.id, project_id=project.id,
+        fields=sorted(changes),
+    )  # fmt: skip
+    return template
+
+
+def delete(db: Session, principal: Principal, template: Template) -> None:
+    """Raises Conflict, naming the workspaces that run it."""
+    db.refresh(template, with_for_update={"of": Template})
+    used = list(db.scalars(select(Workspace.name).where(Workspace.template_id == template.id)))
+    if used:
+        raise Conflict(
+            f"The template is run in the workspaces {', '.join(used)}. Delete them first.",
+            code="template-in-use",
+            workspaces=used,
+        )
+    db.delete(template)
+    audit.record(
+        db, principal, "template.delete", template.id, project_id=template.project_id,
+        name=template.name,
+    )  # fmt: skip
+
+
+def _assign(
+    db: Session, principal: Principal, project: Project, template: Template, fields: Fields
+) -> None:
+    if "key" in fields:
+        template.key = keys.chosen(db, project, fields["key"])
+    name = fields.get("name")
+    if name is not None:
+        template.name = names.check(name)
+    if "repository" in fields:
+        template.repository = sources.check_repository(fields["repository"])
+    if "ref" in fields:
+        template.ref = sources.check_ref(fields["ref"])
+    if "path" in fields:
+        template.path = sources.check_path(fields["path"])
+    if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
+        _guard(principal, template.key)
+    _assign_tool(template, fields)
+
+
+def _guard(principal: Principal, key: Key) -> None:
+    """A password is sent to whatever repository is named: who names it may manage keys."""
+    if key.kind == "password":
+        principal.require("keys:manage", key.project_id)
+
+
+def _assign_tool(template: Template, fields: Fields) -> None:
+    if "tool" in fields:
+        template.tool = fields["tool"]
+    if "tool_version" in fields:
+        template.tool_version = _version(fields["tool_version"])
+    if "backend_mode" in fields:
+        template.backend_mode = fields["backend_mode"]
+    if "override_file" in fields:
+        template.override_file = _override_file(fields["override_file"])
+
+
+def _version(version: str | None) -> str | None:
+    if version is not None and not _VERSION.fullmatch(version):
+        raise Invalid(
+            f"{version!r} is no version: write one like 1.11.4.", code="tool-version-invalid"
+        )
+    return version
+
+
+def _override_file(name: str | None) -> str | None:
+    if name is not None and not (_CONFIGURATION.fullmatch(name) and name.isprintable()):
+        raise Invalid(
+            f"{name!r} cannot be the override file: it is a file name without folders that ends "
+            "with .tf, .tofu, .tf.json or .tofu.json, for example zz_backend_override.tf.",
+            code="override-file-invalid",
+        )
+    return name
+
+
+def _name_of(db: Session, template: Template) -> str:
+    wish = names.made_of(sources.last_part(template.repository)) or "template"
+    taken = db.scalars(select(Template.name).where(Template.project_id == template.project_id))
+    return names.check(names.free(wish, taken))

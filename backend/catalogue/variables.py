@@ -1,0 +1,194 @@
+"""Variables of a workspace, for terraform or for its environment. Every value is sealed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TypedDict
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import audit, names
+from backend.errors import Invalid, NotFound
+from backend.models import Variable, Workspace, new_id
+from backend.paging import DEFAULT_LIMIT, Page, page
+from backend.principal import Principal
+from backend.sealing import bindings
+from backend.sealing.crypto import Keyring, open_value, seal_value
+
+KINDS = ("terraform", "environment")
+MAX_VALUE_BYTES = 100_000  # Linux takes 131,072 for one variable
+
+# They would move the state, the plan or the tool's own files, or let a library in. The runner
+# takes away the same ones; here they are refused before anybody waits for a run. TF_HTTP_*,
+# TF_CLOUD_* and TF_TOKEN_* open the backend that the sources name, and are there for no other.
+RESERVED = (
+    *("TF_WORKSPACE", "TF_CLI_ARGS*", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "TERRAFORM_CONFIG"),
+    *("TF_LOG_PATH", "TF_TEMP_LOG_PATH"),
+    *("TF_REATTACH_PROVIDERS", "TF_FORCE_LOCAL_BACKEND", "TF_STATE_PERSIST_INTERVAL"),
+    *("TF_DISABLE_PLUGIN_TLS", "TF_INPUT", "TF_IN_AUTOMATION", "TF_PLUGIN_CACHE_DIR"),
+    *("TOFU_*", "OPENTOFU_*", "OTEL_*", "TRACEPARENT", "TRACESTATE", "CHECKPOINT_DISABLE"),
+    *("GODEBUG", "BROWSER", "XDG_*", "LD_*", "GIT_*", "BASH_ENV", "ENV", "PYTHON*"),
+    *("HOME", "PATH", "TMPDIR", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "STATEROOM_*"),
+)
+_RESERVED = re.compile(
+    "|".join(re.escape(name).replace(r"\*", ".*") for name in RESERVED), re.IGNORECASE
+)
+_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
+
+
+class Fields(TypedDict, total=False):
+    value: str
+    sensitive: bool
+    is_expression: bool
+
+
+def create(  # noqa: PLR0913 the columns of a variable
+    db: Session,
+    principal: Principal,
+    keyring: Keyring,
+    workspace: Workspace,
+    *,
+    kind: str,
+    name: str,
+    fields: Fields,
+) -> Variable:
+    """Raises Invalid (`variable-reserved` among others), Conflict when there is one already."""
+    _check_name(kind, name)
+    variable = Variable(
+        id=new_id("var"),
+        workspace_id=workspace.id,
+        kind=kind,
+        name=name,
+        sensitive=False,
+        is_expression=False,
+    )
+    _assign(keyring, variable, {"value": "", **fields})
+    names.store(db, variable, f"{kind} variable")
+    _record(db, principal, "variable.create", workspace, variable)
+    return variable
+
+
+def put(  # noqa: PLR0913 the columns of a variable
+    db: Session,
+    principal: Principal,
+    keyring: Keyring,
+    workspace: Workspace,
+    *,
+    reference: str,
+    fields: Fields,
+) -> Variable:
+    """Make it what is given, whatever it was. A `kind/name` that is not there is created."""
+    complete: Fields = {"sensitive": False, "is_expression": False, **fields}
+    kind, slash, name = reference.partition("/")
+    try:
+        variable = get(db, workspace, reference)
+    except NotFound:
+        if not slash or kind not in KINDS:
+            raise
+        return create(db, principal, keyring, workspace, kind=kind, name=name, fields=complete)
+    return update(db, principal, keyring, workspace, variable=variable, changes=complete)
+
+
+def get(db: Session, workspace: Workspace, reference: str) -> Variable:
+    """By its id, or as `kind/name`. Raises NotFound."""
+    found = select(Variable).where(Variable.workspace_id == workspace.id)
+    kind, slash, name = reference.partition("/")
+    if slash:
+        found = found.where(Variable.kind == kind, Variable.name == name)
+    else:
+        found = found.where(Variable.id == reference)
+    variable = db.scalars(found).one_or_none() if reference.isprintable() else None
+    if variable is None:
+        raise NotFound(f"There is no variable {reference!r} in the workspace {workspace.name!r}.")
+    return variable
+
+
+def find_all(
+    db: Session, workspace: Workspace, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Variable]:
+    query = select(Variable).where(Variable.workspace_id == workspace.id)
+    return page(db, query, Variable.id, after, limit)
+
+
+def update(  # noqa: PLR0913 the columns of a variable
+    db: Session,
+    principal: Principal,
+    keyring: Keyring,
+    workspace: Workspace,
+    *,
+    variable: Variable,
+    changes: Fields,
+) -> Variable:
+    """Raises Invalid; a sensitive one stays so unless it gets a new value."""
+    if variable.sensitive and not changes.get("sensitive", True) and "value" not in changes:
+        raise Invalid(
+            "A sensitive variable is never shown: send a new value to make it an ordinary one.",
+            code="variable-sensitive",
+        )
+    _assign(keyring, variable, changes)
+    db.flush()
+    _record(db, principal, "variable.update", workspace, variable)
+    return variable
+
+
+def delete(db: Session, principal: Principal, workspace: Workspace, variable: Variable) -> None:
+    db.delete(variable)
+    _record(db, principal, "variable.delete", workspace, variable)
+
+
+def opened(db: Session, keyring: Keyring, workspace: Workspace) -> Iterator[tuple[Variable, str]]:
+    """Every variable with its value in clear, for the worker. Raises Unreadable."""
+    query = select(Variable).where(Variable.workspace_id == workspace.id)
+    for variable in db.scalars(query.order_by(Variable.id)):
+        yield variable, _open(keyring, variable)
+
+
+def shown(keyring: Keyring, variable: Variable) -> str | None:
+    """The value for a person's eyes: None when it is sensitive. Raises Unreadable."""
+    return None if variable.sensitive else _open(keyring, variable)
+
+
+def _open(keyring: Keyring, variable: Variable) -> str:
+    return open_value(keyring, variable.value, bindings.variable(variable.id)).decode()
+
+
+def _assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
+    variable.sensitive = fields.get("sensitive", variable.sensitive)
+    variable.is_expression = fields.get("is_expression", variable.is_expression)
+    if variable.is_expression and variable.kind != "terraform":
+        raise Invalid("Only a terraform variable can be an expression.", code="variable-invalid")
+    if "value" in fields:
+        clear = fields["value"].encode()
+        if len(clear) > MAX_VALUE_BYTES or b"\0" in clear:
+            raise Invalid(
+                f"A value has at most {MAX_VALUE_BYTES:,} bytes, and no NUL among them.",
+                code="variable-invalid",
+            )
+        variable.value = seal_value(keyring, clear, bindings.variable(variable.id))
+
+
+def _check_name(kind: str, name: str) -> None:
+    if kind == "environment":
+        wrong = not _ENVIRONMENT.fullmatch(name)
+        if _RESERVED.fullmatch(name):
+            raise Invalid(
+                f"{name} cannot be set here: it would change where the run keeps its state or its "
+                "files. For its settings there are fields of the template.",
+                code="variable-reserved",
+                reserved=list(RESERVED),
+            )
+    else:
+        wrong = len(name) > 255 or not name.replace("-", "_").isidentifier() or name[0] in "-_"
+    if wrong:
+        raise Invalid(f"{name!r} cannot be the name of a {kind} variable.", code="name-invalid")
+
+
+def _record(
+    db: Session, principal: Principal, action: str, workspace: Workspace, variable: Variable
+) -> None:
+    audit.record(
+        db, principal, action, variable.id, project_id=workspace.project_id,
+        workspace=workspace.id, kind=variable.kind, name=variable.name,
+    )  # fmt: skip

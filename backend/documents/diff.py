@@ -1,0 +1,310 @@
+"""What is different between two documents of a state: by resource, by attribute, by output.
+
+Most of two versions is the same text. What is equal byte for byte is never decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from backend.documents import secrecy
+from backend.documents.secrecy import HIDDEN, Mask, Path
+from backend.errors import Conflict, Invalid
+
+MAX_BYTES = 32_000_000  # of each document: memory is a few times that
+_NOTHING = Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that is different. `hidden`: the parts that are secret are not in it.
+
+    A value that is secret as a whole is HIDDEN; None is one that is not there, or null.
+    """
+
+    path: str
+    before: Any
+    after: Any
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """An instance of a resource: managed, or read as data. `changes` are none when it is alone."""
+
+    address: str
+    data: bool
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diff:
+    added: list[Resource]
+    removed: list[Resource]
+    changed: list[Resource]
+    unchanged: int  # instances
+    outputs: list[Change]
+
+
+class _Output(Struct, frozen=True):
+    value: Any = None
+    sensitive: bool = False
+
+
+class _Instance(Struct):
+    attributes: Raw = _NOTHING
+    attributes_flat: Raw = _NOTHING
+    sensitive_attributes: Raw = Raw(b"[]")
+    index_key: str | int | float | None = None
+    deposed: str = ""
+    status: str = ""
+
+
+class _Resource(Struct):
+    type: str
+    name: str
+    mode: str = "managed"
+    module: str = ""
+    instances: list[Raw] = []
+
+
+class _Document(Struct):
+    version: int | None = None
+    outputs: Raw = Raw(b"{}")
+    resources: list[Raw] = []
+    encrypted_data: Raw | UnsetType = UNSET
+
+
+Shape = TypeVar("Shape")
+
+
+class _Decoder(Generic[Shape]):
+    """One for each shape, made once. Raises Conflict for what has another one."""
+
+    def __init__(self, shape: Any) -> None:
+        self._decoder: msgspec.json.Decoder[Shape] = msgspec.json.Decoder(shape)
+
+    def __call__(self, text: bytes | Raw) -> Shape:
+        try:
+            return self._decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _not_diffable(str(error)) from None
+
+
+_document = _Decoder[_Document](_Document)
+_resource = _Decoder[_Resource](_Resource)
+_instance = _Decoder[_Instance](_Instance)
+_outputs = _Decoder[dict[str, Raw]](dict[str, Raw])
+_output = _Decoder[_Output](_Output)
+_value = _Decoder[Any](Any)
+
+
+def check_size(size: int) -> None:
+    """Raises Invalid for a document that is too large to be compared."""
+    if size > MAX_BYTES:
+        raise Invalid(
+            f"The state has {size:,} bytes: only up to {MAX_BYTES:,} are compared here. "
+            "Download both versions.",
+            code="diff-too-large",
+            limit_bytes=MAX_BYTES,
+        )
+
+
+def diff(before: bytes, after: bytes) -> Diff:
+    """What became of the one document in the other. Secrets are in no part of it.
+
+    Raises Conflict `state-encrypted` for what OpenTofu sealed itself, `state-not-diffable` for
+    what is no state of version 4, and Invalid for one above MAX_BYTES.
+    """
+    try:
+        return _diff(before, after)
+    except RecursionError:
+        raise _not_diffable("it is nested too deeply") from None
+
+
+def _diff(before: bytes, after: bytes) -> Diff:
+    old, new = _read(before), _read(after)
+    old_digests, new_digests = _digests(old), _digests(new)
+    same = old_digests.keys() & new_digests.keys()
+    olds = _instances(text for digest, text in old_digests.items() if digest not in same)
+    news = _instances(text for digest, text in new_digests.items() if digest not in same)
+    in_both = [_changed(olds[address], news[address]) for address in olds.keys() & news.keys()]
+    changed = [resource for resource in in_both if resource.changes]
+    unchanged = sum(len(_resource(new_digests[digest]).instances) for digest in same)
+    return Diff(
+        added=_sorted(news[address].alone() for address in news.keys() - olds.keys()),
+        removed=_sorted(olds[address].alone() for address in olds.keys() - news.keys()),
+        changed=_sorted(changed),
+        unchanged=unchanged + len(in_both) - len(changed),
+        outputs=list(_compare_outputs(old.outputs, new.outputs)),
+    )
+
+
+def _read(text: bytes) -> _Document:
+    check_size(len(text))
+    document = _document(text)
+    if document.encrypted_data is not UNSET:
+        raise Conflict(
+            "OpenTofu encrypted this state itself: only its own passphrase opens what is in it.",
+            code="state-encrypted",
+        )
+    if document.version != 4:
+        raise _not_diffable(f"it is of version {document.version}, not of version 4")
+    return document
+
+
+def _not_diffable(reason: str) -> Conflict:
+    return Conflict(f"The document cannot be compared: {reason}.", code="state-not-diffable")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An instance whose resource is not the same in both documents."""
+
+    address: str
+    data: bool
+    type: str
+    instance: _Instance
+    text: Raw
+
+    def alone(self) -> Resource:
+        return Resource(self.address, self.data)
+
+
+def _instances(resources: Iterable[Raw]) -> dict[str, _Found]:
+    found: dict[str, _Found] = {}
+    for text in resources:
+        resource = _resource(text)
+        data = resource.mode == "data"
+        for part in resource.instances:
+            instance = _instance(part)
+            address = _address(resource, instance)
+            found[address] = _Found(address, data, resource.type, instance, part)
+    return found
+
+
+def _digests(document: _Document) -> dict[bytes, Raw]:
+    return {hashlib.sha256(text).digest(): text for text in document.resources}
+
+
+def _address(resource: _Resource, instance: _Instance) -> str:
+    where = f"{resource.module}." if resource.module else ""
+    kind = "data." if resource.mode == "data" else ""
+    index, key = "", instance.index_key
+    if key is not None:
+        index = f"[{msgspec.json.encode(key).decode()}]"
+    deposed = f" (deposed {instance.deposed})" if instance.deposed else ""
+    return f"{where}{kind}{resource.type}.{resource.name}{index}{deposed}"
+
+
+def _changed(old: _Found, new: _Found) -> Resource:
+    changes = () if bytes(old.text) == bytes(new.text) else tuple(_compare(old, new))
+    return Resource(new.address, new.data, changes)
+
+
+def _sorted(resources: Iterable[Resource]) -> list[Resource]:
+    return sorted(resources, key=lambda resource: resource.address)
+
+
+def _compare(old: _Found, new: _Found) -> Iterator[Change]:
+    before, after = old.instance, new.instance
+    if before.status != after.status:
+        yield Change("(status)", before.status or None, after.status or None)
+    for name in ("attributes", "attributes_flat"):
+        texts = getattr(before, name), getattr(after, name)
+        if bytes(texts[0]) != bytes(texts[1]):
+            mask = Mask(
+                [*_marked(before), *_marked(after)], everything=secrecy.is_telling(new.type)
+            )
+            yield from _values(_value(texts[0]), _value(texts[1]), (), mask)
+
+
+def _marked(instance: _Instance) -> Iterator[Path]:
+    for steps in _value(instance.sensitive_attributes) or ():
+        yield secrecy.marked(steps if isinstance(steps, list) else ())
+
+
+def _compare_outputs(before: Raw, after: Raw) -> Iterator[Change]:
+    if bytes(before) == bytes(after):
+        return
+    olds, news = _outputs(before), _outputs(after)
+    for name in sorted(olds.keys() | news.keys()):
+        texts = olds.get(name, _NOTHING), news.get(name, _NOTHING)
+        if bytes(texts[0]) != bytes(texts[1]):
+            old, new = (_output(t) if bytes(t) != b"null" else _Output() for t in texts)
+            mask = Mask(everything=old.sensitive or new.sensitive)
+            yield from _values(old.value, new.value, (name,), mask)
+
+
+def _values(before: Any, after: Any, path: Path, mask: Mask) -> Iterator[Change]:
+    """The innermost values that are different."""
+    if _same(before, after):
+        return
+    if path and mask.hides(path):
+        yield _hidden(path, before, after)
+    elif isinstance(before, dict) and isinstance(after, dict):
+        yield from _objects(before, after, path, mask)
+    elif _is_pairwise(before, after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _values(old, new, (*path, index), mask)
+    else:
+        shown = mask.shown(before, path), mask.shown(after, path)
+        yield Change(_text(path), *shown, hidden=any(map(_has_hidden, shown)))
+
+
+def _objects(
+    before: dict[str, Any], after: dict[str, Any], path: Path, mask: Mask
+) -> Iterator[Change]:
+    named = secrecy.names_a_secret(before) or secrecy.names_a_secret(after)
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if named and name not in secrecy.NAMES:
+            if not _same(old, new):
+                yield _hidden((*path, name), old, new)
+        else:
+            yield from _values(old, new, (*path, name), mask)
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Equal as JSON: true is not 1, whatever Python says."""
+    if before is after:
+        return True
+    if before != after:
+        return False
+    return isinstance(before, str) or _json(before) == _json(after)
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _is_pairwise(before: Any, after: Any) -> bool:
+    """Whether these are lists whose parts are better told one by one."""
+    if not (isinstance(before, list) and isinstance(after, list)) or len(before) != len(after):
+        return False
+    return any(isinstance(part, dict | list) for part in (*before, *after))
+
+
+def _hidden(path: Path, before: Any, after: Any) -> Change:
+    old, new = (None if value is None else HIDDEN for value in (before, after))
+    return Change(_text(path), old, new, hidden=True)
+
+
+def _has_hidden(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_hidden, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_hidden, value))
+    return value is HIDDEN
+
+
+def _text(path: Path) -> str:
+    """`tags.Name`, `ingress[0].from_port`."""
+    parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(parts).removeprefix(".")

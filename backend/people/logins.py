@@ -1,0 +1,132 @@
+"""Logins: a secret, or a name and a password, for a token that soon ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import audit, names
+from backend.db import now
+from backend.errors import Unauthorised
+from backend.models import Token, User
+from backend.people import tokens
+from backend.principal import SYSTEM, Principal
+
+CLIENT_LIFE = timedelta(hours=1)
+SESSION_LIFE = timedelta(hours=12)
+KEPT = timedelta(days=30)  # a token that a login made, after its end
+UNKNOWN = "unknown"  # what was typed as a name may be the password
+
+
+class LoginRefused(Unauthorised):
+    """`thing` is the user or token that was tried, when there is one."""
+
+    code = "login-refused"
+
+    def __init__(self, thing: str | None = None, project_id: str | None = None) -> None:
+        super().__init__("The login is refused: one of the two is wrong, or it is disabled.")
+        self.thing = thing or UNKNOWN
+        self.project_id = project_id
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who may be signing in. `id` is None for a name that nobody has."""
+
+    id: str | None
+    password_hash: str | None
+
+
+def person(db: Session, name: str) -> Person:
+    """Somebody to verify a password against, outside of any transaction."""
+    user = None
+    if names.may_be(name):
+        user = db.scalars(select(User).where(User.name == name)).one_or_none()
+    if user is None:
+        return Person(None, None)
+    return Person(user.id, None if user.disabled_at else user.password_hash)
+
+
+def sign_in(db: Session, verified: Person, rehashed: str | None = None) -> tuple[Token, str]:
+    """A session for a person whose password was verified against this hash, and its secret.
+
+    Raises LoginRefused when he was disabled, or the password changed, meanwhile.
+    """
+    user = db.scalars(
+        select(User)
+        .where(
+            User.id == verified.id,
+            User.password_hash == verified.password_hash,
+            User.disabled_at.is_(None),
+        )
+        .with_for_update()
+    ).one_or_none()
+    if user is None:
+        raise LoginRefused(verified.id)
+    user.last_login_at = db.scalar(select(now()))
+    user.password_hash = rehashed or user.password_hash
+    _forget_old(db, Token.user_id == user.id, Token.is_session)
+    token, secret = tokens.store(
+        db,
+        name="login",
+        scopes="admin",
+        user_id=user.id,
+        is_session=True,
+        expires_at=db.scalar(select(now(SESSION_LIFE))),
+        created_by=user.name,
+    )
+    who = Principal(user.name, token.id, frozenset(), user_id=user.id)
+    audit.record(db, who, "login", token.id)
+    return token, secret
+
+
+def client(db: Session, client_id: str, client_secret: str) -> Principal:
+    """Whose secret this is, when it is that of this token. Raises LoginRefused."""
+    try:
+        found = tokens.authenticate(db, client_secret)
+    except Unauthorised:
+        found = None
+    if found is None or found.token_id != client_id or found.run_id is not None:
+        raise _refusal(db, client_id)
+    return found
+
+
+def _refusal(db: Session, client_id: str) -> LoginRefused:
+    token = db.get(Token, client_id) if names.may_be(client_id) else None
+    return LoginRefused() if token is None else LoginRefused(token.id, token.project_id)
+
+
+def exchange(
+    db: Session, principal: Principal, scopes: Sequence[str] | None = None
+) -> tuple[Token, str]:
+    """A token of at most an hour with the same reach; with fewer scopes, when some are named.
+
+    Raises Invalid and Forbidden as tokens.issue.
+    """
+    _forget_old(db, Token.parent_id == principal.token_id)
+    return tokens.issue(
+        db,
+        replace(principal, is_session=False),  # what a login makes ends with what it was made with
+        f"login of {principal.name}"[:64],
+        scopes or sorted(principal.scopes),
+        project_id=principal.project_id,
+        expires_at=db.scalar(select(now(CLIENT_LIFE))),
+    )
+
+
+def note_refused(db: Session, refused: LoginRefused) -> None:
+    """Never what was typed: it may be the password, in the wrong field."""
+    audit.record(db, SYSTEM, "login.refused", refused.thing, project_id=refused.project_id)
+
+
+def _forget_old(db: Session, *which: object) -> None:
+    db.execute(
+        delete_from(Token)
+        .where(*which, Token.expires_at < now(-KEPT))  # type: ignore[arg-type]
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,181 @@
+"""Runs as workers take them: claimed under an epoch, kept by a lease, taken away when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from backend import audit
+from backend.db import now
+from backend.models import ACTIVE, Run, Workspace, came_before, of_claim
+from backend.principal import SYSTEM
+from backend.runs.moves import Moved, move
+from backend.states import states
+
+MAX_ATTEMPTS = 3
+
+
+def claimable(db: Session, limit: int) -> Sequence[str]:
+    """The oldest queued runs whose workspace is free, and not frozen."""
+    other = aliased(Run)
+    busy = exists().where(other.workspace_id == Run.workspace_id, other.blocking)
+    return db.scalars(
+        select(Run.id)
+        .where(Run.status == "queued", ~busy, ~_frozen())
+        .order_by(Run.created_at, Run.id)
+        .limit(limit)
+    ).all()
+
+
+def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None:
+    """Take a queued run for a worker under a new epoch; None when it is not there to be taken."""
+    other = aliased(Run)
+    waits = exists().where(
+        other.workspace_id == Run.workspace_id,
+        other.id != Run.id,
+        or_(other.blocking, and_(other.status == "queued", came_before(other, Run))),
+    )
+    taking = (
+        update(Run)
+        .where(Run.id == run_id, Run.status == "queued", ~waits, ~_frozen())
+        .values(
+            status="preparing",
+            blocking=True,
+            epoch=Run.epoch + 1,
+            attempts=Run.attempts + 1,
+            worker=worker,
+            lease_expires_at=now(lease),
+            started_at=func.coalesce(Run.started_at, now()),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    try:
+        with db.begin_nested():
+            taken = db.execute(taking).rowcount  # type: ignore[attr-defined]
+    except IntegrityError:  # another run of the workspace was claimed in the same moment
+        return None
+    if taken == 0:
+        return None
+    run = db.get_one(Run, run_id, populate_existing=True)
+    audit.record(
+        db, SYSTEM, "run.preparing", run.id, project_id=run.project_id,
+        worker=worker, epoch=run.epoch,
+    )  # fmt: skip
+    return run
+
+
+def _frozen() -> ColumnElement[bool]:
+    """A run that was queued before the freeze waits for its end: a person may cancel it."""
+    return exists().where(Workspace.id == Run.workspace_id, Workspace.frozen_at.is_not(None))
+
+
+def renew(db: Session, run_id: str, epoch: int, lease: timedelta) -> tuple[bool, bool] | None:
+    """Prolong the lease of one epoch. Whether to stop, and whether at once; None when fenced."""
+    row = db.execute(
+        update(Run)
+        .where(of_claim(run_id, epoch))
+        .values(lease_expires_at=now(lease))
+        .returning(Run.cancel_requested_at, Run.force_cancel)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    return None if row is None else (row[0] is not None, row[1])
+
+
+def heard(db: Session, run_id: str, epoch: int) -> tuple[bool, bool] | None:
+    """Whether the run of this epoch should stop, and whether at once; None when fenced."""
+    row = db.execute(
+        select(Run.cancel_requested_at, Run.force_cancel).where(of_claim(run_id, epoch))
+    ).one_or_none()
+    return None if row is None else (row[0] is not None, row[1])
+
+
+def at_work(db: Session, run_id: str, epoch: int) -> bool:
+    return heard(db, run_id, epoch) is not None
+
+
+def of_epoch(db: Session, run_id: str, epoch: int) -> Run:
+    """The run, for as long as it is still of this epoch and at work. Raises Moved."""
+    run = db.scalars(select(Run).where(of_claim(run_id, epoch))).one_or_none()
+    if run is None:
+        raise Moved(f"The run {run_id} was taken from this worker.")
+    return run
+
+
+def note(db: Session, run_id: str, epoch: int, **facts: Any) -> None:
+    """Write facts into the row of a run at work. Raises Moved."""
+    noted = db.execute(
+        update(Run)
+        .where(of_claim(run_id, epoch))
+        .values(facts)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if noted == 0:
+        raise Moved(f"The run {run_id} was taken from this worker.")
+
+
+def expire_leases(db: Session) -> list[str]:
+    """Take runs from workers that are silent; the ids of those that are to be rung for again.
+
+    A run that never began to apply is queued again (bounded); one that did is lost: an apply is
+    never started twice.
+    """
+    silent = db.scalars(
+        select(Run)
+        .where(Run.status.in_(ACTIVE), Run.lease_expires_at < now())
+        .order_by(Run.id)  # reconcilers that meet wait for each other, and never in a circle
+    ).all()
+    again = []
+    for run in silent:
+        try:
+            with db.begin_nested():
+                status = _take_away(db, run)
+        except Moved:
+            continue  # it was renewed, or another reconciler was first
+        if status == "queued":
+            again.append(run.id)
+    return again
+
+
+def _take_away(db: Session, run: Run) -> str:
+    fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
+    if run.status == "applying":
+        status = "lost"
+        fenced |= {"error_code": "worker-lost", "error_message": _lost(db, run)}
+    elif run.cancel_requested_at is not None:
+        status = "canceled"
+    elif run.attempts >= MAX_ATTEMPTS:
+        message = f"Its worker fell silent {run.attempts} times before the apply; queue it again."
+        status = "errored"
+        fenced |= {"error_code": "worker-lost", "error_message": message}
+    else:
+        status = "queued"
+    move(db, run, status, **fenced)
+    return status
+
+
+def _lost(db: Session, run: Run) -> str:
+    """How far it may have come, and what to do."""
+    state = states.of_workspace(db, run.workspace)
+    if run.operation == "import-state":
+        was = "imported a state"
+        known = f"The state here is at version {state.current}: import-state may be queued again."
+    elif run.operation == "export-state" and state.archived_at is not None:
+        was, known = "exported the state", f"It had been moved to {state.archived_to} by then."
+    elif run.operation == "export-state":
+        was = "exported the state"
+        known = (
+            "The state here is still the one in use, and a copy of it may be at its target: "
+            "export-state may be queued again, and goes on with that copy."
+        )
+    else:
+        was = "applied"
+        known = "What it saved is in the state; compare it with what really exists."
+    return (
+        f"The worker {run.worker} fell silent while it {was}. {known} Look at it, and acknowledge "
+        "this run to free its workspace."
+    )

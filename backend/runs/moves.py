@@ -1,0 +1,66 @@
+"""The row is the truth: every move of a run is one compare-and-set on its status and epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.db import now
+from backend.errors import Conflict
+from backend.models import ACTIVE, ENDED, Run
+from backend.principal import SYSTEM, Principal
+from backend.runs import steps
+from backend.states import locks
+
+# The only moves there are. What is not here is refused.
+EDGES: dict[str, frozenset[str]] = {
+    "queued": frozenset({"preparing", "canceled"}),
+    "preparing": frozenset({"planning", "queued", "errored", "canceled"}),
+    # a transfer of a state has no plan: it goes from looking straight to moving
+    "planning": frozenset(
+        {"planned", "planned_and_finished", "applying", "queued", "errored", "canceled"}
+    ),
+    "planned": frozenset({"applying", "discarded", "stale", "queued", "errored", "canceled"}),
+    "applying": frozenset({"applied", "stale", "errored", "canceled", "lost"}),
+}
+BLOCKING = frozenset({*ACTIVE, "lost"})
+
+
+class Moved(Conflict):
+    """The run is not where, or not whose, the caller believed."""
+
+    code = "run-moved"
+
+
+def move(
+    db: Session, run: Run, status: str, *, principal: Principal = SYSTEM, **values: Any
+) -> None:
+    """One step along EDGES, for the status and epoch that `run` was read with. Raises Moved."""
+    if status not in EDGES.get(run.status, frozenset()):
+        raise Moved(f"A run does not go from {run.status} to {status}.")
+    ended = status in ENDED
+    changes = {
+        "status": status,
+        "blocking": status in BLOCKING,
+        **({"finished_at": now(), "lease_expires_at": None} if ended else {}),
+        **values,
+    }
+    moved = db.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch)
+        .values(changes)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if moved == 0:
+        raise Moved(f"The run {run.id} is no longer {run.status} under epoch {run.epoch}.")
+    audit.record(
+        db, principal, f"run.{status}", run.id, project_id=run.project_id, epoch=run.epoch,
+        error=values.get("error_code"),
+    )  # fmt: skip
+    if ended or status == "queued":
+        locks.release_of_run(db, principal, run.id)
+        steps.end_open(db, run)
+    db.refresh(run)

@@ -1,0 +1,92 @@
+"""Locks that people hold by hand, with a reason and an end: nobody plans or applies meanwhile."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import audit, names
+from backend.db import now
+from backend.errors import Invalid, NotFound
+from backend.models import Lock, State
+from backend.principal import Principal
+from backend.states import locks, refusals
+
+LONGEST = timedelta(days=30)
+OPERATION = "hold"
+
+
+def hold(db: Session, principal: Principal, state: State, reason: str, until: datetime) -> Lock:
+    """Hold the lock until then; whoever holds it already gives it another reason and end.
+
+    Raises Locked when somebody else has it; Invalid, and Conflict for a state that takes no lock.
+    """
+    lock = locks.for_update(db, state)
+    _refuse(db, state, lock, principal)
+    at = db.scalars(select(now())).one()
+    if not at < until <= at + LONGEST:
+        raise Invalid(
+            f"A hold ends in the future, {LONGEST.days} days away at most. Freeze the workspace "
+            "for longer.",
+            code="expiry-invalid",
+        )
+    if not lock.held:
+        lock.lock_id, lock.acquired_at = _readable_id(principal), at
+    lock.held, lock.held_by = True, principal.name
+    lock.run_id = lock.run_epoch = lock.taken_from = None
+    lock.expires_at, lock.last_seen_at = until, at
+    lock.info = _info(principal, reason, until, lock.acquired_at or at)
+    db.flush()
+    audit.record(
+        db, principal, "lock.hold", state.id, project_id=state.project_id,
+        lock_id=lock.lock_id, reason=reason, until=until.isoformat(),
+    )  # fmt: skip
+    return lock
+
+
+def end(db: Session, principal: Principal, state: State, reason: str) -> Lock:
+    """Free the lock: one's own hold with state:write, all others with state:unlock and a reason.
+
+    Raises NotFound when it is free; Forbidden; Invalid without a reason.
+    """
+    lock = locks.for_update(db, state)
+    if locks.is_own_hold(lock, principal):
+        principal.require("state:write", state.project_id)
+        locks.release(db, principal, state, lock.lock_id or "")
+        return lock
+    principal.require("state:unlock", state.project_id)
+    if not lock.held:
+        raise NotFound("The state is not locked.", code="not-locked")
+    if not reason.strip():
+        raise Invalid(
+            f"{lock.held_by} holds this lock: say the reason for breaking it.",
+            code="reason-missing",
+        )
+    return locks.break_lock(db, principal, state, reason)
+
+
+def _refuse(db: Session, state: State, lock: Lock, principal: Principal) -> None:
+    refusal = refusals.of(db, state)
+    if refusal is not None:
+        raise refusal.as_conflict()
+    if lock.held and not locks.is_own_hold(lock, principal):
+        raise locks.locked(lock)
+
+
+def _readable_id(principal: Principal) -> str:
+    """Terraform shows whom it meets by the ID of the lock alone."""
+    return f"held-by-{names.made_of(principal.name) or 'somebody'}-{secrets.token_hex(3)}"
+
+
+def _info(principal: Principal, reason: str, until: datetime, since: datetime) -> dict[str, str]:
+    return {
+        "Operation": OPERATION,
+        "Info": f"{reason} (until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC)",
+        "Who": principal.name,
+        "Created": since.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "Reason": reason,
+        "Principal": principal.user_id or principal.token_id,
+    }

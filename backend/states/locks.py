@@ -1,0 +1,274 @@
+"""Locks of states. They do not expire by the clock: terraform's protocol has no heartbeat.
+
+Two exceptions, both by the server's clock: what a person holds by hand ends when it was said to
+end, and a workspace may let the next LOCK take over from a client that was silent for so long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, or_, select
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.db import execute
+from backend.errors import Conflict, Invalid, Locked, NotFound
+from backend.models import Lock, Project, State, StateVersion, Workspace
+from backend.paging import DEFAULT_LIMIT, Page, cut
+from backend.principal import SYSTEM, Principal
+from backend.states import refusals, retention
+from backend.states.lock_statements import AGAIN, EXPIRED, FOR_UPDATE, LATE, TAKE, TAKE_OVER
+
+MAX_INFO_BYTES = 64 * 1024
+KEPT = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
+
+
+@dataclass(frozen=True)
+class LockInfo:
+    """What a client says of its lock: untrusted text, kept as it came."""
+
+    id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, body: bytes) -> LockInfo:
+        """Raises Invalid for anything but a JSON object with a non-empty ID."""
+        try:
+            given = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Invalid(f"The lock is not a JSON object: {error}", code="lock-invalid") from None
+        lock_id = given.get("ID")
+        if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 255 or "\0" in lock_id:
+            raise Invalid("The lock has no ID that could be one.", code="lock-invalid")
+        kept = {name: given[name] for name in KEPT if isinstance(given.get(name), str)}
+        return cls(lock_id, kept)
+
+
+def for_update(db: Session, state: State) -> Lock:
+    """The state's lock row, held for this transaction: writers of one state queue up here.
+
+    The state itself is read again, as it is now. A hold whose time is over ends here.
+    """
+    lock, _, expired = db.execute(FOR_UPDATE, {"state_id": state.id}).one()
+    if lock.held and expired:
+        _free(db, SYSTEM, state, lock)
+        audit.record(
+            db, SYSTEM, "lock.expire", state.id, project_id=state.project_id,
+            lock_id=lock.lock_id, held_by=lock.held_by,
+        )  # fmt: skip
+    return lock
+
+
+def get(db: Session, state: State) -> Lock:
+    return db.get_one(Lock, state.id)
+
+
+def find_held(
+    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[tuple[Lock, Workspace]]:
+    """The locks of a project that are held now. The cursor is the id of a workspace."""
+    query = (
+        select(Lock, Workspace)
+        .join(State, State.id == Lock.state_id)
+        .join(Workspace, Workspace.id == State.workspace_id)
+        .where(Workspace.project_id == project.id, Lock.held)
+        .where(or_(Lock.expires_at.is_(None), ~EXPIRED))
+        .order_by(Workspace.id)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(Workspace.id > after)
+    rows = [(lock, workspace) for lock, workspace in db.execute(query)]
+    return cut(rows, limit, lambda row: row[1].id)
+
+
+def holder(lock: Lock) -> dict[str, Any]:
+    """The LockInfo of who holds it, with a non-empty ID whatever the client gave."""
+    info = {name: value for name, value in lock.info.items() if name in KEPT}
+    return info | {"ID": lock.lock_id or "unknown"}
+
+
+def acquire(db: Session, principal: Principal, state: State, info: LockInfo) -> None:
+    """Take the lock, or raise Locked with its holder. Taking it twice is harmless.
+
+    A lock whose time is over is taken over; its late holder writes and frees nothing any more.
+    """
+    wanted = {
+        "wanted_by": state.id,
+        "lock_id": info.id,
+        "info": info.fields,
+        "held_by": principal.name,
+        "run_id": principal.run_id,
+        "run_epoch": principal.run_epoch,
+    }
+    free = execute(db, TAKE, wanted).rowcount == 1
+    if (
+        not free
+        and execute(
+            db, AGAIN, {"wanted_by": state.id, "again": info.id, "by_run": principal.run_id}
+        ).rowcount
+    ):
+        return
+    late = None if free else _take_over(db, wanted)
+    if late is not None:
+        retention.compact(db, principal, state, late)
+    # asked when nobody can change it any more: who freezes or deletes needs the lock's row
+    refusal = refusals.of(db, state)
+    if refusal is not None:
+        raise refusal.as_lock()
+    if not free and late is None:
+        raise locked(get(db, state))
+    audit.record(
+        db, principal, "lock.acquire" if late is None else "lock.take_over", state.id,
+        project_id=state.project_id, lock_id=info.id, **_told_of(late),
+    )  # fmt: skip
+
+
+def _take_over(db: Session, wanted: dict[str, Any]) -> Row[Any] | None:
+    """Take the lock from a holder whose time is over: who that was. None when nobody's is."""
+    late = execute(db, LATE, {"wanted_by": wanted["wanted_by"]}).one_or_none()
+    if late is None or not execute(db, TAKE_OVER, wanted | {"late": late.lock_id}).rowcount:
+        return None
+    return late
+
+
+def _told_of(late: Row[Any] | None) -> dict[str, Any]:
+    if late is None:
+        return {}
+    return {
+        "taken_from": late.lock_id,
+        "late_holder": late.held_by,
+        "silent_since": late.last_seen_at.isoformat(),
+        "because": "silent" if late.expires_at is None else "expired",
+    }
+
+
+def locked(lock: Lock) -> Locked:
+    """Somebody else holds it: this is who."""
+    return Locked(f"The state is locked by {lock.held_by}.", holder(lock))
+
+
+def release(db: Session, principal: Principal, state: State, lock_id: str) -> None:
+    """Free the lock that this ID holds; harmless when it held it last and it is free already.
+
+    Somebody else's it breaks, with state:unlock. Raises Forbidden without that; Conflict, with the
+    holder, when another ID holds it: it stays locked.
+    """
+    lock = for_update(db, state)
+    if lock.lock_id == lock_id:
+        if lock.held:
+            if not _is_holder(lock, principal):
+                # tofu's force-unlock sends the ID that everybody is shown
+                principal.require("state:unlock", state.project_id)
+                break_lock(db, principal, state, "force-unlock")
+                return
+            _free(db, principal, state, lock)
+            audit.record(
+                db, principal, "lock.release", state.id, project_id=state.project_id,
+                lock_id=lock_id,
+            )  # fmt: skip
+        return
+    if lock.held:
+        raise Conflict(
+            f"The lock is held by {lock.held_by} with another ID: it stays locked.",
+            code="lock-held-by-another",
+            holder=holder(lock),
+        )
+    raise Conflict("This ID does not hold the lock: nothing is locked.", code="lock-lost")
+
+
+def break_lock(db: Session, principal: Principal, state: State, reason: str = "") -> Lock:
+    """Free the lock whoever holds it. Raises NotFound when it is free."""
+    lock = for_update(db, state)
+    if not lock.held:
+        raise NotFound("The state is not locked.", code="not-locked")
+    _free(db, principal, state, lock)
+    audit.record(
+        db, principal, "lock.break", state.id, project_id=state.project_id,
+        lock_id=lock.lock_id, held_by=lock.held_by, reason=reason or None,
+    )  # fmt: skip
+    return lock
+
+
+def of_run(db: Session, state: State, run_id: str) -> str | None:
+    """The ID of the lock by which this run holds the state; None: it does not."""
+    lock = for_update(db, state)
+    return lock.lock_id if lock.held and lock.run_id == run_id else None
+
+
+def release_of_run(db: Session, principal: Principal, run_id: str) -> None:
+    """Free what a run still holds: its lock lives and dies with it."""
+    states = select(State).join(Lock).where(Lock.run_id == run_id, Lock.held)
+    for state in db.scalars(states).all():
+        lock = for_update(db, state)
+        if lock.held and lock.run_id == run_id:
+            break_lock(db, principal, state, f"its run {run_id} has ended")
+
+
+def check_write(  # noqa: PLR0913 every one of them decides
+    lock: Lock,
+    principal: Principal,
+    lock_id: str | None,
+    newest: StateVersion | None,
+    sha256: bytes,
+    *,
+    refuse_unlocked: bool,
+) -> None:
+    """May a write with this lock ID (None: without one) happen now? Raises Locked or Conflict."""
+    if lock.held:
+        if lock_id == lock.lock_id and lock.expires_at is None:
+            if lock.run_id in {None, principal.run_id}:  # that of a run is no other's
+                return
+            raise locked(lock)
+        if lock_id is not None and lock_id == lock.taken_from:
+            raise _taken_over(lock)
+        raise locked(lock)
+    if lock_id is None:
+        if refuse_unlocked:
+            raise Conflict(
+                "This installation refuses writes without a lock (-lock=false).",
+                code="lock-required",
+            )
+        return
+    if newest is not None and newest.lock_id == lock_id and newest.sha256 == sha256:
+        return  # the retry of a write that is stored already
+    written = 0 if newest is None else newest.number
+    if lock_id == lock.taken_from:
+        raise _taken_over(lock)
+    if lock.lock_id != lock_id or lock.version_at_release != written:
+        raise Conflict(
+            "This ID no longer holds the lock, and the state was locked or written since.",
+            code="lock-lost",
+        )
+
+
+def _taken_over(lock: Lock) -> Conflict:
+    return Conflict(
+        f"This lock was silent for longer than the workspace allows, and {lock.held_by} took it "
+        "over.",
+        code="lock-taken-over",
+        holder=holder(lock),
+    )
+
+
+def _is_holder(lock: Lock, principal: Principal) -> bool:
+    if lock.expires_at is not None:
+        return is_own_hold(lock, principal)
+    if lock.run_id is not None:
+        return lock.run_id == principal.run_id
+    return lock.held_by == principal.name
+
+
+def is_own_hold(lock: Lock, principal: Principal) -> bool:
+    """Whether this person, or this token, holds it by hand."""
+    held = lock.held and lock.expires_at is not None
+    return held and lock.info.get("Principal") == (principal.user_id or principal.token_id)
+
+
+def _free(db: Session, principal: Principal, state: State, lock: Lock) -> None:
+    retention.compact(db, principal, state, lock)
+    lock.held = False
+    lock.version_at_release = state.current

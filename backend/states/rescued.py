@@ -1,0 +1,221 @@
+"""State documents that were refused: kept sealed, so that nothing is lost and a person decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session, undefer
+
+from backend import audit
+from backend.db import execute
+from backend.documents import intake
+from backend.documents.intake import Received
+from backend.errors import Conflict, NotFound
+from backend.models import RescuedWrite, Run, State, StateVersion
+from backend.paging import DEFAULT_LIMIT, Page, cut
+from backend.principal import Principal
+from backend.sealing import bindings
+from backend.sealing.blobs import Blobs
+from backend.sealing.keyring import Envelope, Keyring
+from backend.states import locks, retention, states
+
+MOST_UNDECIDED = 100  # of one state
+Comparison = Literal[
+    "never-written", "other-lineage", "newer", "older", "same-serial", "stored", "unknown"
+]
+
+log = structlog.get_logger()
+
+_UNDECIDED = RescuedWrite.decision.is_(None)
+
+
+def keep(  # noqa: PLR0913 what is kept, whose, and why
+    db: Session,
+    principal: Principal,
+    state: State,
+    document: Received,
+    keyring: Keyring,
+    *,
+    reason: str,
+    most_bytes: int,
+) -> RescuedWrite | None:
+    """Keep a refused document. `reason` is the code of the refusal.
+
+    The same bytes are kept once. None when the state has too many already, or `most_bytes` of
+    them: the older ones stay, for terraform has this one in errored.tfstate as well.
+    """
+    run = _run_of(db, principal)  # before the lock's row, as everywhere
+    locks.for_update(db, state)
+    known = db.scalars(_of(state).where(_UNDECIDED, RescuedWrite.sha256 == document.sha256)).first()
+    if known is not None:
+        return known
+    if (count := _beyond(db, state, document.size, most_bytes)) is not None:
+        log.warning(
+            "rescued_writes_full", state=state.id, undecided=count, reason=reason,
+            size=document.size, serial=document.heading.serial, principal=principal.name,
+        )  # fmt: skip
+        return None
+    kept = RescuedWrite(
+        state_id=state.id,
+        reason=reason,
+        **states.sealed_columns(document, keyring, principal, state, None),
+    )
+    db.add(kept)
+    db.flush()
+    if run is not None:  # who looks at the run looks for what became of the state
+        said = f"a state that it wrote was refused ({reason}) and kept: {kept.id}"
+        run.warnings = [*run.warnings, said]
+    audit.record(
+        db, principal, "state.rescue", state.id, project_id=state.project_id,
+        rescued=kept.id, reason=reason,
+    )  # fmt: skip
+    return kept
+
+
+def find_all(
+    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[RescuedWrite]:
+    """Newest first, without their bodies. The cursor is the id of one."""
+    return _page(db, _of(state), after, limit)
+
+
+def find_undecided(
+    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[RescuedWrite]:
+    """`find_all`, but only what waits for a decision."""
+    return _page(db, _of(state).where(_UNDECIDED), after, limit)
+
+
+def undecided(db: Session, state: State) -> int:
+    """How many wait for a decision."""
+    counted = select(func.count()).where(RescuedWrite.state_id == state.id, _UNDECIDED)
+    return db.scalar(counted) or 0
+
+
+def get(db: Session, state: State, rescued_id: str) -> RescuedWrite:
+    """A refused document with its body. Raises NotFound."""
+    asked = _of(state).where(RescuedWrite.id == rescued_id).options(undefer(RescuedWrite.sealed))
+    kept = db.scalars(asked).one_or_none()
+    if kept is None:
+        raise NotFound(f"There is no rescued write {rescued_id} of this state.")
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A refused document beside what is stored. `equals`: a version that has the same bytes."""
+
+    verdict: Comparison
+    equals: int | None
+    current: StateVersion | None
+
+
+def compare(db: Session, state: State, kept: RescuedWrite) -> Compared:
+    """What it is, seen from the current version."""
+    equals = None
+    if kept.sha256 is not None:
+        equals = db.scalar(
+            select(func.max(StateVersion.number)).where(
+                StateVersion.state_id == state.id,
+                StateVersion.sha256 == kept.sha256,
+                StateVersion.removed_at.is_(None),  # else these are the only ones left
+            )
+        )
+    current = states.newest(db, state)
+    return Compared("stored" if equals else _verdict(kept, current), equals, current)
+
+
+def download(db: Session, principal: Principal, state: State, rescued_id: str) -> RescuedWrite:
+    """A refused document with its body, for a person: audited. Raises NotFound and Conflict."""
+    kept = get(db, state, rescued_id)
+    refuse_decided(kept)
+    audit.record(
+        db, principal, "state.rescued_download", state.id, project_id=state.project_id,
+        rescued=kept.id,
+    )  # fmt: skip
+    return kept
+
+
+def dismiss(db: Session, principal: Principal, state: State, rescued_id: str) -> RescuedWrite:
+    """Remove its body: nobody needs it. Raises NotFound, and Conflict when that is decided."""
+    locks.for_update(db, state)
+    kept = get(db, state, rescued_id)
+    refuse_decided(kept)
+    audit.record(
+        db, principal, "state.dismiss", state.id, project_id=state.project_id, rescued=kept.id
+    )
+    return decide(db, principal, kept, "dismissed")
+
+
+def decide(
+    db: Session,
+    principal: Principal,
+    kept: RescuedWrite,
+    decision: Literal["promoted", "dismissed"],
+    promoted_to: int | None = None,
+) -> RescuedWrite:
+    """Its row stays, with the decision; its body goes. The caller holds the lock's row."""
+    values = retention.decided(decision, principal.name) | {"promoted_to": promoted_to}
+    execute(db, update(RescuedWrite).where(RescuedWrite.id == kept.id).values(values), {})
+    db.refresh(kept)
+    return kept
+
+
+def refuse_decided(kept: RescuedWrite) -> None:
+    if kept.decision is not None:
+        raise Conflict(
+            f"This rescued write was {kept.decision} by {kept.decided_by} already.",
+            code="rescued-decided",
+            decision=kept.decision,
+            promoted_to=kept.promoted_to,
+        )
+
+
+def content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
+    """The refused bytes, as they arrived. Raises Unreadable before the first of them."""
+    binding = bindings.document(kept.state_id, None, kept.lineage, kept.serial)
+    data_key = keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
+    return intake.download(data_key, kept.sealed, kept.blob, blobs)
+
+
+def _of(state: State) -> Select[RescuedWrite]:
+    return select(RescuedWrite).where(RescuedWrite.state_id == state.id)
+
+
+def _page(
+    db: Session, query: Select[RescuedWrite], after: str | None, limit: int
+) -> Page[RescuedWrite]:
+    if after is not None:
+        query = query.where(RescuedWrite.id < after)
+    found = db.scalars(query.order_by(RescuedWrite.id.desc()).limit(limit + 1)).all()
+    return cut(found, limit, lambda kept: kept.id)
+
+
+def _beyond(db: Session, state: State, size: int, most_bytes: int) -> int | None:
+    """How many there are when another one of this size is too much; else None."""
+    counted = select(func.count(), func.coalesce(func.sum(RescuedWrite.size), 0))
+    count, held = db.execute(counted.where(RescuedWrite.state_id == state.id, _UNDECIDED)).one()
+    is_full = count >= MOST_UNDECIDED or held + size > most_bytes
+    return int(count) if is_full else None
+
+
+def _verdict(kept: RescuedWrite, current: StateVersion | None) -> Comparison:
+    if current is None:
+        return "never-written"
+    if kept.lineage and current.lineage and kept.lineage != current.lineage:
+        return "other-lineage"
+    if kept.serial is None or current.serial is None:
+        return "unknown"
+    if kept.serial == current.serial:
+        return "same-serial"
+    return "newer" if kept.serial > current.serial else "older"
+
+
+def _run_of(db: Session, principal: Principal) -> Run | None:
+    if principal.run_id is None:
+        return None
+    return db.get(Run, principal.run_id, with_for_update={"of": Run})

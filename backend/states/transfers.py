@@ -1,0 +1,99 @@
+"""States that come from another backend, and what a run must know to fork none."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.documents.intake import Received
+from backend.errors import Conflict
+from backend.models import TRANSFERS, Run, State, StateVersion, Workspace
+from backend.principal import Principal
+from backend.sealing.blobs import Blobs
+from backend.sealing.keyring import Keyring
+from backend.states import states
+from backend.states.states import Origin
+
+# what our state holds: nothing yet, nothing any more, something; or it lives on elsewhere
+Standing = Literal["unwritten", "empty", "in use", "archived"]
+
+_LARGEST_EMPTY = 16 * 1024  # bytes: a state that holds nothing has a few hundred
+_DONE = ("applied", "planned_and_finished")
+
+
+class _Document(msgspec.Struct):
+    resources: list[msgspec.Raw] | None = None
+    outputs: dict[str, msgspec.Raw] | None = None
+
+
+def take_in(
+    db: Session, principal: Principal, state: State, document: Received, keyring: Keyring
+) -> StateVersion:
+    """Make a state from elsewhere the newest version. The same bytes again: that version.
+
+    Raises Locked, Gone, and Conflict: ours is of another lineage or not older, or is closed.
+    """
+    states.fence(db, principal)
+    newest = states.at_rest(db, state, document.size)
+    if newest is not None and newest.sha256 == document.sha256:
+        return newest
+    objection = states.objection(newest, document) or _unknown(newest, document)
+    if objection is not None:
+        raise objection
+    origin = Origin("import")
+    made = states.append(db, principal, state, document, keyring, origin, "state.import")
+    return states.version(db, state, made)
+
+
+def standing(db: Session, state: State, keyring: Keyring, blobs: Blobs) -> Standing:
+    """What our state holds. Raises Unreadable."""
+    if state.archived_at is not None:
+        return "archived"
+    if state.current == 0:
+        return "unwritten"
+    newest = states.version(db, state, state.current)
+    if state.deleted_at is not None or newest.removed_at is not None:
+        return "empty"
+    if newest.encrypted or newest.size > _LARGEST_EMPTY:
+        return "in use"
+    return "in use" if _holds_something(newest, keyring, blobs) else "empty"
+
+
+def elsewhere(db: Session, workspace: Workspace) -> str | None:
+    """The verdict of the last run here that kept its state where its sources said.
+
+    None when there was none, or when it took everything away.
+    """
+    last = db.execute(
+        select(Run.operation, Run.detection["verdict"].as_string())
+        .where(
+            Run.workspace_id == workspace.id,
+            Run.status.in_(_DONE),
+            Run.operation.not_in(TRANSFERS),
+            Run.detection["inject"].as_boolean().is_(False),
+            Run.detection["verdict"].as_string() != "none",
+        )
+        .order_by(Run.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if last is None or last[0] == "destroy" else last[1]
+
+
+def _unknown(newest: StateVersion | None, document: Received) -> Conflict | None:
+    """A document that does not say whose it is replaces nothing."""
+    heading = document.heading
+    if newest is None or (heading.lineage and heading.serial is not None):
+        return None
+    return Conflict("The document says neither lineage nor serial.", code="lineage-mismatch")
+
+
+def _holds_something(version: StateVersion, keyring: Keyring, blobs: Blobs) -> bool:
+    body: Any = b"".join(states.content(version, keyring, blobs))
+    try:
+        document = msgspec.json.decode(body, type=_Document)
+    except msgspec.ValidationError:
+        return True
+    return bool(document.resources or document.outputs)

@@ -1,0 +1,77 @@
+"""A deleted state: brought back as it was, or purged for good.
+
+A purged one still answers 410. To terraform a 404 would mean "no state yet", and its next plan
+would create everything again. Only an import, or deleting the workspace, ends that.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.db import execute, now
+from backend.errors import Conflict, Gone
+from backend.models import RescuedWrite, State, StateVersion
+from backend.principal import Principal
+from backend.states import locks, refusals, retention, states
+
+
+def delete(db: Session, principal: Principal, state: State) -> None:
+    """Take the state away, until a person restores it. Raises Locked, or Conflict when frozen."""
+    states.fence(db, principal)
+    lock = locks.for_update(db, state)
+    if lock.held:
+        raise locks.locked(lock)
+    if refusal := refusals.frozen(state.workspace):
+        raise refusal.as_conflict()
+    if state.deleted_at is None:
+        state.deleted_at = db.scalar(select(now()))
+        audit.record(db, principal, "state.delete", state.id, project_id=state.project_id)
+
+
+def undelete(db: Session, principal: Principal, state: State) -> None:
+    """Bring a deleted state back as it was. Harmless when it was not deleted. Raises Gone."""
+    locks.for_update(db, state)
+    if is_purged(db, state):
+        raise Gone(
+            "This state was purged: nothing is left of it. Import a document to begin again.",
+            code="state-purged",
+        )
+    if state.deleted_at is not None:
+        revive(db, principal, state)
+
+
+def revive(db: Session, principal: Principal, state: State) -> None:
+    """Its address serves the state again. The caller holds the lock's row."""
+    state.deleted_at = None
+    audit.record(db, principal, "state.undelete", state.id, project_id=state.project_id)
+
+
+def purge(db: Session, principal: Principal, state: State) -> None:
+    """Remove the bodies of all versions and rescued writes of a deleted state.
+
+    Their rows stay, and so does the numbering. Harmless when repeated. Raises Conflict.
+    """
+    locks.for_update(db, state)
+    if state.deleted_at is None:
+        raise Conflict("Only a deleted state is purged: delete it first.", code="not-deleted")
+    if refusal := refusals.frozen(state.workspace):
+        raise refusal.as_conflict()
+    kept = StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
+    undecided = RescuedWrite.state_id == state.id, RescuedWrite.decision.is_(None)
+    versions = update(StateVersion).where(*kept).values(retention.removed("purged"))
+    rescued = update(RescuedWrite).where(*undecided)
+    execute(db, versions, {})
+    execute(db, rescued.values(retention.decided("purged", principal.name)), {})
+    audit.record(db, principal, "state.purge", state.id, project_id=state.project_id)
+
+
+def is_purged(db: Session, state: State) -> bool:
+    """Whether it is deleted, and nothing is left that could come back."""
+    if state.deleted_at is None or state.current == 0:
+        return False
+    kept = select(func.count()).where(
+        StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
+    )
+    return not db.scalar(kept)

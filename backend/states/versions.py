@@ -1,0 +1,139 @@
+"""State versions as people look at them, pin them and take them away: by number, or the latest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.db import execute
+from backend.errors import Conflict, NotFound
+from backend.models import Run, State, StateVersion
+from backend.paging import DEFAULT_LIMIT, Page, cut
+from backend.principal import Principal
+from backend.states import locks, refusals, retention, states
+
+LATEST = "latest"
+
+
+def get(db: Session, state: State, which: str) -> StateVersion:
+    """The version of this number, or the latest, with its body.
+
+    Raises NotFound, and Gone for the latest one of a deleted state.
+    """
+    if which != LATEST:
+        return states.version(db, state, int(which))
+    newest = states.current(db, state)
+    if newest is None:
+        raise NotFound("This state was never written.", code="never-written")
+    return newest
+
+
+def find_all(
+    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[StateVersion]:
+    """Those with a body, newest first, without it. The cursor is a version's number."""
+    return _page(db, after, limit, StateVersion.state_id == state.id, _KEPT)
+
+
+def find_history(
+    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[StateVersion]:
+    """`find_all`, with those among them whose body was removed."""
+    return _page(db, after, limit, StateVersion.state_id == state.id)
+
+
+def kept(db: Session, state: State) -> int:
+    """How many versions have a body."""
+    counted = select(func.count()).where(StateVersion.state_id == state.id, _KEPT)
+    return db.scalar(counted) or 0
+
+
+def highest_serial(db: Session, state: State) -> int | None:
+    """Of all versions that there ever were; None when none said one."""
+    asked = select(func.max(StateVersion.serial)).where(StateVersion.state_id == state.id)
+    return db.scalar(asked)
+
+
+def download(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+    """`get`, and an entry in the audit log: a state is full of secrets. Raises Gone."""
+    version = get(db, state, which)
+    states.refuse_removed(version)
+    audit.record(
+        db, principal, "state.download", state.id, project_id=state.project_id,
+        number=version.number,
+    )  # fmt: skip
+    return version
+
+
+def pin(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+    """Keep this version whatever the retention. Raises NotFound, and Gone when it was removed."""
+    return _set_pinned(db, principal, state, which, pinned=True)
+
+
+def unpin(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+    """Leave this version to the retention again. Raises NotFound, and Gone when it was removed."""
+    return _set_pinned(db, principal, state, which, pinned=False)
+
+
+def delete(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+    """Remove the body of one version. Harmless when it is gone already.
+
+    Raises NotFound, and Conflict for the current and for a pinned one, and when frozen.
+    """
+    locks.for_update(db, state)
+    if refusal := refusals.frozen(state.workspace):
+        raise refusal.as_conflict()
+    version = get(db, state, which)
+    if version.removed_at is not None:
+        return version
+    if version.number == state.current:
+        raise Conflict("This is the current version: it stays.", code="version-current")
+    if version.pinned:
+        raise Conflict("This version is pinned: unpin it first.", code="version-pinned")
+    values = retention.removed("deleted")
+    execute(db, update(StateVersion).where(StateVersion.id == version.id).values(values), {})
+    db.refresh(version)
+    audit.record(
+        db, principal, "state.delete_version", state.id, project_id=state.project_id,
+        number=version.number,
+    )  # fmt: skip
+    return version
+
+
+def written_by(db: Session, run: Run) -> Sequence[int]:
+    """The numbers of the versions that a run wrote."""
+    return db.scalars(
+        select(StateVersion.number)
+        .where(StateVersion.run_id == run.id)
+        .order_by(StateVersion.number)
+    ).all()
+
+
+_KEPT = StateVersion.removed_at.is_(None)
+
+
+def _page(db: Session, after: str | None, limit: int, *which: object) -> Page[StateVersion]:
+    query = select(StateVersion).where(*which)  # type: ignore[arg-type]
+    if after is not None:
+        query = query.where(StateVersion.number < int(after))
+    found = db.scalars(query.order_by(StateVersion.number.desc()).limit(limit + 1)).all()
+    return cut(found, limit, lambda version: str(version.number))
+
+
+def _set_pinned(
+    db: Session, principal: Principal, state: State, which: str, *, pinned: bool
+) -> StateVersion:
+    version = get(db, state, which)
+    # decided by the row as it is now: retention may take it meanwhile
+    asked = StateVersion.id == version.id, _KEPT
+    execute(db, update(StateVersion).where(*asked).values(pinned=pinned), {})
+    db.refresh(version)
+    states.refuse_removed(version)
+    audit.record(
+        db, principal, "state.pin" if pinned else "state.unpin", state.id,
+        project_id=state.project_id, number=version.number,
+    )  # fmt: skip
+    return version

@@ -1,0 +1,177 @@
+"""What the first start makes and every start checks: folder, schema, keyring, administrator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from sqlalchemy import make_url, select
+from sqlalchemy.orm import Session
+
+from backend import migrations
+from backend.audit import chain
+from backend.broker import Bell
+from backend.config import Settings
+from backend.db import Database
+from backend.errors import Unreadable
+from backend.models import Canary, Token
+from backend.people import tokens
+from backend.principal import SYSTEM
+from backend.sealing import bindings, crypto
+from backend.sealing.blobs import Blobs
+from backend.sealing.keyring import Keyring, WrongKeyring
+
+# The key that sealed the canary seals everything; before 0.2 it was the first one of the file.
+_CANARY = b"stateroom: what sealed this seals everything"
+_BEFORE_0_2 = b"stateroom"
+
+
+class NotReady(Exception):
+    """The installation cannot be used. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    blobs: Blobs
+    bell: Bell
+
+
+def version() -> str:
+    return metadata.version("stateroom")
+
+
+def prepare(settings: Settings) -> Installation:
+    """Make the installation ready: idempotent, and safe when several processes start at once.
+
+    Raises NotReady when the keyring is not the one the database was sealed with.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings)
+    try:
+        keyring = _prepared(settings, database)
+    except BaseException:  # also an interrupted start leaves no connections behind
+        database.close()
+        raise
+    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+
+
+def existing(settings: Settings) -> Installation:
+    """The installation that is there, beside running servers; nothing is made or changed.
+
+    Raises NotReady when there is none, or the keyring is not the one it was sealed with.
+    """
+    if settings.is_sqlite and not Path(make_url(settings.database).database or "").is_file():
+        raise NotReady(f"There is no installation in {settings.data_dir}: {settings.database}")
+    database = Database(settings)
+    try:
+        keyring = _existing_keyring(settings, database)
+    except BaseException:  # an interrupted command leaves no connections behind either
+        database.close()
+        raise
+    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+
+
+def _prepared(settings: Settings, database: Database) -> Keyring:
+    migrations.upgrade(database.engine)
+    with database.transaction() as db:
+        migrations.one_at_a_time(db.connection())
+        keyring = _keyring(db, settings)
+        _check_canary(db, keyring, settings)
+        _audit_key(db, keyring)
+        _first_administrator(db, settings.admin_token_path)
+    return keyring
+
+
+def seal_canary(keyring: Keyring) -> bytes:
+    """A canary that says: the key that seals now is the installation's."""
+    return crypto.seal_value(keyring, _CANARY, bindings.CANARY)
+
+
+def open_canary(keyring: Keyring, canary: bytes) -> bytes:
+    """Raises Unreadable when the keyring is not this installation's."""
+    return crypto.open_value(keyring, canary, bindings.CANARY)
+
+
+def follow_canary(db: Session, keyring: Keyring) -> None:
+    """Seal with the key that the installation seals with. Raises Unreadable."""
+    keyring.refresh()
+    keyring.seal_with(crypto.value_key_id(db.scalars(select(Canary.sealed)).one()))
+
+
+def _keyring(db: Session, settings: Settings) -> Keyring:
+    if settings.keyring_path.exists() or settings.keyring:
+        return _keyring_at_hand(settings)
+    if db.scalar(select(Canary.id)) is not None:
+        raise NotReady(
+            f"The keyring {settings.keyring_path} is missing, and the database was sealed with it. "
+            "Put it back from your backup: without it nothing can be read."
+        )
+    return Keyring.create(settings.keyring_path)
+
+
+def _keyring_at_hand(settings: Settings) -> Keyring:
+    try:
+        if settings.keyring_file:  # its mode is for who provides it to choose
+            return Keyring.load(settings.keyring_path, forbidden_mode=0)
+        if settings.keyring:
+            return Keyring.from_text(settings.keyring)
+        return Keyring.load(settings.keyring_path)
+    except WrongKeyring as error:
+        raise NotReady(str(error)) from None
+
+
+def _check_canary(db: Session, keyring: Keyring, settings: Settings) -> None:
+    row = db.get(Canary, 1)
+    if row is None:
+        db.add(Canary(id=1, sealed=seal_canary(keyring)))
+    elif _opened_canary(keyring, row.sealed, settings) == _BEFORE_0_2:
+        row.sealed = seal_canary(keyring)
+    else:
+        keyring.seal_with(crypto.value_key_id(row.sealed))
+
+
+def _opened_canary(keyring: Keyring, canary: bytes, settings: Settings) -> bytes:
+    try:
+        return open_canary(keyring, canary)
+    except Unreadable:
+        named = settings.keyring and not settings.keyring_file
+        where = "STATEROOM_KEYRING" if named else str(settings.keyring_path)
+        raise NotReady(
+            f"The keyring in {where} does not open this database. "
+            "Use the keyring it was sealed with: nothing was changed."
+        ) from None
+
+
+def _existing_keyring(settings: Settings, database: Database) -> Keyring:
+    if not migrations.is_newest(database.engine):
+        raise NotReady("The database has another version's schema. Start the server first.")
+    keyring = _keyring_at_hand(settings)
+    with database.reading() as db:
+        canary = db.scalar(select(Canary.sealed))
+    if canary is None or _opened_canary(keyring, canary, settings) == _BEFORE_0_2:
+        raise NotReady("The installation was never started with this version. Start it first.")
+    keyring.seal_with(crypto.value_key_id(canary))
+    return keyring
+
+
+def _audit_key(db: Session, keyring: Keyring) -> None:
+    try:
+        chain.prepare_key(db, keyring)
+    except Unreadable as error:
+        raise NotReady(error.message) from None
+
+
+def _first_administrator(db: Session, path: Path) -> None:
+    if db.scalar(select(Token.id).where(Token.run_id.is_(None)).limit(1)) is not None:
+        return
+    _, secret = tokens.issue(db, SYSTEM, "administrator", ["admin"])
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,205 @@
+"""Which key seals, and bringing under it all that older ones wrap, while traffic goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.db import Database, now
+from backend.errors import Conflict, Error
+from backend.models import Canary
+from backend.principal import SYSTEM
+from backend.sealing import keyring_file
+from backend.sealing.keyring import Keyring
+from backend.sealing.sealed import PAGE, SHELVES, RowKey, Shelf, Unopened, pages, text_of
+from backend.upkeep import installation
+
+AGAIN_SECONDS = 3600.0
+LATECOMERS_SECONDS = 120.0  # every process has followed, and committed what it sealed before
+SHORTEST_PAUSE_SECONDS = 0.005
+SETTLED = timedelta(hours=1)  # longer than any process takes to seal with the new key
+
+log = structlog.get_logger()
+
+
+def activate(db: Session, keyring: Keyring, key_id: str) -> None:
+    """From this commit on, the installation seals with this key of its keyring.
+
+    Running processes follow within their next poll. Raises Unreadable `unknown-key`.
+    """
+    keyring.refresh()
+    keyring.seal_with(key_id)
+    db.execute(update(Canary).values(sealed=installation.seal_canary(keyring), created_at=now()))
+    audit.record(db, SYSTEM, "keyring.activate", key_id)
+
+
+def activated_at(db: Session) -> datetime:
+    """Since when the current key seals."""
+    return db.scalars(select(Canary.created_at)).one()
+
+
+def counts(db: Session) -> dict[str, Counter[str]]:
+    """How many objects each key wraps, by key id and table."""
+    found: dict[str, Counter[str]] = {}
+    for shelf in SHELVES:
+        for page in pages(db, shelf):
+            for sealed in page:
+                found.setdefault(sealed.key_id, Counter())[shelf.name] += 1
+    return found
+
+
+def left(db: Session, keyring: Keyring) -> Counter[str]:
+    """How many objects are not yet under the current key, by table."""
+    of_others = (by for key_id, by in counts(db).items() if key_id != keyring.current)
+    return sum(of_others, Counter[str]())
+
+
+def drop(database: Database, keyring: Keyring, key_id: str) -> None:
+    """Take a key that nothing needs out of the keyring's file, for good.
+
+    Raises Conflict when it seals, when something is wrapped by it, or when it may still be used.
+    """
+    if keyring.path is None:
+        raise Conflict("STATEROOM_KEYRING is not a file: take the key out of it yourself.")
+    if key_id not in keyring.keys:
+        raise Conflict(f"The keyring has no key {key_id}.", code="unknown-key")
+    _refuse_needed(database, keyring, key_id)
+    keyring_file.remove(keyring.path, key_id)
+    try:
+        _refuse_needed(database, keyring, key_id)
+        with database.transaction() as db:
+            audit.record(db, SYSTEM, "keyring.drop", key_id)
+    except BaseException:  # also when nobody could look: then it is kept
+        keyring_file.put_back(keyring.path, key_id, keyring.keys[key_id])
+        raise
+
+
+def _refuse_needed(database: Database, keyring: Keyring, key_id: str) -> None:
+    with database.reading() as db:
+        installation.follow_canary(db, keyring)
+        if key_id == keyring.current:
+            raise Conflict(f"{key_id} is the key that seals. Rotate first.", code="key-seals")
+        settled = db.scalar(select(Canary.id).where(Canary.created_at < now(-SETTLED)))
+        needed = counts(db).get(key_id)
+    if needed:
+        said = ", ".join(f"{number} of {table}" for table, number in needed.items())
+        raise Conflict(f"{key_id} is needed: it wraps {said}.", code="key-needed", needed=needed)
+    if settled is None:
+        raise Conflict(
+            f"{keyring.current} seals for less than an hour: somebody may still be sealing "
+            f"with {key_id}. Drop it later.",
+            code="key-may-seal",
+        )
+
+
+class Rewrapper:
+    """Goes through everything that is sealed, a page at a time, again until nothing is left.
+
+    Any number of them may be at work, and each may be killed at any time.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database, self._keyring = database, keyring
+        self.unopened: dict[tuple[str, str], Unopened] = {}
+        self.rewrapped = 0
+        self._shelves: list[Shelf] = list(SHELVES)
+        self._place: RowKey | None = None
+        self._found_some = False
+
+    def step(self) -> bool:
+        """Look at the next page; False when a whole round has found nothing to do."""
+        if not self._shelves:
+            again, self._found_some = self._found_some, False
+            self._shelves = list(SHELVES)
+            return again
+        shelf = self._shelves[0]
+        with _unhurried(), self._database.reading() as db:
+            installation.follow_canary(db, self._keyring)
+            page = shelf.after(db, self._place, PAGE)
+        self._place = page[-1].place if len(page) == PAGE else None
+        if self._place is None:
+            self._shelves.pop(0)
+        places = [found.place for found in page if found.key_id != self._keyring.current]
+        todo = [p for p in places if (shelf.name, text_of(p)) not in self.unopened]
+        for start in range(0, len(todo), shelf.at_once):
+            self._rewrap(shelf, todo[start : start + shelf.at_once])
+        return True
+
+    def _rewrap(self, shelf: Shelf, places: Sequence[RowKey]) -> None:
+        with _unhurried(), self._database.transaction() as db:
+            # who was asleep during a rotation must not wrap with the older key again
+            installation.follow_canary(db, self._keyring)
+            unopened = shelf.rewrap(db, self._keyring, places)
+        for one in unopened:
+            log.error("not_rewrapped", table=one.table, id=one.id, reason=one.reason)
+            self.unopened[one.table, one.id] = one
+        self._found_some = True
+        self.rewrapped += len(places) - len(unopened)
+
+
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """Leave the database to others for as long as the block took."""
+    started = time.monotonic()
+    yield
+    time.sleep(max(time.monotonic() - started, SHORTEST_PAUSE_SECONDS))
+
+
+class Rotation:
+    """A thread that seals as the installation does, and re-wraps after a rotation.
+
+    What fails is logged, and tried again at the next poll.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring, seconds: float) -> None:
+        self._database, self._keyring, self._seconds = database, keyring, seconds
+        self._done = ""  # the key that everything was last found under
+        self._again_at = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._follow_until_stopped, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def follow(self) -> None:
+        """Seal with the key that the installation seals with. Raises Unreadable."""
+        with self._database.reading() as db:
+            installation.follow_canary(db, self._keyring)
+
+    def tick(self) -> None:
+        """Follow, and when it is due bring everything under the key that seals."""
+        self.follow()
+        if self._done == self._keyring.current and time.monotonic() < self._again_at:
+            return
+        rewrapper = Rewrapper(self._database, self._keyring)
+        while rewrapper.step():
+            if self._stopped.is_set():
+                return
+        again = AGAIN_SECONDS
+        if rewrapper.rewrapped:
+            log.info("rewrapped", key=self._keyring.current, objects=rewrapper.rewrapped)
+            again = LATECOMERS_SECONDS
+        self._done, self._again_at = self._keyring.current, time.monotonic() + again
+
+    def _follow_until_stopped(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            try:
+                self.tick()
+            except (Error, OSError) as error:
+                log.warning("rotation_failed", reason=str(error))
+            except Exception as bug:  # a thread that ends would seal with an old key for ever
+                log.exception("rotation_crashed", exc_info=bug)

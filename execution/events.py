@@ -1,0 +1,350 @@
+"""One claimed run: what it tells, written into its row under its epoch."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, BinaryIO, TypeVar
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.documents.intake import Received, receive
+from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
+from backend.models import RescuedWrite, Run, State, StateVersion, new_id
+from backend.principal import SYSTEM, Principal
+from backend.runs import claims, logs, moves, steps
+from backend.states import archive, locks, rescued, states, transfers
+from backend.states.locks import LockInfo
+from backend.upkeep.installation import Installation
+from runner.errors import Fenced, TransferError
+from runner.events import StepStatus, StopLevel
+
+log = structlog.get_logger()
+
+FLUSH_BYTES = 32 * 1024
+FLUSH_SECONDS = 0.3
+RETRY_SECONDS = 1.0  # while the database or the disk is away
+LOG_BYTES = 64 * 1024 * 1024  # of one claim; what is said after that is dropped
+LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
+LOOK_SECONDS = 1.0
+RENEW_AFTER = 0.2  # of the lease
+
+
+Fact = Callable[[Session, timedelta], None]  # how long ago it was told
+Told = TypeVar("Told")
+
+
+class Execution:
+    """The events of one run under one epoch. `pulse` is called from another thread.
+
+    What only informs is written with the next pulse or move: a transaction an event would take
+    longer than a small run itself.
+    """
+
+    def __init__(self, here: Installation, run: Run) -> None:
+        self._here = here
+        self.run_id, self.epoch, self._workspace_id = run.id, run.epoch, run.workspace_id
+        self._itself = Principal(
+            f"run {run.id}", "", frozenset(), run_id=run.id, run_epoch=run.epoch
+        )
+        self._lock_id = f"export-state-{run.id}-{run.epoch}"
+        self._lease = timedelta(seconds=here.settings.lease_seconds)
+        self._lease_ends = time.monotonic() + self._lease.total_seconds()
+        self._level = StopLevel.GO_ON
+        self.fenced = False
+        self._next_look = 0.0
+        self._renew_at = 0.0
+        self._position = 0
+        self._told: list[tuple[float, Fact]] = []  # and when; harmless to write twice
+        self._text = bytearray()
+        self._said = 0
+        self._writing = threading.Lock()
+        self._flushed_at = time.monotonic()
+
+    def step_started(self, name: str) -> None:
+        self._position += 1
+        position = self._position
+
+        def start(db: Session, ago: timedelta) -> None:
+            steps.start(db, self.run_id, self.epoch, name, position, ago)
+
+        self._tell(start)
+
+    def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None:
+        kept = dict(detail)
+
+        def end(db: Session, ago: timedelta) -> None:
+            steps.end(db, self.run_id, self.epoch, name, status, kept, ago)
+
+        self._tell(end)
+
+    def output(self, text: bytes) -> None:
+        with self._writing:
+            room = max(0, LOG_BYTES - self._said)
+            self._said += len(text)
+            self._text += text if len(text) <= room else text[:room] + LOG_IS_FULL * bool(room)
+            full = len(self._text) >= FLUSH_BYTES
+        if full or time.monotonic() - self._flushed_at > FLUSH_SECONDS:
+            self.flush()
+
+    def noted(self, facts: Mapping[str, Any]) -> None:
+        kept = dict(facts)
+        self._tell(lambda db, _ago: claims.note(db, self.run_id, self.epoch, **kept))
+
+    def host_keys(self, lines: str) -> None:
+        def pin(db: Session) -> None:
+            project = claims.of_epoch(db, self.run_id, self.epoch).workspace.project
+            project.known_hosts = f"{project.known_hosts.rstrip()}\n{lines}".lstrip()
+            audit.record(
+                db, SYSTEM, "project.host_keys", project.id, project_id=project.id, run=self.run_id
+            )
+
+        self._write(pin)
+
+    def planning(self) -> None:
+        self._move("planning")
+
+    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None:
+        self._move("planned", changes=dict(changes), plan_sha256=plan_sha256)
+
+    def applying(self) -> None:
+        self._move("applying")
+
+    def finish(self, status: str, **values: Any) -> None:
+        self._move(status, **values)
+
+    def collect(self) -> Mapping[str, Any]:
+        with self._here.database.reading() as db:
+            version = states.current(db, self._state(db))
+        return {"version": None} if version is None else _described(version)
+
+    def take_in(self, document: BinaryIO) -> Mapping[str, Any]:
+        here = self._here
+
+        def take(db: Session) -> Mapping[str, Any]:
+            state = self._state(db)
+            return _described(transfers.take_in(db, self._itself, state, taken, here.keyring))
+
+        with _no_transfer():
+            taken = receive(document, here.settings.max_state_bytes, here.blobs)
+            return self._write(take)
+
+    def hold(self) -> Mapping[str, Any]:
+        fields = {"Operation": "export-state", "Who": self._itself.name}
+
+        def lock(db: Session) -> Mapping[str, Any]:
+            state = self._state(db)
+            states.fence(db, self._itself)
+            locks.acquire(db, self._itself, state, LockInfo(self._lock_id, fields))
+            return {"version": state.current}
+
+        with _no_transfer():
+            return self._write(lock)
+
+    def archive(self, to: str) -> Mapping[str, Any]:
+        def close(db: Session) -> Mapping[str, Any]:
+            archive.archive(db, self._itself, self._state(db), self._lock_id, to)
+            return {"archived_to": to}
+
+        with _no_transfer():
+            return self._write(close)
+
+    def rescue(self, document: BinaryIO) -> None:
+        """Write what the tool could not write; keep it beside the state where it is refused."""
+        while True:
+            try:
+                return self._take_in(document)
+            except Unavailable as error:
+                log.warning("rescue_waits", run=self.run_id, reason=error.message)
+                time.sleep(RETRY_SECONDS)
+            except Invalid as useless:  # the outcome of the run does not hang on it
+                log.error("unwritten_state_useless", run=self.run_id, reason=useless.message)
+                return None
+
+    def stop(self) -> StopLevel:
+        if time.monotonic() > self._lease_ends:
+            self.fenced = True  # nobody could renew it: another may have it now
+        return max(self._level, StopLevel.INTERRUPT) if self.fenced else self._level
+
+    def interrupt(self) -> None:
+        """The worker is about to stop: let the tool save, and end."""
+        self._level = max(self._level, StopLevel.INTERRUPT)
+
+    def pulse(self) -> None:
+        """Flush what was told, renew the lease, hear whether somebody wants the run to stop."""
+        self.flush()
+        moment = time.monotonic()
+        if moment < self._next_look or self.fenced:
+            return
+        self._next_look = moment + LOOK_SECONDS
+        heard = self._renew(moment) if moment > self._renew_at else self._look()
+        if heard is None:
+            self.fenced = True
+            return
+        cancel, force = heard
+        if cancel:
+            self._level = StopLevel.KILL if force else StopLevel.INTERRUPT
+
+    def flush(self) -> None:
+        """Bring what was told and said into the database. What cannot be written now waits."""
+        with self._writing:
+            if not self._told and not self._text:
+                return
+            try:
+                with self._fencing(), self._here.database.transaction() as db:
+                    self._bring(db)
+            except Unavailable as error:
+                log.warning("log_waits", run=self.run_id, reason=error.message)
+                return
+            except Fenced:
+                pass  # `stop` says so
+            self._forget()
+
+    def _tell(self, fact: Fact) -> None:
+        if self.fenced:
+            raise Fenced("fenced", f"The run {self.run_id} was taken from this worker.")
+        with self._writing:
+            self._told.append((time.monotonic(), fact))
+
+    def _bring(self, db: Session) -> None:
+        moment = time.monotonic()  # one for all: no step ends before it starts
+        for told_at, fact in self._told:
+            fact(db, timedelta(seconds=moment - told_at))
+        if self._text:
+            logs.append(db, self._here.keyring, self.run_id, self.epoch, bytes(self._text))
+
+    def _forget(self) -> None:
+        self._told.clear()
+        self._text.clear()
+        self._flushed_at = time.monotonic()
+
+    def _renew(self, moment: float) -> tuple[bool, bool] | None:
+        with self._here.database.transaction() as db:
+            heard = claims.renew(db, self.run_id, self.epoch, self._lease)
+        if heard is not None:
+            self._lease_ends = moment + self._lease.total_seconds()
+            self._renew_at = moment + self._lease.total_seconds() * RENEW_AFTER
+        return heard
+
+    def _look(self) -> tuple[bool, bool] | None:
+        with self._here.database.reading() as db:
+            return claims.heard(db, self.run_id, self.epoch)
+
+    def _move(self, status: str, **values: Any) -> None:
+        def move(db: Session) -> None:
+            run = claims.of_epoch(db, self.run_id, self.epoch)
+            if run.status != status:  # it may be: the answer to a commit can be lost
+                moves.move(db, run, status, **values)
+
+        self._write(move)
+
+    def _write(self, work: Callable[[Session], Told]) -> Told:
+        """Do it after what was told; while the database is away, again until the lease is over."""
+        while True:
+            try:
+                with self._writing:
+                    with self._fencing(), self._here.database.transaction() as db:
+                        self._bring(db)
+                        done = work(db)
+                    self._forget()
+                    return done
+            except Unavailable as error:
+                if time.monotonic() > self._lease_ends:
+                    raise
+                log.warning("write_waits", run=self.run_id, reason=error.message)
+                time.sleep(RETRY_SECONDS)
+
+    @contextmanager
+    def _fencing(self) -> Iterator[None]:
+        try:
+            yield
+        except moves.Moved as moved:
+            self.fenced = True
+            raise Fenced("fenced", str(moved)) from None
+
+    def _state(self, db: Session) -> State:
+        return db.scalars(select(State).where(State.workspace_id == self._workspace_id)).one()
+
+    def _take_in(self, document: BinaryIO) -> None:
+        here, itself = self._here, self._itself
+        taken = _received(here, document)
+        lock = LockInfo(new_id("rescue"), {"Operation": "OperationTypeApply", "Who": itself.name})
+        try:
+            with here.database.transaction() as db:
+                state = self._state(db)
+                states.fence(db, itself)  # first: the lock may be a later attempt's
+                lock_id = locks.of_run(db, state, self.run_id)  # the tool could not unlock either
+                if lock_id is None:
+                    locks.acquire(db, itself, state, lock)
+                    lock_id = lock.id
+                states.write(db, itself, state, taken, here.keyring, lock_id=lock_id)
+                locks.release(db, itself, state, lock_id)
+        except (Conflict, Gone) as refusal:
+            with here.database.transaction() as db:
+                kept = rescued.keep(
+                    db, itself, self._state(db), taken, here.keyring,
+                    reason=refusal.code, most_bytes=here.settings.max_rescued_bytes,
+                )  # fmt: skip
+            _log_rescued(self.run_id, kept, refusal.code)
+
+
+def _described(version: StateVersion) -> Mapping[str, Any]:
+    return {
+        "version": version.number,
+        "serial": version.serial,
+        "lineage": version.lineage,
+        "size": version.size,
+    }
+
+
+@contextmanager
+def _no_transfer() -> Iterator[None]:
+    """A refusal of ours in the runner's words."""
+    try:
+        yield
+    except Locked as locked:
+        who = f"{locked.message} Its ID is {locked.holder.get('ID')}."
+        raise TransferError(
+            locked.code, who if locked.code == "state-locked" else locked.message
+        ) from None
+    except (Conflict, Gone, Invalid) as refusal:
+        raise TransferError(refusal.code, refusal.message) from None
+
+
+def _received(here: Installation, document: BinaryIO) -> Received:
+    """Whatever its size: it is all that is left of what the tool made."""
+    size = document.seek(0, os.SEEK_END)
+    document.seek(0)
+    return receive(document, size, here.blobs)
+
+
+def rescue_leftover(here: Installation, run_id: str, document: BinaryIO) -> None:
+    """Keep the state that a dead run's tool could not write: a person decides what it is worth."""
+    try:
+        taken = _received(here, document)
+    except Invalid as useless:
+        log.error("unwritten_state_useless", run=run_id, reason=useless.message)
+        return
+    with here.database.transaction() as db:
+        run = db.get(Run, run_id)
+        if run is None:
+            log.warning("leftover_of_no_run", run=run_id)
+            return
+        state = states.of_workspace(db, run.workspace)
+        kept = rescued.keep(
+            db, SYSTEM, state, taken, here.keyring,
+            reason="worker-lost", most_bytes=here.settings.max_rescued_bytes,
+        )  # fmt: skip
+    _log_rescued(run_id, kept, "worker-lost")
+
+
+def _log_rescued(run_id: str, kept: RescuedWrite | None, reason: str) -> None:
+    rescued_id = None if kept is None else kept.id
+    log.warning("state_rescued", run=run_id, rescued=rescued_id, reason=reason)

@@ -1,0 +1,81 @@
+"""A claimed run as a job: everything that the runner needs, its secrets resolved."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from backend.catalogue import keys, variables
+from backend.models import Key, Run
+from backend.people import tokens
+from backend.states import addresses, states, transfers
+from backend.upkeep.installation import Installation
+from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
+
+
+def resolve(db: Session, here: Installation, run: Run) -> Job:
+    """The job of a run that was just claimed: its secrets resolved, its credential minted.
+
+    Raises Unreadable when a sealed value does not open.
+    """
+    template, workspace, project = run.template, run.workspace, run.workspace.project
+    state = states.of_workspace(db, workspace)
+    settings = here.settings
+    at = addresses.of_workspace(settings.public_url, project.name, workspace.name)
+    return Job(
+        run_id=run.id,
+        epoch=run.epoch,
+        operation=run.operation,  # type: ignore[arg-type]  # the row was checked when it was queued
+        source=Source(
+            url=template.repository,
+            ref=run.ref or template.ref,
+            path=template.path,
+            credential=_credential(here, template.key),
+            known_hosts=project.known_hosts,
+            accept_new_host_keys=project.accept_new_host_keys,
+            policy=SourcePolicy(
+                settings.local_roots, settings.allow_private_hosts, settings.allow_plain_http
+            ),
+        ),
+        backend=Backend(
+            address=at.address,
+            lock_address=at.lock_address,
+            unlock_address=at.unlock_address,
+            username="run",
+            password=tokens.issue_for_run(db, run, state.id),
+        ),
+        tool=template.tool,  # type: ignore[arg-type]  # as above
+        tool_version=template.tool_version,
+        backend_mode=template.backend_mode,  # type: ignore[arg-type]  # as above
+        override_file=template.override_file,
+        standing=transfers.standing(db, state, here.keyring, here.blobs),
+        elsewhere=transfers.elsewhere(db, workspace),
+        start_empty=run.start_empty,
+        variables=tuple(
+            Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
+            for v, value in variables.opened(db, here.keyring, workspace)
+        ),
+        module_key=_module_key(here, workspace.module_key),
+        work_root=settings.work_dir,
+        tools_dir=settings.tools_path,
+        provider_mirror=settings.provider_mirror,
+        sandbox=settings.sandbox,
+        limits=Limits(
+            command=settings.run_timeout_seconds,
+            stop_grace=settings.stop_grace_seconds,
+            state=settings.max_state_bytes,
+        ),
+    )
+
+
+def _credential(here: Installation, key: Key | None) -> SshKey | Login | None:
+    if key is None or key.kind == "none":
+        return None
+    secret = keys.opened(here.keyring, key)
+    if key.kind == "ssh":
+        return SshKey(secret["private_key"], secret.get("passphrase"))
+    return Login(secret["username"], secret["password"])
+
+
+def _module_key(here: Installation, key: Key | None) -> SshKey | None:
+    credential = _credential(here, key)
+    return credential if isinstance(credential, SshKey) else None

@@ -1,0 +1,172 @@
+"""Looks whether a folder configures where its state is kept, and says where it does.
+
+The verdict is what terraform or tofu would make of the same folder. Only `none` lets our backend
+in by itself; whatever cannot be read, but may hold a backend, is `unreadable` and closes the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runner.detection.config_files import (
+    ConfigFile,
+    Unreadable,
+    Version,
+    configuration,
+    leaves,
+    read,
+    shown,
+)
+from runner.detection.hcl_blocks import Declaration, ParseBudget, in_hcl
+from runner.detection.json_blocks import in_json
+from runner.job import ToolName
+
+VerdictKind = Literal["none", "empty", "backend", "cloud", "state_store", "conflict", "unreadable"]
+
+_WORDS = (b"backend", b"cloud", b"state_store")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`file` and `line` (from 1) are where the deciding block stands; `why` is for people.
+
+    Everything in it is safe to print and to store, whatever the repository holds.
+    """
+
+    kind: VerdictKind
+    type: str | None = None
+    file: str | None = None
+    line: int | None = None
+    why: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def explicit(self) -> bool:
+        """The sources say, or may say, where their state is kept."""
+        return self.kind not in ("none", "empty")
+
+    @property
+    def where(self) -> str:
+        """`file:line`, as far as they are known."""
+        return ":".join(str(part) for part in (self.file, self.line) if part is not None)
+
+    def __str__(self) -> str:
+        return self.kind if self.type is None else f"{self.kind}:{self.type}"
+
+
+@dataclass(frozen=True)
+class _Finding:
+    file: ConfigFile
+    declaration: Declaration
+    problem: str = ""
+
+
+def inspect(folder: Path, tool: ToolName, version: Version | None = None) -> Verdict:
+    """What the root module in this folder says about its state. Sub-folders do not count.
+
+    Raises DetectionError `folder-unreadable`; nothing that a file holds makes it raise.
+    """
+    files = configuration(folder, tool, version)
+    if not files:
+        return Verdict("empty", why=_empty_reason(tool))
+    budget = ParseBudget()
+    findings = [finding for file in files for finding in _findings(file, budget)]
+    warnings = tuple(
+        f"{shown(file.name)} is a link that leaves the folder"
+        for file in files
+        if leaves(folder, file)
+    )
+    return _verdict(findings, warnings)
+
+
+def _findings(file: ConfigFile, budget: ParseBudget) -> list[_Finding]:
+    try:
+        content = read(file)
+    except Unreadable as problem:
+        return [_Finding(file, Declaration("unreadable", None, None), str(problem))]
+    return [_Finding(file, declaration) for declaration in _declarations(file, content, budget)]
+
+
+def _declarations(file: ConfigFile, content: bytes, budget: ParseBudget) -> list[Declaration]:
+    if file.is_json:
+        return in_json(content.decode("utf-8", "surrogateescape"))
+    if b"terraform" not in content or not any(word in content for word in _WORDS):
+        return []
+    return in_hcl(content.removeprefix(_BOM).decode("utf-8", "surrogateescape"), budget)
+
+
+def _verdict(findings: list[_Finding], warnings: tuple[str, ...]) -> Verdict:
+    clash = _clash(findings)
+    if clash:
+        return _at(clash[-1], "conflict", warnings, _clash_reason(clash))
+    for kind in ("unreadable", "state_store"):
+        # The first because the tools fail on it; the second because no override takes it away.
+        for finding in findings:
+            if finding.declaration.kind == kind:
+                return _at(finding, finding.declaration.kind, warnings, finding.problem)
+    if not findings:
+        return Verdict("none", why="no backend, cloud or state_store block", warnings=warnings)
+    effective = _effective(findings)
+    if effective.declaration.type == "local":
+        warnings += (f"the local backend of {_place(effective)} leaves its state in the checkout",)
+    return _at(effective, effective.declaration.kind, warnings, "")
+
+
+def _effective(findings: Sequence[_Finding]) -> _Finding:
+    """The last override file wins over everything; inside it, cloud wins over backend."""
+    overrides = [f for f in findings if f.file.is_override]
+    if not overrides:
+        return findings[0]
+    last = [f for f in overrides if f.file == overrides[-1].file]
+    return next((f for f in last if f.declaration.kind == "cloud"), last[-1])
+
+
+def _clash(findings: list[_Finding]) -> list[_Finding]:
+    """The blocks that the tools refuse to see together, or none."""
+    readable = [f for f in findings if f.declaration.kind != "unreadable"]
+    primary = [f for f in readable if not f.file.is_override]
+    if len(primary) > 1:
+        return primary[:2]
+    seen: dict[tuple[str, str], _Finding] = {}
+    for finding in readable:
+        if finding.file.is_override:
+            first = seen.setdefault((finding.file.name, finding.declaration.kind), finding)
+            if first is not finding:
+                return [first, finding]
+    return []
+
+
+def _at(finding: _Finding, kind: VerdictKind, warnings: tuple[str, ...], why: str) -> Verdict:
+    declared = finding.declaration
+    label = shown(declared.type) if declared.type is not None and kind != "conflict" else None
+    reason = why or _reason(finding)
+    return Verdict(kind, label, shown(finding.file.name), declared.line, reason, warnings)
+
+
+def _reason(finding: _Finding) -> str:
+    if finding.declaration.kind == "unreadable":
+        return "what looks like a backend, cloud or state_store block cannot be read"
+    override = " in an override file" if finding.file.is_override else ""
+    return f"{_block(finding)}{override}"
+
+
+def _clash_reason(clash: list[_Finding]) -> str:
+    return " and ".join(f"{_block(f)} at {_place(f)}" for f in clash)
+
+
+def _block(finding: _Finding) -> str:
+    declared = finding.declaration
+    label = "" if declared.type is None else f' "{shown(declared.type)}"'
+    return f"{declared.kind}{label}"
+
+
+def _place(finding: _Finding) -> str:
+    return f"{shown(finding.file.name)}:{finding.declaration.line}"
+
+
+def _empty_reason(tool: ToolName) -> str:
+    return f"there is no file that {tool} would read"

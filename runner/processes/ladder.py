@@ -1,0 +1,67 @@
+"""When a command is asked to stop, and how hard.
+
+SIGINT, a grace period, SIGINT again, another, and only then SIGKILL: terraform saves and unlocks
+at the first, hurries at the second; after the third what it made is in no state, its lock stays.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from time import monotonic
+
+from runner.errors import Stopped
+from runner.events import StopLevel
+
+POLL = 0.25  # seconds between two questions whether to stop
+
+
+def go_on() -> StopLevel:
+    """For commands that nobody can cancel: the deadline is the only end."""
+    return StopLevel.GO_ON
+
+
+class Ladder:
+    """When to send which signal. Nothing is sent before somebody asks, or the deadline is over."""
+
+    def __init__(self, stop: Callable[[], StopLevel], deadline: float, grace: float) -> None:
+        self._stop, self._deadline, self._grace = stop, deadline, grace
+        self._ends = monotonic() + deadline
+        self._rungs = [signal.SIGINT, signal.SIGINT, signal.SIGKILL]
+        self._next_rung = self._next_question = 0.0
+        self.reason = ""
+
+    def due(self) -> signal.Signals | None:
+        """The signal that the group should get now, if any."""
+        now = monotonic()
+        level = self._ask(now)
+        if not self.reason:
+            self.reason = "canceled" if level else "timed-out" if now >= self._ends else ""
+        if level is StopLevel.KILL:
+            del self._rungs[:-1]
+            self._next_rung = 0.0
+        if not self.reason or not self._rungs or now < self._next_rung:
+            return None
+        self._next_rung = now + self._grace
+        return self._rungs.pop(0)
+
+    def pause(self) -> float:
+        """Seconds until something may be due."""
+        until = self._next_rung if self.reason and self._rungs else self._ends
+        return min(POLL, max(0.0, until - monotonic())) if self._rungs else POLL
+
+    def give_up(self) -> None:
+        """Stop for a reason of our own; nobody is asked any more."""
+        self._stop = go_on
+        self.reason = self.reason or "given-up"
+
+    def stopped(self, name: str) -> Stopped:
+        if self.reason == "canceled":
+            return Stopped("canceled", f"{name} was stopped because the run was canceled.")
+        return Stopped("timed-out", f"{name} was stopped after {self._deadline:g} seconds.")
+
+    def _ask(self, now: float) -> StopLevel:
+        if now < self._next_question:
+            return StopLevel.GO_ON
+        self._next_question = now + POLL
+        return self._stop()

@@ -1,0 +1,316 @@
+"""The one file that starts subprocesses.
+
+A command gets a list of arguments, the environment that is given and no other, a session of its
+own, a deadline, and SIGINT when its parent dies. It ends with everything that it has started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from runner.errors import ToolError
+from runner.events import StopLevel
+from runner.processes import stuck
+from runner.processes.ladder import Ladder, go_on
+from runner.processes.leftovers import kill_marked, marked
+from runner.processes.prctl import die_with
+from runner.processes.sandbox import Confinement, Ruleset, prepare
+
+_PIPE_BYTES = 1 << 20  # an unprivileged process may ask for that much
+_READ_BYTES = 1 << 16
+_STARTS = 3
+_FROM_WORKER = (
+    *("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_c_signal = _libc.signal
+_c_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+_c_signal.restype = ctypes.c_void_p
+
+__all__ = [
+    "Captured",
+    "Completed",
+    "Confinement",
+    "StopLevel",
+    "background",
+    "capture",
+    "child_environment",
+    "go_on",
+    "run",
+]
+
+Sink = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Completed:
+    returncode: int
+
+
+@dataclass(frozen=True)
+class Captured:
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def child_environment(home: Path, tmp: Path, path: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a command: an allow-list, then `extra`, which wins."""
+    kept = {name: os.environ[name] for name in _FROM_WORKER if os.environ.get(name)}
+    own = {"PATH": path, "HOME": str(home), "TMPDIR": str(tmp), "LANG": "C.UTF-8"}
+    return {**kept, **own, **extra}
+
+
+def run(  # noqa: PLR0913 - each is a promise that the caller has to choose
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    output: Sink | None,
+    deadline: float,
+    stop: Callable[[], StopLevel] = go_on,
+    stop_grace: float = 10.0,
+    stdin: bytes | None = None,
+    confine: Confinement | None = None,
+) -> Completed:
+    """Run a command to its end; `output` gets what it says, both streams merged, as it comes.
+
+    Seconds. Raises Stopped (`canceled`, `timed-out`; its `returncode` is set) when it was stopped,
+    and ToolError `not-started`. When `stop` or `output` raises, the command is stopped first.
+    """
+    ladder = Ladder(stop, deadline, stop_grace)
+    with _pipe() as (reader, writer):
+        start = _Start(argv, env, cwd, stdin, confine, writer, writer, (reader.fileno(),))
+        return Completed(_attend(start, {reader: output or _discard}, ladder))
+
+
+def capture(  # noqa: PLR0913 - as run
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    deadline: float,
+    limit: int = 64 << 20,
+    stop: Callable[[], StopLevel] = go_on,
+    stop_grace: float = 10.0,
+    stdin: bytes | None = None,
+    confine: Confinement | None = None,
+) -> Captured:
+    """Run a command to its end, and return what it said on each stream: `limit` bytes at most.
+
+    Raises what `run` raises, and ToolError `output-too-large`.
+    """
+    ladder = Ladder(stop, deadline, stop_grace)
+    out, err = _Bounded(argv, limit), _Bounded(argv, limit)
+    with _pipe() as (out_reader, out_writer), _pipe() as (err_reader, err_writer):
+        keep = (out_reader.fileno(), err_reader.fileno())
+        start = _Start(argv, env, cwd, stdin, confine, out_writer, err_writer, keep)
+        code = _attend(start, {out_reader: out, err_reader: err}, ladder)
+    return Captured(code, bytes(out.said), bytes(err.said))
+
+
+@contextlib.contextmanager
+def background(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, confine: Confinement | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon in the foreground (`ssh-agent -D`) for as long as the block runs; killed at its end.
+
+    What it says goes nowhere. Raises ToolError `not-started`.
+    """
+    with FileIO(os.devnull, "w") as nowhere:
+        start = _Start(argv, env, cwd, None, confine, nowhere, nowhere)
+        child, mark = _spawn(start, signal.SIGTERM)
+    try:
+        yield child
+    finally:
+        _end_all(child, mark)
+
+
+@dataclass(frozen=True)
+class _Start:
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    stdin: bytes | None
+    confine: Confinement | None
+    stdout: FileIO
+    stderr: FileIO
+    # the reading ends: a Go program whose stdout has no reader dies of SIGPIPE, so without them
+    # terraform, interrupted because its parent was killed, would neither save nor unlock
+    keep: tuple[int, ...] = ()
+
+
+class _Bounded:
+    """A sink that keeps everything, up to a limit."""
+
+    def __init__(self, argv: Sequence[str], limit: int) -> None:
+        self.said = bytearray()
+        self._name, self._limit = Path(argv[0]).name, limit
+
+    def __call__(self, chunk: bytes) -> None:
+        self.said += chunk
+        if len(self.said) > self._limit:
+            raise ToolError("output-too-large", f"{self._name} said more than {self._limit} bytes.")
+
+
+def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> int:
+    """Start the command, follow it to its end, end what it left behind; its exit code."""
+    name = Path(start.argv[0]).name
+    if ladder.due():
+        raise ladder.stopped(name)
+    child, mark = _spawn(start, signal.SIGINT)
+    start.stdout.close()
+    start.stderr.close()
+    try:
+        _follow(child, sinks, ladder)
+    except BaseException:  # whatever `stop` or `output` raises: the command saves and ends first
+        ladder.give_up()
+        _follow(child, dict.fromkeys(sinks, _discard), ladder)
+        raise
+    finally:
+        code = _end_all(child, mark)
+    for reader, sink in sinks.items():
+        _drain(reader, sink)
+    if ladder.reason:
+        stopped = ladder.stopped(name)
+        stopped.returncode = code
+        raise stopped
+    return code
+
+
+def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.Popen[bytes], str]:
+    """Start it; once more when it was ended before its exec, and so did nothing yet."""
+    for _ in range(_STARTS):
+        child, mark = _start(start, at_parents_death)
+        if not stuck.was_ended(child.pid):
+            return child, mark
+        child.wait()
+    raise ToolError("not-started", f"{start.argv[0]} did not start: it hung before its exec.")
+
+
+def _start(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.Popen[bytes], str]:
+    mark = secrets.token_hex(16)
+    ruleset = prepare(start.confine) if start.confine else None
+    stdin = FileIO(os.devnull) if start.stdin is None else _in_memory(start.stdin)
+    try:
+        child = subprocess.Popen(
+            list(start.argv),
+            env=marked(start.env, mark),
+            cwd=start.cwd,
+            stdin=stdin,
+            stdout=start.stdout,
+            stderr=start.stderr,
+            pass_fds=start.keep,
+            umask=0o077,
+            start_new_session=True,
+            preexec_fn=_entry(ruleset, at_parents_death),  # noqa: PLW1509 - see stuck.py
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError("not-started", f"{start.argv[0]} could not be started: {error}") from error
+    finally:
+        stdin.close()
+        if ruleset:
+            ruleset.close()
+    return child, mark
+
+
+def _entry(ruleset: Ruleset | None, at_parents_death: signal.Signals) -> Callable[[], None]:
+    """What the child does between fork and exec."""
+    parent = os.getpid()
+
+    def enter() -> None:
+        die_with(parent, at_parents_death)
+        _c_signal(signal.SIGINT, None)  # celery's pool ignores it, and that is inherited
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if ruleset:
+            ruleset.enter()
+
+    return enter
+
+
+def _follow(child: subprocess.Popen[bytes], sinks: Mapping[FileIO, Sink], ladder: Ladder) -> None:
+    """Pass on what the child says, and send what is due, until it has ended. It is not reaped."""
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        pidfd = os.pidfd_open(child.pid)
+        stack.callback(os.close, pidfd)
+        selector.register(pidfd, selectors.EVENT_READ)
+        for reader, sink in sinks.items():
+            selector.register(reader, selectors.EVENT_READ, sink)
+        ended = False
+        while not ended:
+            for key, _ in selector.select(ladder.pause()):
+                if key.fd == pidfd:
+                    ended = True
+                elif _pass_on(key.fd, key.data) == 0:
+                    selector.unregister(key.fileobj)
+            due = None if ended else ladder.due()
+            if due:
+                _signal_group(child.pid, due)
+
+
+def _pass_on(fd: int, sink: Sink) -> int | None:
+    """Pass one chunk on; its length, 0 at the end, None when there is nothing to read now."""
+    try:
+        chunk = os.read(fd, _READ_BYTES)
+    except BlockingIOError:
+        return None
+    if chunk:
+        sink(chunk)
+    return len(chunk)
+
+
+def _drain(reader: FileIO, sink: Sink) -> None:
+    """Pass on what the ended command left in the pipe, and no more, whoever still writes."""
+    left = _PIPE_BYTES
+    while left > 0 and (length := _pass_on(reader.fileno(), sink)):
+        left -= length
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[FileIO, FileIO]]:
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    with FileIO(read_fd, "r") as reader, FileIO(write_fd, "w") as writer:
+        os.set_blocking(read_fd, False)
+        with contextlib.suppress(
+            PermissionError
+        ):  # the user has many pipes: the usual size will do
+            fcntl.fcntl(read_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        yield reader, writer
+
+
+def _in_memory(content: bytes) -> FileIO:
+    """A file that was never on a disk."""
+    file = FileIO(os.memfd_create("stdin"), "r+")
+    file.write(content)
+    file.seek(0)
+    return file
+
+
+def _discard(chunk: bytes) -> None:
+    """Nobody wants to know."""
+
+
+def _end_all(child: subprocess.Popen[bytes], mark: str) -> int:
+    """Kill what is left of the command, reap it, and return its exit code."""
+    _signal_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
+    kill_marked(mark, child.pid)
+    return child.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)

@@ -1,0 +1,163 @@
+"""What the steps of one run share: its masked log, its tool, its environment and its sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunnerError
+from runner.events import Events
+from runner.job import Job
+from runner.processes import process, sandbox
+from runner.processes.workdir import WorkDir
+from runner.redact import Redactor
+from runner.tools import tool
+from runner.tools.commands import Command
+from runner.tools.environment import (
+    confinement,
+    environment,
+    http_credential,
+    not_handed,
+    own_credentials,
+)
+from runner.tools.failures import Diagnosis
+
+SAID_BYTES = 16 << 20  # of what a command says for us, not for people
+_PLANNED = re.compile(
+    rb"^Plan: (?:(?P<imported>\d+) to import, )?(?P<add>\d+) to add, (?P<change>\d+) to change, "
+    rb"(?P<destroy>\d+) to destroy"
+)
+
+
+class RunContext:
+    """One run, as its steps see it. `environment` grows by what opens the backend that is used."""
+
+    def __init__(self, job: Job, events: Events, work: WorkDir) -> None:
+        self.job, self.events, self.work = job, events, work
+        self.tool = tool.find(job.tool, job.tool_version, job.tools_dir)
+        self.environment: dict[str, str] = {}
+        self.changes = dict.fromkeys(("imported", "add", "change", "destroy"), 0)
+        self._warnings: list[str] = []
+        self._redactor = Redactor(job.secrets())
+
+    def begin(self) -> None:
+        """Say what this run works with. Raises ToolError."""
+        given = environment(self.job, self.work)
+        self.environment.update(given.values)
+        version = ".".join(map(str, self.tool.version))
+        layer = "none" if self.job.sandbox == "off" else sandbox.available()
+        name = f"{self.tool.name} {version} ({self.tool.origin})"
+        self.say(f"{name}, sandbox: {layer}")
+        self.events.noted({"tool": name, "sandbox": layer})
+        self.warn(*given.warnings)
+
+    def use_our_backend(self) -> None:
+        """Commands from now on get the credential of our state."""
+        self.environment.update(http_credential(self.job.backend))
+        self.warn(*(not_handed(name, self.job) for name in sorted(own_credentials(self.job))))
+
+    def use_own_backend(self) -> None:
+        """Commands from now on get what opens the sources' own backend, and nothing of ours."""
+        for name in http_credential(self.job.backend):
+            self.environment.pop(name, None)
+        self.environment.update(own_credentials(self.job))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[dict[str, Any]]:
+        """A named part of the run. What is put into the dict is kept with the step."""
+        self.events.step_started(name)
+        self.say(f"== {name}")
+        detail: dict[str, Any] = {}
+        try:
+            yield detail
+        except RunnerError as error:
+            error.message = self._redactor.mask(error.message)
+            self.say(f"Error: {error.message}")
+            self.events.step_ended(name, "failed", detail | {"error": error.code})
+            raise
+        self.events.step_ended(name, "done", detail)
+
+    def say(self, text: str) -> None:
+        self.events.output(self._redactor.mask(text).encode() + b"\n")
+
+    def warn(self, *warnings: str) -> None:
+        if warnings:
+            masked = [self._redactor.mask(warning) for warning in warnings]
+            self.say("\n".join(f"Warning: {warning}" for warning in masked))
+            self._warnings += masked
+            self.events.noted({"warnings": list(self._warnings)})
+
+    def run(
+        self,
+        command: Command,
+        folder: Path,
+        extra: Mapping[str, str] | None = None,
+        *,
+        writable: tuple[Path, ...] = (),
+        accepted: Container[int] = (0,),
+    ) -> int:
+        """Run a command of the tool, its words masked into the log; its exit code.
+
+        Raises Stopped, and ToolError when it ends with a code that is not accepted.
+        """
+        diagnosis = Diagnosis()
+        try:
+            completed = process.run(
+                command.argv,
+                env={**self.environment, **(extra or {})},
+                cwd=folder,
+                stdin=command.stdin,
+                output=self._listener(diagnosis),
+                deadline=self.job.limits.command,
+                stop=self.events.stop,
+                stop_grace=self.job.limits.stop_grace,
+                confine=confinement(self.tool, self.job, self.work, *writable),
+            )
+        finally:
+            self._pass_on(self._redactor.flush(), diagnosis)
+        if completed.returncode not in accepted:
+            raise diagnosis.failure(self.tool.name, command.step, completed.returncode, folder)
+        return completed.returncode
+
+    def ask(
+        self,
+        command: Command,
+        folder: Path,
+        extra: Mapping[str, str] | None = None,
+        limit: int = SAID_BYTES,
+    ) -> bytes:
+        """What a command says, for us and not for the log. Raises ToolError and Stopped."""
+        said = process.capture(
+            command.argv,
+            env={**self.environment, **(extra or {})},
+            cwd=folder,
+            stdin=command.stdin,
+            deadline=self.job.limits.command,
+            limit=limit,
+            stop=self.events.stop,
+            stop_grace=self.job.limits.stop_grace,
+            confine=confinement(self.tool, self.job, self.work),
+        )
+        if said.returncode != 0:
+            diagnosis = Diagnosis()
+            diagnosis.feed(self._redactor.mask(said.stderr.decode(errors="replace")).encode())
+            raise diagnosis.failure(self.tool.name, command.step, said.returncode, folder)
+        return said.stdout
+
+    def _listener(self, diagnosis: Diagnosis) -> Callable[[bytes], None]:
+        def listen(chunk: bytes) -> None:
+            self._pass_on(self._redactor.feed(chunk), diagnosis)
+
+        return listen
+
+    def _pass_on(self, text: bytes, diagnosis: Diagnosis) -> None:
+        if not text:
+            return
+        diagnosis.feed(text)
+        self.events.output(text)
+        for line in text.split(b"\n"):
+            if found := _PLANNED.match(line):
+                self.changes = {k: int(v) for k, v in found.groupdict("0").items()}

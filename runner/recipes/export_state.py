@@ -1,0 +1,136 @@
+"""export-state: the state moves to where the sources keep theirs, and ours is closed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runner.detection import override
+from runner.detection.detect import Verdict
+from runner.detection.override import Override
+from runner.errors import DetectionError, RunnerError, TransferError
+from runner.events import Outcome
+from runner.recipes import own_backend, steps
+from runner.recipes.context import RunContext
+from runner.recipes.own_backend import STATE_FILE
+from runner.recipes.pulled import Pulled
+from runner.sources.source import Checkout
+
+
+def take_out(context: RunContext, checkout: Checkout, verdict: Verdict) -> Outcome:
+    """export-state: write our state where the sources say, see it there, and close ours.
+
+    Ours is locked from before it is read until it is closed, or the run ends. Raises TransferError:
+    there is no such place, something is there already, or ours is empty, locked or closed.
+    """
+    _refuse_no_target(context, verdict)
+    injected = steps.inject_ours(context, checkout, verdict)
+    steps.init(context, checkout, verdict, injected)
+    context.events.planning()
+    ours = _read_ours(context, checkout)
+    there = _read_target(context, checkout, verdict, injected, ours)
+    context.events.applying()
+    try:
+        _migrate(context, checkout, ours, there)
+        _verify(context, checkout, ours)
+        _archive(context, verdict)
+    except RunnerError:
+        context.warn(
+            f"The state here is still the one in use. A copy of it may be in {verdict} now: "
+            "queue export-state again, which goes on with that copy, or empty it there."
+        )
+        raise
+    return Outcome("applied")
+
+
+def _refuse_no_target(context: RunContext, verdict: Verdict) -> None:
+    with context.step("check"):
+        if verdict.kind not in ("backend", "cloud", "state_store"):
+            raise TransferError(
+                "no-target",
+                f"The sources name no backend to move the state to: the verdict is {verdict}. "
+                "Add the block, or queue the run with a ref that has it.",
+            )
+        if context.job.standing == "archived":
+            raise TransferError("state-archived", "The state was moved to another backend already.")
+        if context.job.standing in ("unwritten", "empty"):
+            raise TransferError("nothing-to-export", "The state here holds nothing.")
+
+
+def _read_ours(context: RunContext, checkout: Checkout) -> Pulled:
+    """Our state, in clear where OpenTofu encrypts it, locked from now on."""
+    with context.step("pull") as detail:
+        detail.update(context.events.hold())
+        ours = own_backend.pull(context, checkout)
+        if ours is None or not ours.holds_something:
+            raise TransferError("nothing-to-export", "The state here holds nothing.")
+        detail.update(ours.described())
+    return ours
+
+
+def _read_target(
+    context: RunContext, checkout: Checkout, verdict: Verdict, injected: Override, ours: Pulled
+) -> Pulled | None:
+    """What is in the backend of the sources: nothing, or a copy of ours that a dead run left."""
+    with context.step("target") as detail:
+        (checkout.folder / injected.file_name).unlink()
+        (context.work.data / STATE_FILE).unlink()  # with it, init would ask whether to migrate
+        context.use_own_backend()
+        steps.prepare(context, checkout, verdict, None)
+        _refuse_a_local_one_that_is_lost(context)
+        there = own_backend.pull(context, checkout)
+        if there is None:
+            context.say(f"Nothing is in {verdict} yet.")
+            return None
+        detail.update(there.described())
+        if there.holds_the_same(ours):
+            context.say(f"A copy of this state is in {verdict} already.")
+            return there
+    raise TransferError(
+        "target-not-empty",
+        f"There is a state in {verdict} already: serial {there.serial} of lineage "
+        f"{there.lineage}. Nothing was changed. Name another place in the sources, or remove it.",
+    )
+
+
+def _refuse_a_local_one_that_is_lost(context: RunContext) -> None:
+    noted = override.noted_backend(context.work.data)
+    path = str((noted.get("config") or {}).get("path") or STATE_FILE)
+    inside = Path(os.path.normpath(context.work.checkout / path)).is_relative_to(context.work.root)
+    if noted.get("type") == "local" and inside:
+        raise DetectionError(
+            "state-would-be-lost", "The local backend is in the run's folder, and ends with it."
+        )
+
+
+def _migrate(context: RunContext, checkout: Checkout, ours: Pulled, there: Pulled | None) -> None:
+    with context.step("migrate"):
+        if there is None:
+            own_backend.push(context, checkout, ours)
+            there = own_backend.pull(context, checkout)
+        if there is None or not there.holds_the_same(ours):
+            raise _differs()
+        if there.lineage != ours.lineage:  # the tools give a new one to what was never written
+            own_backend.push_over(context, checkout, ours)
+
+
+def _verify(context: RunContext, checkout: Checkout, ours: Pulled) -> None:
+    with context.step("verify") as detail:
+        there = own_backend.pull(context, checkout)
+        if there is None or not there.holds_the_same(ours) or there.lineage != ours.lineage:
+            raise _differs()
+        detail.update(there.described())
+        context.say(f"It is there: serial {there.serial} of lineage {there.lineage}.")
+
+
+def _archive(context: RunContext, verdict: Verdict) -> None:
+    with context.step("archive") as detail:
+        to = f"{verdict} of {context.job.source.url} ({verdict.where})"
+        detail.update(context.events.archive(to))
+        context.say(f"The state here is archived: it lives on in {to}.")
+
+
+def _differs() -> TransferError:
+    return TransferError(
+        "copy-differs", "What is there is not what was written: somebody else writes there too."
+    )

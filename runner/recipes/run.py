@@ -1,0 +1,116 @@
+"""The recipe of a run, step by step: clone, detect, override, init, plan, apply, collect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from runner.detection.override import Override
+from runner.errors import ToolError
+from runner.events import Events, Outcome
+from runner.job import Job
+from runner.processes import found, workdir
+from runner.processes.workdir import WorkDir
+from runner.recipes import export_state, import_state, steps
+from runner.recipes.context import RunContext
+from runner.sources.source import Checkout
+from runner.tools import commands, variables
+
+UNWRITTEN = "errored.tfstate"
+NO_CHANGES, CHANGES = 0, 2  # of plan -detailed-exitcode
+
+
+def execute(job: Job, events: Events) -> Outcome:
+    """Run a job to its end, in a folder of its own that is gone afterwards.
+
+    Raises RunnerError with a stable code: SourceError, DetectionError, ToolError,
+    TransferError, Stopped, Fenced.
+    """
+    with workdir.create(job.work_root, job.run_id, job.epoch) as work:
+        context = RunContext(job, events, work)
+        context.begin()
+        checkout = steps.clone(context)
+        verdict = steps.find_backend(context, checkout)
+        if job.operation == "import-state":
+            return import_state.bring_in(context, checkout, verdict)
+        if job.operation == "export-state":
+            return export_state.take_out(context, checkout, verdict)
+        injected = steps.choose_backend(context, checkout, verdict)
+        steps.init(context, checkout, verdict, injected)
+        events.planning()
+        if not _plan(context, checkout):
+            return Outcome("planned_and_finished")
+        events.applying()
+        _apply(context, checkout)
+        _collect(context, checkout, injected)
+        return Outcome("applied")
+
+
+def unwritten_states(work: WorkDir) -> Iterator[BinaryIO]:
+    """The states that a tool could not write, wherever in its checkout it ran."""
+    return found.named(work.root, work.checkout.name, UNWRITTEN)
+
+
+def _plan(context: RunContext, checkout: Checkout) -> bool:
+    """Whether there is something to apply, and the run asks for it."""
+    job, work, file = context.job, context.work, _plan_file(context)
+    with context.step("plan") as detail:
+        command = commands.plan(context.tool, job.operation, file, job.variables)
+        code = context.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
+        detail |= {"changes": context.changes}
+        context.events.noted({"changes": context.changes})
+    if code == NO_CHANGES or job.operation == "plan":
+        return False
+    context.events.planned(context.changes, found.sha256(work.root, work.plan.name, file.name))
+    return True
+
+
+def _apply(context: RunContext, checkout: Checkout) -> None:
+    with context.step("apply"):
+        try:
+            context.run(_apply_command(context, checkout), checkout.folder)
+        finally:
+            for document in unwritten_states(context.work):
+                context.say("The tool could not write its state: it is taken in here.")
+                context.events.rescue(document)
+
+
+def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
+    """The saved plan holds the variables, but for ephemeral ones, which apply is given again."""
+    given = [v for v in context.job.variables if v.kind == "terraform"]
+    if commands.knows_variables(context.tool):  # its encryption may be made of them
+        return commands.apply(context.tool, _plan_file(context), given)
+    if not given or not variables.may_be_ephemeral(checkout.folder, context.tool):
+        return commands.apply(context.tool, _plan_file(context))
+    said = context.ask(commands.show(context.tool, _plan_file(context)), checkout.folder)
+    missing = variables.ephemeral(given, _parsed(said))
+    return commands.apply(context.tool, _plan_file(context), missing)
+
+
+def _collect(context: RunContext, checkout: Checkout, injected: Override | None) -> None:
+    with context.step("collect") as detail:
+        if injected is not None:
+            detail.update(context.events.collect())
+            return
+        outputs = _parsed(
+            context.ask(commands.output(context.tool, context.job.variables), checkout.folder)
+        )
+        detail["outputs"] = {k: _shown(v) for k, v in outputs.items()}
+
+
+def _shown(output: Mapping[str, Any]) -> Any:
+    return None if output.get("sensitive") else output.get("value")
+
+
+def _plan_file(context: RunContext) -> Path:
+    return context.work.plan / "plan"
+
+
+def _parsed(said: bytes) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(said or b"{}")
+    except ValueError:
+        raise ToolError("output-unreadable", "The tool's answer is not JSON.") from None
+    return parsed

@@ -1,0 +1,150 @@
+"""The steps that every run begins with: clone, detect, override, init."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from runner.detection import detect, override
+from runner.detection.detect import Verdict
+from runner.detection.override import Override
+from runner.errors import DetectionError
+from runner.job import BackendMode, Job
+from runner.recipes import forks
+from runner.recipes.context import RunContext
+from runner.sources import source, ssh
+from runner.sources.repository import module_environment
+from runner.sources.source import Checkout
+from runner.sources.ssh import Agent
+from runner.tools import commands
+
+
+def clone(context: RunContext) -> Checkout:
+    with context.step("clone") as detail:
+        checkout = source.clone(
+            context.job.source,
+            context.work.checkout / "source",
+            work=context.work.root,
+            deadline=context.job.limits.clone,
+            stop=context.events.stop,
+        )
+        context.say(f"{context.job.source.url} at {checkout.commit}")
+        context.events.noted({"commit": checkout.commit})
+        context.warn(*checkout.warnings)
+        if checkout.host_keys:
+            context.say("New host keys were accepted, and are pinned from now on.")
+            context.events.host_keys(checkout.host_keys)
+        detail |= {"commit": checkout.commit, "ref": checkout.ref, "subject": checkout.subject}
+    return checkout
+
+
+def find_backend(context: RunContext, checkout: Checkout) -> Verdict:
+    with context.step("detect") as detail:
+        verdict = detect.inspect(checkout.folder, context.job.tool, context.tool.version)
+        detail |= {
+            "verdict": str(verdict),
+            "file": verdict.file,
+            "line": verdict.line,
+            "why": verdict.why,
+        }
+        context.say(f"{verdict}: {verdict.why}" if verdict.why else str(verdict))
+        context.events.noted({"detection": dict(detail)})
+    return verdict
+
+
+def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) -> Override | None:
+    """Inject ours or leave theirs, as the template's mode says; never a second state beside one."""
+    with context.step("override") as detail:
+        planned = _planned(context, checkout, verdict, context.job.backend_mode)
+        forks.refuse(context.job, verdict, injected=planned is not None)
+        if planned is None:
+            _refuse_to_lose_the_state(context.job, verdict)
+            context.use_own_backend()
+            context.warn(*verdict.warnings)
+            context.say(
+                f"The sources keep their state themselves ({verdict}): nothing is injected."
+            )
+            detail.update(inject=False, override_file=None, override=None)
+        else:
+            detail.update(_inject(context, checkout, planned))
+        found = {"verdict": str(verdict), "file": verdict.file, "line": verdict.line}
+        context.events.noted({"detection": {**found, "why": verdict.why, **detail}})
+    return planned
+
+
+def inject_ours(context: RunContext, checkout: Checkout, verdict: Verdict) -> Override:
+    """Inject ours over whatever the sources say, in every mode."""
+    with context.step("override") as detail:
+        planned = _planned(context, checkout, verdict, "override")
+        assert planned is not None, "the mode override always injects"  # noqa: S101
+        detail.update(_inject(context, checkout, planned))
+    return planned
+
+
+def init(
+    context: RunContext, checkout: Checkout, verdict: Verdict, injected: Override | None
+) -> None:
+    with context.step("init"):
+        prepare(context, checkout, verdict, injected)
+
+
+def prepare(
+    context: RunContext, checkout: Checkout, verdict: Verdict, injected: Override | None
+) -> None:
+    """Let the tool initialise the folder, and see that it uses the backend that it should."""
+    job = context.job
+    command = commands.init_cloud if not injected and verdict.kind == "cloud" else commands.init
+    with _modules_agent(context) as agent:
+        context.run(
+            command(context.tool, job.variables),
+            checkout.folder,
+            {**module_environment(job.source.policy), **(agent.environment if agent else {})},
+            writable=(agent.folder,) if agent else (),
+        )
+    if injected is None:
+        override.check_own_backend(context.work.data, verdict)
+    else:
+        override.check_initialised(context.work.data, job.backend)
+
+
+def _planned(
+    context: RunContext, checkout: Checkout, verdict: Verdict, mode: BackendMode
+) -> Override | None:
+    job = context.job
+    return override.plan_override(
+        checkout.folder,
+        job.tool,
+        context.tool.version,
+        verdict,
+        mode,
+        job.backend,
+        job.override_file,
+    )
+
+
+def _inject(context: RunContext, checkout: Checkout, planned: Override) -> dict[str, object]:
+    override.write(checkout.folder, planned)
+    context.use_our_backend()
+    context.say(f"{planned.file_name}:\n{planned.text.rstrip()}")
+    context.warn(*planned.warnings)
+    return {"inject": True, "override_file": planned.file_name, "override": planned.text}
+
+
+def _refuse_to_lose_the_state(job: Job, verdict: Verdict) -> None:
+    """A local state would be gone with the run's folder."""
+    local = verdict.kind == "none" or (verdict.kind, verdict.type) == ("backend", "local")
+    if local and job.operation != "plan":
+        raise DetectionError(
+            "state-would-be-lost",
+            f"With the mode {job.backend_mode} and the verdict {verdict} the state would be "
+            "a file in the run's folder, and be lost with it. Use the mode "
+            + ("auto or override." if verdict.kind == "none" else "override."),
+        )
+
+
+def _modules_agent(context: RunContext) -> AbstractContextManager[Agent | None]:
+    """The strict ssh of private modules; without a key, one that offers none."""
+    job = context.job
+    keys = () if job.module_key is None else (job.module_key,)
+    if not keys and not ssh.installed():
+        return nullcontext()
+    return ssh.agent(*keys, work=context.work.root, known_hosts=job.source.known_hosts)

@@ -1,0 +1,120 @@
+"""What is looked at, and put away, before anything reads a fresh checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.errors import SourceError
+
+COMMITTED = "committed-terraform"  # below .git, where no repository can put anything
+_CONFIGURATION = (".tf", ".tf.json", ".tofu", ".tofu.json")
+_STATES = ("terraform.tfstate", "terraform.tfstate.d")
+_UNWRITTEN = "errored.tfstate"
+_NAMED_FOLDERS = 8
+
+
+def refuse_escapes(root: Path) -> None:
+    """Raise SourceError `symlink-leaves-repository` for a symlink that leads out of here."""
+    inside = root.resolve()
+    for link in _symlinks(root):
+        target = Path(os.path.realpath(link))
+        if not target.is_relative_to(inside) or target.is_relative_to(inside / ".git"):
+            raise SourceError(
+                "symlink-leaves-repository",
+                f"{_shown(link.relative_to(root))} is a symlink to {_shown(link.readlink())}, "
+                "outside of the repository: replace it by what it leads to.",
+            )
+
+
+def folder_at(root: Path, path: str) -> Path:
+    """The template's folder. Raises SourceError `path-not-found`, naming folders that would do."""
+    folder = root / path
+    if folder.is_dir():
+        return folder
+    found = list(_configured(root))
+    named = ", ".join(found[:_NAMED_FOLDERS]) + (", …" if len(found) > _NAMED_FOLDERS else "")
+    hint = f"Configuration is in: {named}." if found else "No folder has configuration in it."
+    raise SourceError("path-not-found", f"The repository has no folder {path}. {hint}")
+
+
+def put_away(root: Path, folder: Path) -> tuple[str, ...]:
+    """Take away what a repository should not bring, and say so: one sentence each.
+
+    A committed state makes init ask whether to migrate it, with any injected backend, so it is kept
+    below .git/committed-terraform for an import; so are states of CLI workspaces. A committed
+    .terraform would say which backend and which providers are in use, and a committed
+    errored.tfstate would be taken for what this run could not write.
+    """
+    removed = [name for name in (".terraform",) if _remove(folder / name)]
+    unwritten = [path.relative_to(root) for path in _named(root, _UNWRITTEN) if _remove(path)]
+    aside = root / ".git" / COMMITTED
+    moved = [name for name in _STATES if _move(folder / name, aside / name)]
+    return (
+        *(f"The repository has a {name} folder in it: it was removed." for name in removed),
+        *(f"The repository has a {_shown(path)} in it: it was removed." for path in unwritten),
+        *(
+            f"The repository has a {name} in it: it was put aside and is not used. Import it if it "
+            "is the state of this workspace, then delete it from the repository."
+            for name in moved
+        ),
+    )
+
+
+def put_back(root: Path, folder: Path) -> None:
+    """Give a folder its committed states back, for the backend that keeps them there."""
+    for name in _STATES:
+        aside = root / ".git" / COMMITTED / name
+        if aside.exists():
+            aside.rename(folder / name)
+
+
+def _symlinks(root: Path) -> Iterator[Path]:
+    for where, folders, files in os.walk(root):
+        if where == str(root):
+            folders.remove(".git")
+        for name in (*folders, *files):
+            path = Path(where, name)
+            if path.is_symlink():
+                yield path
+
+
+def _named(root: Path, name: str) -> list[Path]:
+    return [Path(where, name) for where, folders, files in os.walk(root) if name in folders + files]
+
+
+def _configured(root: Path) -> Iterator[str]:
+    for where, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if any(name.endswith(_CONFIGURATION) for name in files):
+            yield str(Path(where).relative_to(root))
+
+
+def _remove(path: Path) -> bool:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+    else:
+        return False
+    return True
+
+
+def _move(path: Path, aside: Path) -> bool:
+    """Move a file, a folder, or what a symlink inside of the repository leads to."""
+    if not path.exists():
+        return _remove(path)
+    aside.parent.mkdir(mode=0o700, exist_ok=True)
+    if path.is_symlink():
+        copy = shutil.copytree if path.is_dir() else shutil.copyfile
+        copy(path, aside)
+        path.unlink()
+    else:
+        path.rename(aside)
+    return True
+
+
+def _shown(path: Path) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(path))[:200]

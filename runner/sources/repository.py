@@ -1,0 +1,235 @@
+"""git as a run calls it: constant options, an environment of its own, and readable refusals.
+
+GitPython makes the command lines and the errors. It would give its children the worker's whole
+environment; here every command goes through process.py instead, and gets the one that is given.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+# importing GitPython must not fail where git is missing: the first clone says so instead
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import git
+from git.exc import GitCommandError
+
+from runner.errors import SourceError, ToolError
+from runner.events import StopLevel
+from runner.job import Login, SourcePolicy
+from runner.processes.process import capture, child_environment
+from runner.sources.url import Address
+
+_OPTIONS = (
+    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"),
+    *("http.followRedirects=false", "credential.helper=", "advice.detachedHead=false"),
+    *("gc.auto=0", "maintenance.auto=false"),  # they would outlive the command
+    *("http.lowSpeedLimit=1", "http.lowSpeedTime=60"),
+)
+_GENERIC = (
+    "Could not read from remote repository",
+    "Please make sure you have the correct access rights",
+    "and the repository exists",
+    "Host key verification failed",
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When commands end: at `ends` on the monotonic clock, or when `stop` says so or raises."""
+
+    ends: float
+    stop: Callable[[], StopLevel]
+
+    def left(self) -> float:
+        return max(0.0, self.ends - monotonic())
+
+
+class GitError(GitCommandError):
+    """git ended with an error; `said` is what it said about it."""
+
+    def __init__(self, command: Sequence[str], status: int, said: str) -> None:
+        super().__init__(list(command), status, said)
+        self.said = said
+
+
+class Git(git.Git):
+    """The git command in one folder, with this environment and nothing of the worker's."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], limits: Limits) -> None:
+        super().__init__(folder)
+        self._folder, self._given, self._limits = folder, environment, limits
+        self.set_persistent_git_options(c=list(_OPTIONS))
+
+    def execute(self, command: Sequence[Any], *_: Any, **unsupported: Any) -> Any:
+        """Run git; what it said on stdout. Raises GitError, Stopped, SourceError."""
+        if unsupported:
+            raise TypeError(f"not supported here: {', '.join(unsupported)}")
+        words = [str(word) for word in command]
+        try:
+            done = capture(
+                words,
+                env=self._given,
+                cwd=self._folder,
+                deadline=self._limits.left(),
+                stop=self._limits.stop,
+                stop_grace=5.0,
+            )
+        except ToolError as error:
+            if error.code == "output-too-large":
+                raise SourceError("repository-too-large", "It has too many files.") from error
+            raise SourceError(
+                "git-not-installed", "The worker has no git on its PATH: install it."
+            ) from error
+        if done.returncode:
+            raise GitError(words, done.returncode, done.stderr.decode(errors="replace"))
+        return done.stdout.decode(errors="replace").rstrip("\n")
+
+
+def environment(work: Path, address: Address, login: Login | None) -> dict[str, str]:
+    """The whole environment of the git that talks to this address, ssh's part excepted.
+
+    A login goes in a header for this host alone, by the environment: it is in no argument list, and
+    in no file.
+    """
+    settings: list[tuple[str, str]] = []
+    if login and address.scheme in ("http", "https"):
+        settings.append((f"http.{_origin(address)}.extraHeader", _authorization(login)))
+    if address.resolved and address.scheme in ("http", "https"):
+        settings.append(("http.curloptResolve", _pinned(address)))
+    given = {**_protective(address.scheme), **_as_variables(settings), "LC_ALL": "C"}
+    return child_environment(work, work, os.environ.get("PATH", os.defpath), given)
+
+
+def module_environment(policy: SourcePolicy) -> dict[str, str]:
+    """What protects the git that terraform init calls for modules; Agent.environment joins it."""
+    more = [*(["file"] if policy.local_roots else []), *(["http"] if policy.plain_http else [])]
+    settings = [(name, value) for name, _, value in (o.partition("=") for o in _OPTIONS)]
+    return {**_protective(*more), **_as_variables(settings)}
+
+
+def _protective(*schemes: str) -> dict[str, str]:
+    return {
+        "GIT_ALLOW_PROTOCOL": ":".join(dict.fromkeys(("https", "ssh", *schemes))),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        **_authorities(),
+    }
+
+
+def _authorities() -> dict[str, str]:
+    """The file of trusted authorities that everything else uses: git reads another variable."""
+    file = os.environ.get("SSL_CERT_FILE")
+    return {"GIT_SSL_CAINFO": file} if file else {}
+
+
+def _as_variables(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for number, (name, value) in enumerate(settings):
+        variables[f"GIT_CONFIG_KEY_{number}"] = name
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return variables
+
+
+def _origin(address: Address) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{address.scheme}://{host}:{address.port}/"
+
+
+def _pinned(address: Address) -> str:
+    hosts = ",".join(f"[{ip}]" if ":" in ip else ip for ip in address.resolved)
+    return f"{address.host}:{address.port}:{hosts}"
+
+
+def _basic(login: Login) -> str:
+    return base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+
+
+def _authorization(login: Login) -> str:
+    return f"Authorization: Basic {_basic(login)}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What git's words mean, and what the reader can do."""
+
+    pattern: str
+    code: str
+    advice: str = field(default="")
+
+
+_REFUSALS = (
+    Refusal(
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "host-key-changed",
+        "The key of {host} is not the one that is known: somebody may be in between. Ask who runs "
+        "the host, and only then replace its line in the known hosts",
+    ),
+    Refusal(
+        r"No \S+ host key is known for|Host key verification failed",
+        "host-key-unknown",
+        "The host key of {host} is not known: add its line to the known hosts (ssh-keyscan prints "
+        "it; compare the fingerprint with the one its owner publishes), or accept new host keys",
+    ),
+    Refusal(
+        r"Remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object",
+        "ref-not-found",
+        "The repository has no branch, tag or commit {ref}: check the template's ref",
+    ),
+    Refusal(
+        r"transport '.*' not allowed|protocol .* not allowed",
+        "repository-url-refused",
+        "The repository's protocol is not allowed here",
+    ),
+    Refusal(
+        r"error: 30\d|unable to update url base from redirection",
+        "repository-redirected",
+        "The repository's URL leads elsewhere, which is not followed: use the final URL",
+    ),
+    Refusal(
+        r"Permission denied|Authentication failed|could not read (Username|Password)|error: 40[13]"
+        r"|dubious ownership|access denied|Too many authentication failures",
+        "repository-access-denied",
+        "{host} does not let this key read the repository, or has none of that name: check the "
+        "template's key and its URL",
+    ),
+    Refusal(
+        r"(?i)repository .*not found|not appear to be a git repository|error: 404|does not exist"
+        r"|project you were looking for could not be found",
+        "repository-not-found",
+        "There is no such repository at {host}, or this key may not see it: check the URL and the "
+        "template's key",
+    ),
+)
+_UNREACHABLE = Refusal("", "repository-unreachable", "The repository at {host} cannot be read")
+
+
+def explain(error: GitError, address: Address, ref: str | None, login: Login | None) -> SourceError:
+    """What git's failure means for the reader, with git's own last line and no secret in it."""
+    said = _without_secrets(error.said, login)
+    refusal = next((r for r in _REFUSALS if re.search(r.pattern, said)), _UNREACHABLE)
+    advice = refusal.advice.format(host=address.host or "this path", ref=ref or "HEAD")
+    return SourceError(refusal.code, f"{advice}. git said: {_last_line(said)}")
+
+
+def _without_secrets(said: str, login: Login | None) -> str:
+    for secret in (_basic(login), login.password) if login else ():
+        said = said.replace(secret, "***") if secret else said
+    return said
+
+
+def _last_line(said: str) -> str:
+    """The line that says most: neither empty nor one that ssh or git add to every failure."""
+    lines = [line.strip() for line in said.splitlines()]
+    telling = [line for line in lines if line and not any(words in line for words in _GENERIC)]
+    chosen = (telling or lines or [""])[-1]
+    return "".join(c for c in chosen if c.isprintable())[:300] or "nothing"

@@ -1,0 +1,306 @@
+"""Bringing the sources here: through the gate, shallow, at one commit, and looked through."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from time import monotonic
+
+from runner.errors import SourceError, Stopped
+from runner.events import StopLevel
+from runner.job import Login, Source, SshKey
+from runner.processes.ladder import go_on
+from runner.sources import checkout, ssh
+from runner.sources.repository import Git, GitError, Limits, environment, explain
+from runner.sources.url import Address, admit
+
+MOST_BYTES = 2 << 30  # of what is fetched, and again of what is checked out
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
+_NOT_IN_A_REF = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^[-./@]")
+_LONGEST_REF = 255
+_LONGEST_PATH = 1000
+_LONGEST_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """Sources at one commit. `folder` is the template's `path` in `root`.
+
+    `warnings`: sentences about what was put away, see checkout.put_away. `host_keys`: known_hosts
+    lines of hosts met for the first time, where the source accepts these.
+    """
+
+    root: Path
+    folder: Path
+    commit: str
+    ref: str | None
+    subject: str
+    author: str
+    warnings: tuple[str, ...] = ()
+    host_keys: str = ""
+
+    @property
+    def committed_state(self) -> Path | None:
+        """The state that the repository had in the template's folder, if it had one."""
+        path = self.root / ".git" / checkout.COMMITTED / "terraform.tfstate"
+        return path if path.is_file() else None
+
+
+def check(source: Source) -> None:
+    """Say whether these sources may be fetched at all; resolves the host's name.
+
+    A name can lead elsewhere a moment later (DNS rebinding): url.py says what is done about that.
+    Raises SourceError: `repository-url-refused`, `repository-host-refused`,
+    `repository-unreachable`, `ref-invalid`, `path-invalid`.
+    """
+    _checked(source)
+
+
+def clone(
+    source: Source,
+    into: Path,
+    *,
+    work: Path,
+    deadline: float,
+    stop: Callable[[], StopLevel] = go_on,
+) -> Checkout:
+    """Bring the sources into a folder, empty or not there yet; `deadline`: seconds for all of it.
+
+    `work` is the run's own folder, for git's home and ssh's files. Raises Stopped (`canceled`,
+    `timed-out`) and SourceError with the codes of check, ssh.agent, checkout, repository.explain,
+    `repository-empty`, `repository-too-large` and `repository-path-too-long`. Whatever it raises,
+    `into` is gone then.
+    """
+    address = _checked(source)
+    login = source.credential if isinstance(source.credential, Login) else None
+    limits = Limits(monotonic() + deadline, _bounded(into, stop))
+    with (
+        _failures_explained(source, address, login, deadline),
+        _nothing_left_after_failure(into),
+        _agent(source, address, work) as agent,
+    ):
+        known = agent.environment if agent else {}
+        calls = _Calls({**environment(work, address, login), **known}, limits)
+        commit = _commit(into, _fetch(source, address, into, calls), calls)
+        checked_out = _check_out(source, into, commit, calls)
+        return replace(checked_out, host_keys=agent.learned_host_keys() if agent else "")
+
+
+@contextlib.contextmanager
+def _failures_explained(
+    source: Source, address: Address, login: Login | None, deadline: float
+) -> Iterator[None]:
+    try:
+        yield
+    except GitError as refused:
+        raise explain(refused, address, source.ref, login) from None
+    except Stopped as stopped:
+        if stopped.code != "timed-out":
+            raise
+        raise Stopped("timed-out", f"Cloning took longer than {deadline:g} seconds.") from None
+
+
+@contextlib.contextmanager
+def _nothing_left_after_failure(into: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:  # half a checkout is no checkout, whatever stopped it
+        _forget(into)
+        raise
+
+
+@dataclass(frozen=True)
+class _Calls:
+    environment: dict[str, str]
+    limits: Limits
+
+    def git(self, folder: Path) -> Git:
+        return Git(folder, self.environment, self.limits)
+
+
+def _checked(source: Source) -> Address:
+    _check_ref(source.ref)
+    _check_path(source.path)
+    return admit(source.url, source.policy)
+
+
+def _check_ref(ref: str | None) -> None:
+    if ref is None:
+        return
+    if not ref or len(ref) > _LONGEST_REF or not ref.isprintable() or _NOT_IN_A_REF.search(ref):
+        raise SourceError(
+            "ref-invalid", "The ref is not a name that a branch, a tag or a commit can have."
+        )
+
+
+def _check_path(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    if (
+        not path
+        or not path.isprintable()
+        or path.startswith(("/", "-", "~"))
+        or any(part == ".." or part.lower() == ".git" for part in parts)
+    ):
+        raise SourceError(
+            "path-invalid",
+            "The path has to be a folder inside of the repository, like modules/dns.",
+        )
+
+
+@contextlib.contextmanager
+def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent | None]:
+    if address.scheme != "ssh":
+        yield None
+        return
+    keys = [source.credential] if isinstance(source.credential, SshKey) else []
+    checking: ssh.HostKeyChecking = "accept-new" if source.accept_new_host_keys else "yes"
+    with ssh.agent(*keys, work=work, known_hosts=source.known_hosts, checking=checking) as agent:
+        yield agent
+
+
+def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
+    """Fetch what the ref names, as little as the server allows; what names the commit now."""
+    ref = source.ref
+    if ref and (ref.startswith("refs/") or _COMMIT.fullmatch(ref)):
+        return _fetch_one(address, ref, into, calls)
+    try:
+        _clone_tip(address, ref, into, calls)
+    except GitError as refused:
+        if not ref or not _ABBREVIATED.fullmatch(ref) or not _is_missing(refused, address):
+            raise
+        _forget(into)
+        return _fetch_all(address, ref, into, calls)
+    return "HEAD"
+
+
+def _clone_tip(address: Address, ref: str | None, into: Path, calls: _Calls) -> None:
+    git = calls.git(into.parent)
+    git.check_unsafe_protocols(address.url)
+    options = {"branch": ref} if ref else {}
+    git.clone(
+        *("--", address.url, str(into)),
+        no_checkout=True,
+        no_tags=True,
+        single_branch=True,
+        depth=1,
+        template="",
+        **options,
+    )
+
+
+def _fetch_one(address: Address, ref: str, into: Path, calls: _Calls) -> str:
+    """Fetch a commit or a ref by its whole name. Not every server gives commits out by number."""
+    git = _initialized(into, calls)
+    try:
+        git.fetch("--", address.url, ref, no_tags=True, depth=1)
+    except GitError as refused:
+        if ref.startswith("refs/") or not _is_missing(refused, address):
+            raise
+        _forget(into)
+        return _fetch_all(address, ref, into, calls)
+    return "FETCH_HEAD"
+
+
+def _fetch_all(address: Address, commit: str, into: Path, calls: _Calls) -> str:
+    """Fetch every branch and tag, the only way to an abbreviated commit; size and time bound it."""
+    git = _initialized(into, calls)
+    git.fetch("--", address.url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*")
+    return commit
+
+
+def _initialized(into: Path, calls: _Calls) -> Git:
+    calls.git(into.parent).init("--", str(into), quiet=True, template="")
+    return calls.git(into)
+
+
+def _is_missing(refused: GitError, address: Address) -> bool:
+    return explain(refused, address, None, None).code == "ref-not-found"
+
+
+@dataclass(frozen=True)
+class _Commit:
+    hash: str
+    subject: str
+    author: str
+
+
+def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
+    try:
+        said = calls.git(into).log(f"{name}^{{commit}}", "--", max_count=1, format="%H%n%s%n%an")
+    except GitError:
+        if name == "HEAD":
+            raise SourceError("repository-empty", "The repository has no commit yet.") from None
+        raise SourceError(
+            "ref-not-found",
+            f"The repository has no branch or tag {name}, and no commit, or more than one, "
+            "begins with it: check the template's ref.",
+        ) from None
+    number, _, rest = said.partition("\n")
+    subject, _, author = rest.partition("\n")
+    return _Commit(number, subject, author)
+
+
+def _check_out(source: Source, into: Path, commit: _Commit, calls: _Calls) -> Checkout:
+    git = calls.git(into)
+    _refuse_large(git, commit.hash)
+    git.checkout(commit.hash, "--", detach=True, force=True, quiet=True)
+    checkout.refuse_escapes(into)
+    folder = checkout.folder_at(into, source.path)
+    warnings = checkout.put_away(into, folder)
+    subject, author = _shown(commit.subject), _shown(commit.author)
+    return Checkout(into, folder, commit.hash, source.ref, subject, author, warnings)
+
+
+def _refuse_large(git: Git, commit: str) -> None:
+    """A small pack can hold a large tree, and a deep one that cannot be walked or removed."""
+    total = 0
+    for line in git.ls_tree(commit, r=True, l=True, z=True).split("\0"):
+        facts, _, path = line.partition("\t")
+        size = facts.rpartition(" ")[2]
+        total += int(size) if size.isdigit() else 0
+        if len(path.encode()) > _LONGEST_PATH:
+            raise SourceError(
+                "repository-path-too-long",
+                f"The repository has a path of more than {_LONGEST_PATH} bytes: shorten it.",
+            )
+    if total > MOST_BYTES:
+        raise _too_large()
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_SHOWN]
+
+
+def _bounded(into: Path, stop: Callable[[], StopLevel]) -> Callable[[], StopLevel]:
+    """Stop when asked, and when more was fetched than may be."""
+    packs = into / ".git" / "objects" / "pack"
+
+    def asked() -> StopLevel:
+        fetched = 0
+        with contextlib.suppress(FileNotFoundError):
+            fetched = sum(entry.stat().st_size for entry in os.scandir(packs))
+        if fetched > MOST_BYTES:
+            raise _too_large()
+        return stop()
+
+    return asked
+
+
+def _too_large() -> SourceError:
+    return SourceError(
+        "repository-too-large",
+        f"The repository has more than {MOST_BYTES >> 20} MiB: move the configuration to one of "
+        "its own.",
+    )
+
+
+def _forget(into: Path) -> None:
+    if into.exists():
+        shutil.rmtree(into)

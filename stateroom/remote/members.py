@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import click
+
+from client.api import Api, path
+from stateroom.options import connected, in_project
+from stateroom.tables import Show
+
+LIST = {"name": "name", "role": "role", "since": "created_at", "user": "user_id"}
+ROLES = ("guest", "task_runner", "manager", "owner")
+
+
+@click.group("members")
+def command() -> None:
+    """What each user is in a project."""
+
+
+@command.command("list")
+@in_project
+@connected
+def list_members(api: Api, show: Show, *, project: str) -> None:
+    """The members of a project, with their roles."""
+    show.rows(api.items(f"{project}/members"), LIST)
+
+
+@command.command("set")
+@click.argument("user")
+@click.argument("role", type=click.Choice(ROLES))
+@in_project
+@connected
+def set_member(api: Api, show: Show, *, project: str, user: str, role: str) -> None:
+    """Make a user a member of the project, or give him another role."""
+    show.item(api.put(project + path("members", user), {"role": role}), LIST)
+
+
+@command.command("remove")
+@click.argument("user")
+@in_project
+@connected
+def remove_member(api: Api, show: Show, *, project: str, user: str) -> None:
+    """Take a user out of the project: it does not exist for him then."""
+    api.delete(project + path("members", user))
+    show.note(f"{user} is no member any more.")

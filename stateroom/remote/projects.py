@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from client.api import Api, path
+from stateroom.options import NUMBER_OR_NONE, changes, connected
+from stateroom.tables import Show
+
+LIST = {"name": "name", "description": "description", "id": "id", "made": "created_at"}
+DETAIL = LIST | {
+    "states": "use.states",
+    "most states": "max_states",
+    "most versions of a state": "max_versions",
+    "largest state, bytes": "max_state_bytes",
+}
+
+
+@click.group("projects")
+def command() -> None:
+    """What people belong to, and everything else belongs to."""
+
+
+@command.command("list")
+@connected
+def list_projects(api: Api, show: Show) -> None:
+    """The projects that are open to you."""
+    show.rows(api.items("/projects"), LIST)
+
+
+@command.command("create")
+@click.argument("name")
+@click.option("--description")
+@connected
+def create_project(api: Api, show: Show, **project: Any) -> None:
+    """Create a project: for administrators of the installation."""
+    show.item(api.post("/projects", project), DETAIL)
+
+
+@command.command("show")
+@click.argument("project")
+@connected
+def show_project(api: Api, show: Show, *, project: str) -> None:
+    """One project, and its quotas."""
+    show.item(api.get(path("projects", project)), DETAIL)
+
+
+@command.command("set")
+@click.argument("project")
+@click.option("--name", help="This changes the addresses of its states.")
+@click.option("--description")
+@click.option("--max-states", type=NUMBER_OR_NONE, help="Quota: how many states.")
+@click.option("--max-versions", type=NUMBER_OR_NONE, help="Quota: versions kept of a state.")
+@click.option("--max-state-bytes", type=NUMBER_OR_NONE, help="Quota: bytes of a state.")
+@connected
+def change_project(api: Api, show: Show, *, project: str, **given: Any) -> None:
+    """Change a project. Quotas are for administrators of the installation."""
+    show.item(api.patch(path("projects", project), changes(given)), DETAIL)
+
+
+@command.command("delete")
+@click.argument("project")
+@connected
+def delete_project(api: Api, show: Show, *, project: str) -> None:
+    """Delete a project that holds no templates and no states, with its keys and tokens."""
+    api.delete(path("projects", project))
+    show.note(f"The project {project} is deleted.")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from client.api import Api, path
+from stateroom.options import connected, in_workspace
+from stateroom.remote.states import DETAIL as VERSION
+from stateroom.remote.states import save
+from stateroom.tables import Show
+
+LIST = {
+    "id": "id",
+    "reason": "reason",
+    "serial": "serial",
+    "size": "size",
+    "by": "created_by",
+    "run": "run_id",
+    "at": "created_at",
+    "decision": "decision",
+    "by whom": "decided_by",
+}
+DETAIL = LIST | {
+    "lineage": "lineage",
+    "md5": "md5",
+    "sha256": "sha256",
+    "beside the current one": "comparison",
+    "same bytes as version": "equals_version",
+    "current version": "current.number",
+    "current serial": "current.serial",
+    "decided": "decided_at",
+    "promoted to version": "promoted_to",
+}
+
+
+@click.group("rescued")
+def command() -> None:
+    """State documents that were refused, and kept until somebody decides."""
+
+
+@command.command("list")
+@click.option("--all", "decided", is_flag=True, help="Those too that are decided.")
+@in_workspace
+@connected
+def list_rescued(api: Api, show: Show, *, workspace: str, decided: bool) -> None:
+    """What waits for a decision, newest first."""
+    undecided = None if decided else True
+    show.rows(api.items(f"{workspace}/rescued", undecided=undecided), LIST)
+
+
+@command.command("show")
+@click.argument("rescued")
+@in_workspace
+@connected
+def show_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
+    """One of them, beside what is stored."""
+    show.item(api.get(workspace + path("rescued", rescued)), DETAIL)
+
+
+@command.command("pull")
+@click.argument("rescued")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file for it, that only you can read; without it standard output.",
+)  # fmt: skip
+@in_workspace
+@connected
+def pull_rescued(
+    api: Api, show: Show, *, workspace: str, rescued: str, output: Path | None
+) -> None:
+    """Its bytes, as they arrived. This is audited."""
+    document = workspace + path("rescued", rescued, "download")
+    if output is None:
+        api.download(document, sys.stdout.buffer)
+        return
+    size = save(api, document, output)
+    show.note(f"{size:,} bytes are in {output}.")
+
+
+@command.command("promote")
+@click.argument("rescued")
+@click.option("--force", is_flag=True, help="Even when its lineage is another one.")
+@in_workspace
+@connected
+def promote_rescued(api: Api, show: Show, *, workspace: str, rescued: str, force: bool) -> None:
+    """Make it the newest version of the state."""
+    made = api.post(workspace + path("rescued", rescued, "promote"), force=force or None)
+    show.item(made, VERSION)
+
+
+@command.command("dismiss")
+@click.argument("rescued")
+@in_workspace
+@connected
+def dismiss_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
+    """Nobody needs it: its body is removed."""
+    show.item(api.post(workspace + path("rescued", rescued, "dismiss")), DETAIL)

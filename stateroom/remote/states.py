@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from client.api import Api, path
+from stateroom.options import Command, connected, in_workspace
+from stateroom.remote import diff
+from stateroom.tables import Show
+
+LIST = {
+    "number": "number",
+    "serial": "serial",
+    "size": "size",
+    "by": "created_by",
+    "run": "run_id",
+    "operation": "operation",
+    "tool": "terraform_version",
+    "forced": "forced",
+    "pinned": "pinned",
+    "restored from": "restored_from",
+    "at": "created_at",
+    "removed": "removed_because",
+}
+DETAIL = LIST | {
+    "lineage": "lineage",
+    "encrypted": "encrypted",
+    "lock": "lock_id",
+    "md5": "md5",
+    "sha256": "sha256",
+    "removed at": "removed_at",
+}
+STATE = {
+    "deleted": "deleted_at",
+    "moved to": "archived_to",
+    "newest version": "current.number",
+    "refused writes": "rescued",
+}
+
+
+def a_version(command: Command) -> Command:
+    """The argument `version`: a number, or `latest`."""
+    return click.argument("version")(command)
+
+
+def a_version_or_the_latest(command: Command) -> Command:
+    return click.argument("version", default="latest")(command)
+
+
+@click.group("states")
+def command() -> None:
+    """The versions of a workspace's state."""
+
+
+command.add_command(diff.command)
+
+
+@command.command("list")
+@click.option("--removed", is_flag=True, help="Those too whose body was removed.")
+@in_workspace
+@connected
+def list_states(api: Api, show: Show, *, workspace: str, removed: bool) -> None:
+    """The versions, newest first."""
+    show.rows(api.items(f"{workspace}/states", removed=removed or None), LIST)
+
+
+@command.command("show")
+@a_version_or_the_latest
+@in_workspace
+@connected
+def show_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
+    """One version: a number, or by default the latest."""
+    show.item(api.get(workspace + path("states", version)), DETAIL)
+
+
+@command.command("pull")
+@a_version_or_the_latest
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file for it, that only you can read; without it standard output.",
+)  # fmt: skip
+@in_workspace
+@connected
+def pull_state(api: Api, show: Show, *, workspace: str, version: str, output: Path | None) -> None:
+    """The bytes of a version, as they were written. This is audited."""
+    document = workspace + path("states", version, "download")
+    if output is None:
+        api.download(document, sys.stdout.buffer)
+        return
+    size = save(api, document, output)
+    show.note(f"{size:,} bytes are in {output}.")
+
+
+def save(api: Api, document: str, output: Path) -> int:
+    """Download into a new file that only its owner can read; it is whole, or it is not there."""
+    try:
+        output.touch(mode=0o600, exist_ok=False)
+    except OSError as error:
+        raise click.UsageError(f"{output} cannot be made: {error.strerror}") from None
+    try:
+        with output.open("wb") as file:
+            return api.download(document, file)
+    except BaseException:  # whatever stopped it: half a state is worse than none
+        output.unlink()
+        raise
+
+
+@command.command("push")
+@click.argument("document", type=click.File("rb"))
+@click.option("--force", is_flag=True, help="Replace a newer serial, or another lineage.")
+@click.option(
+    "--import", "only_import", is_flag=True,
+    help="Only into a state that was never written, or that was purged.",
+)  # fmt: skip
+@in_workspace
+@connected
+def push_state(  # noqa: PLR0913 its options
+    api: Api, show: Show, *, workspace: str, document: BinaryIO, force: bool, only_import: bool
+) -> None:
+    """Upload DOCUMENT (- is standard input) as a new version; into an empty state it is an import.
+
+    Lock, serial and lineage are guarded as for terraform.
+    """
+    query: Mapping[str, object] = {"force": force or None, "import": only_import or None}
+    show.item(api.upload(f"{workspace}/states", document.read(), **query), DETAIL)
+
+
+@command.command("restore")
+@a_version
+@in_workspace
+@connected
+def restore_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
+    """Make a version the newest one again, as a new version with the next serial."""
+    show.item(api.post(workspace + path("states", version, "restore")), DETAIL)
+
+
+@command.command("pin")
+@a_version
+@in_workspace
+@connected
+def pin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
+    """Keep a version, whatever the retention."""
+    show.item(api.patch(workspace + path("states", version), {"pinned": True}), DETAIL)
+
+
+@command.command("unpin")
+@a_version
+@in_workspace
+@connected
+def unpin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
+    """Leave a version to the retention again."""
+    show.item(api.patch(workspace + path("states", version), {"pinned": False}), DETAIL)
+
+
+@command.command("delete")
+@click.argument("version", required=False)
+@click.option("--all", "whole", is_flag=True, help="The whole state; `undelete` brings it back.")
+@in_workspace
+@connected
+def delete_state(api: Api, show: Show, *, workspace: str, version: str | None, whole: bool) -> None:
+    """Remove the body of one version, or with --all the state until it is undeleted."""
+    if whole == (version is not None):
+        raise click.UsageError("Name a version, or say --all.")
+    if version is not None:
+        show.item(api.delete(workspace + path("states", version)), DETAIL)
+    else:
+        show.item(api.delete(f"{workspace}/states"), STATE)
+
+
+@command.command("undelete")
+@in_workspace
+@connected
+def undelete_state(api: Api, show: Show, *, workspace: str) -> None:
+    """Bring a deleted state back as it was."""
+    show.item(api.post(f"{workspace}/states/undelete"), STATE)
+
+
+@command.command("purge")
+@click.confirmation_option(
+    prompt="Every version and every refused write of this state will be gone for good. Go on?"
+)
+@in_workspace
+@connected
+def purge_state(api: Api, show: Show, *, workspace: str) -> None:
+    """Remove everything of a deleted state for good. Its address goes on to answer 410."""
+    show.item(api.post(f"{workspace}/states/purge"), STATE)
+
+
+@command.command("unarchive")
+@in_workspace
+@connected
+def unarchive_state(api: Api, show: Show, *, workspace: str) -> None:
+    """Go on here with a state that was exported. Nobody may go on with it there."""
+    show.item(api.post(f"{workspace}/states/unarchive"), STATE)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from client.api import Api, path
+from stateroom.options import TEXT_OR_NONE, changes, connected, in_project
+from stateroom.tables import Columns, Show
+
+LIST: Columns = {
+    "name": "name",
+    "repository": "repository",
+    "ref": "ref",
+    "path": "path",
+    "tool": "tool",
+    "backend": "backend_mode",
+    "id": "id",
+}
+DETAIL: Columns = {
+    **LIST,
+    "tool's version": "tool_version",
+    "override file": "override_file",
+    "key": "key.name",
+    "made": "created_at",
+}
+_FIELDS = (
+    click.option("--ref", type=TEXT_OR_NONE, help="A branch, tag or commit; none: the default."),
+    click.option("--path", help="The folder in the repository."),
+    click.option("--tool", type=click.Choice(("terraform", "tofu"))),
+    click.option("--tool-version", type=TEXT_OR_NONE, help="none: the one that a worker has."),
+    click.option(
+        "--backend-mode", type=click.Choice(("auto", "override", "off")),
+        help="auto: ours where the sources configure none; override: always; off: never.",
+    ),
+    click.option("--override-file", type=TEXT_OR_NONE, help="Its name; none: chosen to fit."),
+    click.option("--key", type=TEXT_OR_NONE, help="The stored key that opens the repository."),
+)  # fmt: skip
+
+
+def _of_a_template(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FIELDS):
+        command = option(command)
+    return command
+
+
+@click.group("templates")
+def command() -> None:
+    """What is run: a repository, a branch or tag of it, a folder, and with which tool."""
+
+
+@command.command("list")
+@in_project
+@connected
+def list_templates(api: Api, show: Show, *, project: str) -> None:
+    """The templates of a project."""
+    show.rows(api.items(f"{project}/templates"), LIST)
+
+
+@command.command("create")
+@click.argument("repository")
+@click.option("--name", help="Default: the last part of the repository.")
+@_of_a_template
+@click.option("--workspace", help="The name of its first workspace. Default: the template's.")
+@in_project
+@connected
+def create_template(
+    api: Api, show: Show, *, project: str, workspace: str | None, **given: Any
+) -> None:
+    """Create a template with its first workspace: a run may follow at once."""
+    first = None if workspace is None else {"name": workspace}
+    made = api.post(f"{project}/templates", {**changes(given), "workspace": first})
+    show.item(made, DETAIL)
+
+
+@command.command("show")
+@click.argument("template")
+@in_project
+@connected
+def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
+    """One template."""
+    show.item(api.get(project + path("templates", template)), DETAIL)
+
+
+@command.command("set")
+@click.argument("template")
+@click.option("--name")
+@click.option("--repository")
+@_of_a_template
+@in_project
+@connected
+def change_template(api: Api, show: Show, *, project: str, template: str, **given: Any) -> None:
+    """Change a template, for the runs that begin from now on."""
+    show.item(api.patch(project + path("templates", template), changes(given)), DETAIL)
+
+
+@command.command("delete")
+@click.argument("template")
+@in_project
+@connected
+def delete_template(api: Api, show: Show, *, project: str, template: str) -> None:
+    """Delete a template that no workspace runs."""
+    api.delete(project + path("templates", template))
+    show.note(f"The template {template} is deleted.")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from client.api import Api, path
+from stateroom import passwords
+from stateroom.options import connected
+from stateroom.tables import Show
+
+LIST = {
+    "name": "name",
+    "administrator": "is_admin",
+    "password": "has_password",
+    "disabled": "disabled_at",
+    "last login": "last_login_at",
+    "made": "created_at",
+    "id": "id",
+}
+
+
+@click.group("users")
+def command() -> None:
+    """People, who sign in with a name and a password: for administrators."""
+
+
+@command.command("list")
+@connected
+def list_users(api: Api, show: Show) -> None:
+    """All users."""
+    show.rows(api.items("/users"), LIST)
+
+
+@command.command("create")
+@click.argument("name")
+@click.option("--admin", "is_admin", is_flag=True, help="Of the whole installation.")
+@click.option("--no-password", is_flag=True, help="Nobody signs in yet.")
+@passwords.FILE
+@connected
+def create_user(  # noqa: PLR0913 a user's fields
+    api: Api,
+    show: Show,
+    *,
+    name: str,
+    is_admin: bool,
+    no_password: bool,
+    password_file: Path | None,
+) -> None:
+    """Create a user. The password is asked for, or read from a file."""
+    password = None if no_password else passwords.chosen(password_file)
+    show.item(api.post("/users", {"name": name, "is_admin": is_admin, "password": password}), LIST)
+
+
+@command.command("show")
+@click.argument("user")
+@connected
+def show_user(api: Api, show: Show, *, user: str) -> None:
+    """One user."""
+    show.item(api.get(path("users", user)), LIST)
+
+
+@command.command("password")
+@click.argument("user")
+@passwords.FILE
+@connected
+def set_password(api: Api, show: Show, *, user: str, password_file: Path | None) -> None:
+    """Set a user's password. Whoever is signed in is signed out."""
+    show.item(api.patch(path("users", user), {"password": passwords.chosen(password_file)}), LIST)
+
+
+@command.command("disable")
+@click.argument("user")
+@connected
+def disable_user(api: Api, show: Show, *, user: str) -> None:
+    """Let the user, and all of his tokens, in no more."""
+    show.item(api.patch(path("users", user), {"disabled": True}), LIST)
+
+
+@command.command("enable")
+@click.argument("user")
+@connected
+def enable_user(api: Api, show: Show, *, user: str) -> None:
+    """Let a disabled user in again."""
+    show.item(api.patch(path("users", user), {"disabled": False}), LIST)
+
+
+@command.command("promote")
+@click.argument("user")
+@connected
+def promote_user(api: Api, show: Show, *, user: str) -> None:
+    """Make the user an administrator of the whole installation."""
+    show.item(api.patch(path("users", user), {"is_admin": True}), LIST)
+
+
+@command.command("demote")
+@click.argument("user")
+@connected
+def demote_user(api: Api, show: Show, *, user: str) -> None:
+    """Make an administrator a user like others."""
+    show.item(api.patch(path("users", user), {"is_admin": False}), LIST)
+
+
+@command.command("delete")
+@click.argument("user")
+@connected
+def delete_user(api: Api, show: Show, *, user: str) -> None:
+    """Delete a user with his memberships. His tokens end, and what was made with them."""
+    api.delete(path("users", user))
+    show.note(f"The user {user} is deleted.")

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from client.api import Api, RequestRefused, path
+from stateroom import secret_files
+from stateroom.options import changes, connected, in_workspace
+from stateroom.tables import Columns, Show
+
+LIST: Columns = {
+    "name": "name",
+    "kind": "kind",
+    "value": "value",
+    "sensitive": "sensitive",
+    "expression": "is_expression",
+    "id": "id",
+    "made": "created_at",
+}
+
+
+def _named(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command `kind` and `name`: what a variable is known by."""
+    option = click.option(
+        "--environment", "kind", flag_value="environment", default="terraform",
+        help="One of the tool's environment, not a terraform variable.",
+    )  # fmt: skip
+    return click.argument("name")(option(command))
+
+
+@click.group("variables")
+def command() -> None:
+    """What a workspace gives to terraform, or to its environment."""
+
+
+@command.command("list")
+@in_workspace
+@connected
+def list_variables(api: Api, show: Show, *, workspace: str) -> None:
+    """The variables of a workspace. The values of sensitive ones are never shown."""
+    show.rows(api.items(f"{workspace}/variables"), LIST)
+
+
+@command.command("set")
+@_named
+@click.argument("value", required=False)
+@secret_files.option("--value-file", "Read the value there (- for standard input).")
+@click.option(
+    "--sensitive/--not-sensitive", default=None, help="Never shown again, and masked in logs."
+)
+@click.option(
+    "--expression/--string", "is_expression", default=None,
+    help="The value is HCL (a list, a number), not a string.",
+)  # fmt: skip
+@in_workspace
+@connected
+def set_variable(  # noqa: PLR0913 a variable's fields
+    api: Api,
+    show: Show,
+    *,
+    workspace: str,
+    kind: str,
+    name: str,
+    value: str | None,
+    value_file: Path | None,
+    **flags: bool | None,
+) -> None:
+    """Set a variable, new or not. Without VALUE or a file the value is asked for.
+
+    What is not said of one that is there stays: a sensitive one stays sensitive.
+    """
+    fields = changes({"value": _value(value, value_file, is_secret=flags["sensitive"]), **flags})
+    where = workspace + path("variables", kind, name)
+    try:
+        found = api.patch(where, fields)
+    except RequestRefused as refusal:
+        if refusal.status != 404:
+            raise
+        found = api.put(where, fields)
+    show.item(found, LIST)
+
+
+@command.command("delete")
+@_named
+@in_workspace
+@connected
+def delete_variable(api: Api, show: Show, *, workspace: str, kind: str, name: str) -> None:
+    """Delete a variable."""
+    api.delete(workspace + path("variables", kind, name))
+    show.note(f"The variable {name} is deleted.")
+
+
+def _value(value: str | None, file: Path | None, *, is_secret: bool | None) -> str:
+    """Raises UsageError."""
+    if value is not None and file is not None:
+        raise click.UsageError("Give VALUE, or --value-file.")
+    if value is not None and is_secret:
+        raise click.UsageError(
+            "Others see a command's arguments: give a sensitive value by --value-file, or be asked."
+        )
+    if file is not None:
+        return secret_files.read(file)
+    if value is not None:
+        return value
+    asked: str = click.prompt("Value", hide_input=True, err=True)
+    return asked

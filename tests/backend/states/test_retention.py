@@ -1,0 +1,282 @@
+"""Which versions stay: by number, by age, by pin; and the files of those that do not."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from backend.config import Settings
+from backend.db import now
+from backend.documents.heading import Heading
+from backend.documents.intake import Received
+from backend.models import AuditEntry, Project, State, StateVersion, Workspace
+from backend.principal import SYSTEM
+from backend.sealing.blobs import Blobs
+from backend.sealing.frames import new_data_key, seal_frames
+from backend.states import locks, retention, states, versions
+from backend.states.locks import LockInfo
+from backend.states.retention import Policy
+from backend.states.states import Origin
+from backend.upkeep import installation
+from backend.upkeep.installation import Installation
+from backend.upkeep.reconciler import Reconciler
+
+KEEP_ALL = Policy(1000, None)
+
+
+class Kept:
+    """A state with many versions in an installation of its own."""
+
+    def __init__(self, here: Installation) -> None:
+        self.here = here
+        with here.database.transaction() as db:
+            self.project = Project(name="alpha")
+            db.add(self.project)
+            db.flush()
+            self.workspace = Workspace(project_id=self.project.id, name="one")
+            db.add(self.workspace)
+            db.flush()
+            self.state = states.create(db, self.workspace)
+
+    def write(self, count: int, *, blob: str | None = None) -> None:
+        for _ in range(count):
+            with self.here.database.transaction() as db:
+                state = db.get_one(State, self.state.id)
+                serial = state.current + 1
+                states.append(
+                    db, SYSTEM, state, _document(serial, blob), self.here.keyring, Origin(None)
+                )
+
+    def change(self, **workspace: int | None) -> None:
+        self._set(Workspace, self.workspace.id, **workspace)
+
+    def set_quota(self, max_versions: int) -> None:
+        self._set(Project, self.project.id, max_versions=max_versions)
+
+    def pin(self, *numbers: int) -> None:
+        for number in numbers:
+            with self.here.database.transaction() as db:
+                versions.pin(db, SYSTEM, self.state, str(number))
+
+    def age(self, days: int, *numbers: int) -> None:
+        with self.here.database.transaction() as db:
+            db.execute(
+                update(StateVersion)
+                .where(StateVersion.number.in_(numbers))
+                .values(created_at=now(-timedelta(days=days)))
+            )
+
+    def numbers(self) -> list[int]:
+        with self.here.database.reading() as db:
+            page = versions.find_all(db, self.state, limit=200)
+            assert versions.kept(db, self.state) == len(page.items)
+            return [version.number for version in page.items]
+
+    def prune(self, policy: Policy) -> int:
+        """A round over all states: how many versions went."""
+        count, after = 0, ""
+        while True:
+            with self.here.database.reading() as db:
+                found, after = retention.find_surplus(db, policy, after)
+            for surplus in found:
+                with self.here.database.transaction() as db:
+                    count += retention.prune(db, surplus)
+            if not after:
+                return count
+
+    def actions(self, action: str) -> list[dict[str, object]]:
+        with self.here.database.reading() as db:
+            found = select(AuditEntry.detail).where(AuditEntry.action == action)
+            return list(db.scalars(found.order_by(AuditEntry.id)))
+
+    def _set(self, table: type[Workspace | Project], row: str, **values: int | None) -> None:
+        with self.here.database.transaction() as db:
+            db.execute(update(table).where(table.id == row).values(**values))
+
+
+def _document(serial: int, blob: str | None) -> Received:
+    key, body = new_data_key(), b"{}"
+    return Received(
+        size=len(body),
+        md5=bytes(16),
+        sha256=serial.to_bytes(32, "big"),
+        heading=Heading(serial, "l", 4, "1.11.4", encrypted=False),
+        data_key=key,
+        ciphertext=None if blob else seal_frames(key, body),
+        blob=blob,
+    )
+
+
+@pytest.fixture
+def kept(settings: Settings) -> Iterator[Kept]:
+    prepared = installation.prepare(settings)
+    yield Kept(prepared)
+    prepared.database.close()
+
+
+def test_the_newest_versions_stay(kept: Kept) -> None:
+    kept.write(8)
+
+    assert kept.prune(Policy(3, None)) == 5
+
+    assert kept.numbers() == [8, 7, 6]
+    assert kept.actions("state.prune") == [{"numbers": [1, 2, 3, 4, 5]}]
+    assert kept.prune(Policy(3, None)) == 0
+
+
+def test_a_pinned_version_stays_beside_them(kept: Kept) -> None:
+    kept.write(8)
+    kept.pin(2, 7)
+
+    kept.prune(Policy(3, 1))
+
+    assert kept.numbers() == [8, 7, 6, 5, 2]
+
+
+def test_the_current_version_stays_whatever_its_age(kept: Kept) -> None:
+    kept.write(3)
+    kept.age(100, 1, 2, 3)
+
+    kept.prune(Policy(100, 30))
+
+    assert kept.numbers() == [3]
+
+
+def test_older_versions_than_a_number_of_days_go(kept: Kept) -> None:
+    kept.write(5)
+    kept.age(31, 1, 2)
+    kept.age(29, 3)
+
+    kept.prune(Policy(100, 30))
+
+    assert kept.numbers() == [5, 4, 3]
+
+
+def test_a_workspace_may_keep_more_or_less_than_the_installation(kept: Kept) -> None:
+    kept.write(6)
+    kept.age(10, 1)
+    kept.change(keep_versions=5, keep_days=20)
+
+    kept.prune(Policy(2, 1))
+    assert kept.numbers() == [6, 5, 4, 3, 2]
+    kept.change(keep_versions=1, keep_days=None)
+    kept.prune(KEEP_ALL)
+
+    assert kept.numbers() == [6]
+
+
+def test_a_quota_of_the_project_is_kept_with_the_pinned_ones_in_it(kept: Kept) -> None:
+    kept.write(8)
+    kept.pin(1, 2)
+    kept.set_quota(4)
+
+    kept.prune(KEEP_ALL)
+
+    assert kept.numbers() == [8, 7, 2, 1]
+
+
+def test_a_deleted_state_keeps_all_it_has(kept: Kept) -> None:
+    kept.write(5)
+    with kept.here.database.transaction() as db:
+        db.execute(update(State).values(deleted_at=now()))
+
+    assert kept.prune(Policy(1, 1)) == 0
+
+
+def test_a_locked_state_is_pruned_when_its_lock_has_ended_and_was_compacted(kept: Kept) -> None:
+    kept.write(5)
+    info = LockInfo("l-1")
+    with kept.here.database.transaction() as db:
+        locks.acquire(db, SYSTEM, kept.state, info)
+
+    assert kept.prune(Policy(1, 1)) == 0
+    with kept.here.database.transaction() as db:
+        locks.release(db, SYSTEM, kept.state, info.id)
+
+    assert kept.prune(Policy(1, 1)) == 4
+
+
+def test_what_was_pinned_since_it_was_chosen_stays(kept: Kept) -> None:
+    kept.write(4)
+    with kept.here.database.reading() as db:
+        (surplus,), _ = retention.find_surplus(db, Policy(1, None))
+    kept.pin(2)
+
+    with kept.here.database.transaction() as db:
+        assert retention.prune(db, surplus) == 2
+
+    assert kept.numbers() == [4, 2]
+
+
+def test_the_oldest_go_first_in_batches(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 4)
+    kept.write(12)
+
+    assert kept.prune(Policy(2, None)) == 4
+    assert kept.numbers() == [12, 11, 10, 9, 8, 7, 6, 5]
+
+
+def test_the_reconciler_goes_on_until_nothing_is_left_to_prune(
+    kept: Kept, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 4)
+    kept.write(12)
+    here = kept.here
+    few = settings.model_copy(update={"keep_versions": 2})
+    reconciler = Reconciler(here.database, here.bell, here.blobs, few)
+
+    for _ in range(3):
+        reconciler.prune()
+
+    assert kept.numbers() == [12, 11]
+
+
+def test_removed_versions_open_no_more(kept: Kept) -> None:
+    kept.write(2)
+    kept.prune(Policy(1, None))
+
+    with kept.here.database.reading() as db:
+        row = states.version(db, kept.state, 1)
+
+    assert (row.sealed, row.wrapped_key) == (None, b"")
+    assert row.removed_because == "retention"
+
+
+def _blob_of(blobs: Blobs, age: float) -> tuple[str, Path]:
+    """A sealed body on the disk, written so many seconds ago."""
+    with blobs.writer() as writer:
+        writer.write(b"sealed")
+        name = writer.commit()
+    path = blobs.path(name)
+    os.utime(path, (time.time() - age, time.time() - age))
+    return name, path
+
+
+def test_the_file_of_a_removed_version_stays_for_a_day_for_backups(
+    kept: Kept, settings: Settings
+) -> None:
+    here = kept.here
+    name, path = _blob_of(here.blobs, age=30 * 86_400.0)
+    kept.write(1, blob=name)
+    kept.write(1)
+    reconciler = Reconciler(here.database, here.bell, here.blobs, settings)
+    kept.prune(Policy(1, None))
+
+    reconciler.sweep()
+    assert path.exists()
+    with here.database.transaction() as db:
+        removed = StateVersion.removed_at.is_not(None)
+        long_ago = now(-timedelta(hours=25))
+        db.execute(update(StateVersion).where(removed).values(removed_at=long_ago))
+    reconciler.sweep()
+    assert path.exists()  # no row names it any more: that was noted, for another day
+    os.utime(path, (1, 1))
+    reconciler.sweep()
+
+    assert not path.exists()

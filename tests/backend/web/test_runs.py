@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from backend.models import Run
+from backend.principal import SYSTEM
+from backend.runs import logs, moves, steps
+from tests.support.caller import Caller, refused
+from tests.support.databases import one_database
+
+
+def test_an_empty_installation_is_three_calls_from_its_first_run(boss: Caller) -> None:
+    boss.made("/projects", {"name": "shop"})
+    boss.made("/projects/shop/templates", {"repository": "https://git.example.com/team/app"})
+    run = boss.made("/projects/shop/runs")
+
+    assert run["status"] == "queued"
+    assert run["operation"] == "apply"
+    assert run["workspace"]["name"] == "app"
+    assert boss.get(f"/projects/shop/runs/{run['id']}").json == run
+
+
+def test_a_run_is_queued_in_a_named_workspace_or_in_a_templates_own(
+    boss: Caller, shop: str
+) -> None:
+    boss.made(f"{shop}/workspaces", {"template": "app", "name": "second"})
+    boss.made(f"{shop}/templates", {"repository": "https://git.example.com/team/net"})
+
+    named = boss.made(f"{shop}/runs", {"workspace": "second", "operation": "plan"})
+    shortcut = boss.made(f"{shop}/workspaces/second/runs", {"operation": "destroy"})
+    templates = boss.made(f"{shop}/runs", {"template": "net", "ref": "v1", "message": "try"})
+
+    assert (named["workspace"]["name"], named["operation"]) == ("second", "plan")
+    assert (shortcut["workspace"]["name"], shortcut["operation"]) == ("second", "destroy")
+    assert (templates["workspace"]["name"], templates["ref"]) == ("net", "v1")
+
+
+def test_a_run_behind_another_names_it(boss: Caller, shop: str) -> None:
+    first = boss.made(f"{shop}/runs")
+    second = boss.made(f"{shop}/runs")
+
+    assert first["blocked_by"] is None
+    assert second["blocked_by"] == first["id"]
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"operation": "explode"}, "invalid-request"),
+        ({"operation": None}, "invalid-request"),
+        ({"workspace": "nothing"}, "no-workspace"),
+        ({"template": "nothing"}, "no-template"),
+        ({"workspace": "app", "template": "net"}, "no-workspace"),
+        ({"ref": "-x"}, "ref-invalid"),
+        ({"message": "x\x00"}, "invalid-request"),
+        ({"approve": True}, "invalid-request"),
+    ],
+)
+def test_a_wrong_body_is_refused(boss: Caller, shop: str, body: dict[str, Any], code: str) -> None:
+    boss.made(f"{shop}/templates", {"repository": "https://git.example.com/team/net"})
+
+    refused(boss.post(f"{shop}/runs", body), 422, code)
+
+    assert boss.get(f"{shop}/runs").json["items"] == []
+
+
+def test_a_project_without_a_workspace_asks_for_one(boss: Caller) -> None:
+    boss.made("/projects", {"name": "empty"})
+
+    refused(boss.post("/projects/empty/runs"), 422, "no-workspace")
+
+
+def test_runs_are_listed_newest_first_and_filtered(boss: Caller, shop: str) -> None:
+    boss.made(f"{shop}/workspaces", {"template": "app", "name": "second"})
+    old = boss.made(f"{shop}/runs")["id"]
+    new = boss.made(f"{shop}/runs", {"workspace": "second"})["id"]
+    boss.post(f"{shop}/runs/{old}/cancel")
+
+    def ids(**query: str) -> list[str]:
+        return [run["id"] for run in boss.get(f"{shop}/runs", **query).json["items"]]
+
+    assert ids() == [new, old]
+    assert ids(workspace="second") == [new]
+    assert ids(status="canceled") == [old]
+    refused(boss.get(f"{shop}/runs", status="happy"), 422, "invalid-request")
+    refused(boss.get(f"{shop}/runs", workspace="nothing"), 404, "not-found")
+
+
+def test_a_queued_run_is_canceled_at_once_and_only_once(boss: Caller, shop: str) -> None:
+    run = boss.made(f"{shop}/runs")
+
+    canceled = boss.post(f"{shop}/runs/{run['id']}/cancel")
+
+    assert canceled.json["status"] == "canceled"
+    refused(boss.post(f"{shop}/runs/{run['id']}/force-cancel"), 409, "run-ended")
+
+
+def test_only_a_lost_run_is_acknowledged(boss: Caller, shop: str, app: Flask) -> None:
+    run = boss.made(f"{shop}/runs")
+    refused(boss.post(f"{shop}/runs/{run['id']}/acknowledge"), 409, "conflict")
+    with app.extensions["stateroom"].database.transaction() as db:
+        row = db.get_one(Run, run["id"])
+        row.status, row.blocking, row.epoch = "lost", True, 1
+
+    answer = boss.post(f"{shop}/runs/{run['id']}/acknowledge")
+
+    assert answer.json["acknowledged_at"] is not None
+    assert answer.json["status"] == "lost"
+
+
+def test_a_log_is_read_piece_by_piece_until_it_is_complete(
+    boss: Caller, shop: str, app: Flask
+) -> None:
+    run = boss.made(f"{shop}/runs")
+    here = app.extensions["stateroom"]
+    with here.database.transaction() as db:
+        logs.append(db, here.keyring, run["id"], 0, "größe: 3\n".encode())
+        logs.append(db, here.keyring, run["id"], 0, b"done\n")
+    path = f"{shop}/runs/{run['id']}/log"
+
+    first = boss.get(path, limit=4)
+    rest = boss.get(path, offset=first.headers["X-Log-Next-Offset"])
+
+    assert (first.data + rest.data).decode() == "größe: 3\ndone\n"
+    assert rest.headers["X-Log-Complete"] == "false"
+    boss.post(f"{shop}/runs/{run['id']}/cancel")
+    end = boss.get(path, offset=rest.headers["X-Log-Next-Offset"])
+    assert (end.data, end.headers["X-Log-Complete"]) == (b"", "true")
+    refused(boss.get(path, offset=-1), 422, "invalid-request")
+
+
+def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> None:
+    run = boss.made(f"{shop}/runs")
+    with app.extensions["stateroom"].database.transaction() as db:
+        steps.start(db, run["id"], 1, "clone", 1)
+        steps.start(db, run["id"], 1, "detect", 2)
+    with app.extensions["stateroom"].database.transaction() as db:
+        steps.end(db, run["id"], 1, "clone", "done", {"commit": "abc"})
+
+    shown = boss.get(f"{shop}/runs/{run['id']}/steps").json["items"]
+
+    assert [(step["name"], step["status"]) for step in shown] == [
+        ("clone", "done"),
+        ("detect", "running"),
+    ]
+    assert shown[0]["detail"] == {"commit": "abc"}
+    assert boss.get(f"{shop}/runs/{run['id']}").json["steps"] == shown
+
+
+def test_a_failed_run_says_what_is_wrong(boss: Caller, shop: str, app: Flask) -> None:
+    run = boss.made(f"{shop}/runs")
+    with app.extensions["stateroom"].database.transaction() as db:
+        row = db.get_one(Run, run["id"])
+        row.status = "preparing"
+        db.flush()
+        moves.move(
+            db, row, "errored", principal=SYSTEM,
+            error_code="ref-not-found", error_message="There is no branch.",
+        )  # fmt: skip
+
+    shown = boss.get(f"{shop}/runs/{run['id']}").json
+
+    assert shown["error"] == {"code": "ref-not-found", "message": "There is no branch."}
+
+
+@pytest.mark.parametrize(
+    ("verb", "rest"),
+    [
+        ("GET", ""),
+        ("GET", "/log"),
+        ("GET", "/steps"),
+        ("POST", "/cancel"),
+        ("POST", "/force-cancel"),
+        ("POST", "/acknowledge"),
+    ],
+)
+def test_a_stranger_and_a_missing_run_get_404(
+    boss: Caller, shop: str, stranger: Caller, verb: str, rest: str
+) -> None:
+    run = boss.made(f"{shop}/runs")
+
+    refused(stranger.call(verb, f"{shop}/runs/{run['id']}{rest}"), 404, "not-found")
+    refused(boss.call(verb, f"{shop}/runs/run_nothing{rest}"), 404, "not-found")
+    elsewhere = f"/projects/elsewhere/runs/{run['id']}{rest}"
+    refused(stranger.call(verb, elsewhere), 404, "not-found")
+
+
+def test_a_stranger_neither_lists_nor_queues_runs(shop: str, stranger: Caller) -> None:
+    refused(stranger.get(f"{shop}/runs"), 404, "not-found")
+    refused(stranger.post(f"{shop}/runs"), 404, "not-found")
+    refused(stranger.post(f"{shop}/workspaces/app/runs"), 404, "not-found")
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("scope", "verb", "rest", "needed"),
+    [
+        ("runs:create", "GET", "", "runs:read"),
+        ("runs:read", "POST", "", "runs:create"),
+        ("runs:read", "POST", "/{run}/cancel", "runs:cancel"),
+        ("runs:read", "POST", "/{run}/acknowledge", "runs:approve"),
+    ],
+)
+def test_each_thing_needs_its_scope(
+    boss: Caller, shop: str, scope: str, verb: str, rest: str, needed: str
+) -> None:
+    run = boss.made(f"{shop}/runs")["id"]
+    somebody = boss.with_scopes(scope, project="shop")
+
+    answer = somebody.call(verb, f"{shop}/runs{rest.format(run=run)}", json={})
+
+    assert refused(answer, 403, "scope-missing")["scope"] == needed

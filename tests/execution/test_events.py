@@ -1,0 +1,197 @@
+"""What a run tells its row, when the database comes and goes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from io import BytesIO
+
+import psycopg
+import pytest
+from sqlalchemy import select, update
+
+from backend.db import now
+from backend.documents import intake
+from backend.errors import Forbidden, Locked
+from backend.models import RescuedWrite, Run, State, Step, Workspace
+from backend.principal import SYSTEM, Principal
+from backend.runs import claims, logs, queue
+from backend.states import locks, states, workspaces
+from backend.states.locks import LockInfo
+from backend.upkeep.installation import Installation
+from execution import events
+from execution.events import Execution
+from tests.support.postgres import Postgres
+from tests.support.rows import add_workspaces
+
+
+@pytest.fixture
+def run(here: Installation) -> Run:
+    """A run at work."""
+    [workspace] = add_workspaces(here, "one")
+    with here.database.transaction() as db:
+        queued = queue.queue(db, SYSTEM, workspace, "apply")
+        claimed = claims.claim(db, queued.id, "w1", timedelta(seconds=30))
+    assert claimed is not None
+    return claimed
+
+
+def log_of(here: Installation, run: Run) -> bytes:
+    with here.database.reading() as db:
+        return logs.read(db, here.keyring, db.get_one(Run, run.id), 0, 1 << 30)
+
+
+@contextmanager
+def away(postgres: Postgres, url: str, seconds: float) -> Iterator[None]:
+    """The database takes no connections, and ends those it has, for so long from now."""
+    name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
+
+    def alter(allowed: str) -> None:
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {allowed}'.encode())
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+            )
+
+    alter("false")
+    back = threading.Timer(seconds, alter, ("true",))
+    back.start()
+    try:
+        yield
+    finally:
+        back.join()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_run_that_ends_while_the_database_is_away_ends_as_it_did(
+    here: Installation, run: Run, postgres: Postgres
+) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    at_work.applying()
+
+    with away(postgres, here.settings.database_url, seconds=1.5):
+        at_work.step_started("apply")
+        at_work.output(b"Apply complete!\n")
+        at_work.step_ended("apply", "done", {})
+    with away(postgres, here.settings.database_url, seconds=1.5):
+        at_work.output(b"and that was it\n")
+        at_work.finish("applied")
+
+    with here.database.reading() as db:
+        assert db.get_one(Run, run.id).status == "applied"
+        steps = db.scalars(select(Step).where(Step.run_id == run.id)).all()
+        assert [(step.name, step.status) for step in steps] == [("apply", "done")]
+    assert log_of(here, run) == b"Apply complete!\nand that was it\n"
+
+
+def test_a_move_whose_answer_was_lost_is_not_taken_for_the_loss_of_the_run(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+
+    at_work.planning()
+    at_work.planning()
+
+    assert not at_work.fenced
+    with here.database.reading() as db:
+        assert db.get_one(Run, run.id).status == "planning"
+
+
+def test_a_log_that_never_ends_is_cut_and_says_so(
+    here: Installation, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOG_BYTES", 100)
+    at_work = Execution(here, run)
+
+    for _ in range(50):
+        at_work.output(b"y" * 7)
+    at_work.finish("errored")
+
+    said = log_of(here, run)
+    assert said == b"y" * 100 + events.LOG_IS_FULL
+
+
+STATE = {"version": 4, "serial": 7, "lineage": "one", "resources": []}
+
+
+def test_an_attempt_that_lost_its_run_does_not_break_the_lock_of_the_next_one(
+    here: Installation, run: Run
+) -> None:
+    late = Execution(here, run)
+    with here.database.transaction() as db:
+        db.execute(
+            update(Run).where(Run.id == run.id).values(lease_expires_at=now(-timedelta(seconds=1)))
+        )
+    with here.database.transaction() as db:
+        claims.expire_leases(db)
+        again = claims.claim(db, run.id, "w2", timedelta(seconds=30))
+        assert again is not None
+        state = states.of_workspace(db, again.workspace)
+        next_one = Principal("run", "", frozenset(), run_id=again.id, run_epoch=again.epoch)
+        locks.acquire(db, next_one, state, LockInfo("of the next one"))
+
+    late.rescue(BytesIO(json.dumps(STATE).encode()))
+
+    with here.database.reading() as db:
+        assert locks.get(db, state).held
+        assert db.get_one(State, state.id).current == 0
+        kept = db.scalars(select(RescuedWrite)).one()
+        assert (kept.reason, kept.serial) == ("fenced", 7)
+
+
+def test_the_lock_of_a_run_serves_nobody_else_who_knows_its_id(
+    here: Installation, run: Run
+) -> None:
+    info = LockInfo("of the tool")
+    itself = Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
+    writer = Principal("writer", "", frozenset({"state:read", "state:write"}))
+    with here.database.transaction() as db:
+        state = db.scalars(select(State)).one()
+        locks.acquire(db, itself, state, info)
+    document = intake.receive(BytesIO(json.dumps(STATE).encode()), 10_000, here.blobs)
+
+    with here.database.transaction() as db, pytest.raises(Locked):
+        locks.acquire(db, writer, state, info)
+    with here.database.transaction() as db, pytest.raises(Locked):
+        states.write(db, writer, state, document, here.keyring, lock_id=info.id)
+    with here.database.transaction() as db, pytest.raises(Forbidden):
+        locks.release(db, writer, state, info.id)
+
+    with here.database.transaction() as db:
+        locks.acquire(db, itself, state, info)  # once more is harmless
+        assert states.write(db, itself, state, document, here.keyring, lock_id=info.id) == 1
+
+
+def test_what_a_tool_could_not_write_is_written_under_its_lock_in_a_frozen_workspace_too(
+    here: Installation, run: Run
+) -> None:
+    itself = Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
+    with here.database.transaction() as db:
+        state = db.scalars(select(State)).one()
+        locks.acquire(db, itself, state, LockInfo("of the tool"))
+        workspaces.freeze(db, SYSTEM, db.get_one(Workspace, run.workspace_id), "we move")
+
+    Execution(here, run).rescue(BytesIO(json.dumps(STATE).encode()))
+
+    with here.database.reading() as db:
+        assert db.get_one(State, state.id).current == 1
+        assert not locks.get(db, state).held
+        assert db.scalars(select(RescuedWrite)).all() == []
+
+
+def test_what_a_tool_without_its_lock_could_not_write_is_rescued_in_a_frozen_workspace(
+    here: Installation, run: Run
+) -> None:
+    with here.database.transaction() as db:
+        workspaces.freeze(db, SYSTEM, db.get_one(Workspace, run.workspace_id), "we move")
+
+    Execution(here, run).rescue(BytesIO(json.dumps(STATE).encode()))
+
+    with here.database.reading() as db:
+        assert db.scalars(select(State)).one().current == 0
+        assert db.scalars(select(RescuedWrite)).one().reason == "workspace-frozen"

@@ -1,0 +1,263 @@
+"""The ssh-agent of a run: keys go in from memory, and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner.errors import SourceError
+from runner.job import SshKey
+from runner.sources import ssh
+from tests.support.processes import Process, wait_until
+from tests.support.project import ROOT
+from tests.support.ssh_keys import Form, Kind, ssh_key
+
+PUBLISHED = {
+    # docs.github.com, "GitHub's SSH key fingerprints"
+    "github.com": {
+        "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU",
+        "SHA256:p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM",
+        "SHA256:uNiVztksCsDhcc0u9e8BujQXVUpKZIDTMczCvj3tD2s",
+    },
+    # docs.gitlab.com, "SSH host keys fingerprints"
+    "gitlab.com": {
+        "SHA256:eUXGGm1YGsMAS7vkcx6JOJdOGHPem5gQp4taiCfCLB8",
+        "SHA256:HbW3g8zUjNSksFbqTiUWPWg2Bq1x8xdGUrliXFzSnUw",
+        "SHA256:ROQFvPThGrW4RuWLoL9tq9I9zJ42fK4XywyRtbOz/EQ",
+    },
+    # support.atlassian.com, "Configure SSH and two-step verification"
+    "bitbucket.org": {
+        "SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM",
+        "SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0",
+        "SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E",
+    },
+}
+
+
+def held_by(agent: ssh.Agent) -> str:
+    """What the agent offers: public lines."""
+    environment = {"PATH": os.environ["PATH"], **agent.environment}
+    return subprocess.run(
+        ["ssh-add", "-L"], env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def agents_in(folder: Path) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and any(str(folder) in word for word in process.info["cmdline"] or [])
+        and "ssh-agent" in (process.info["cmdline"] or [""])[0]
+    ]
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+@pytest.mark.parametrize("passphrase", [None, "correct horse"])
+def test_an_openssh_key_of_any_kind_is_held(kind: Kind, passphrase: str | None, work: Path) -> None:
+    key, public = ssh_key(kind, "openssh", passphrase)
+
+    with ssh.agent(key, work=work) as agent:
+        held = held_by(agent)
+
+    assert public in held
+
+
+@pytest.mark.parametrize(("kind", "form"), [("rsa", "pem"), ("ecdsa", "pem"), ("rsa", "pkcs8")])
+@pytest.mark.parametrize("passphrase", [None, "correct horse"])
+def test_a_pem_key_is_held_too(kind: Kind, form: Form, passphrase: str | None, work: Path) -> None:
+    key, public = ssh_key(kind, form, passphrase)
+
+    with ssh.agent(key, work=work) as agent:
+        held = held_by(agent)
+
+    assert public in held
+
+
+def test_a_key_pasted_from_windows_without_its_last_newline_is_held(work: Path) -> None:
+    key, public = ssh_key()
+    pasted = SshKey("  " + key.private_key.strip().replace("\n", "\r\n"))
+
+    with ssh.agent(pasted, work=work) as agent:
+        held = held_by(agent)
+
+    assert public in held
+
+
+def test_a_passphrase_that_is_not_needed_does_no_harm(work: Path) -> None:
+    key, public = ssh_key()
+
+    with ssh.agent(SshKey(key.private_key, "not needed"), work=work) as agent:
+        held = held_by(agent)
+
+    assert public in held
+
+
+def test_several_keys_are_offered_in_their_order(work: Path) -> None:
+    first, first_public = ssh_key()
+    second, second_public = ssh_key("ecdsa")
+
+    with ssh.agent(first, second, work=work) as agent:
+        held = held_by(agent)
+        command = agent.environment["GIT_SSH_COMMAND"]
+
+    assert first_public in held
+    assert second_public in held
+    assert command.index("key-0.pub") < command.index("key-1.pub")
+
+
+@pytest.mark.parametrize("form", ["openssh", "pem"])
+@pytest.mark.parametrize("passphrase", ["wrong", None, ""])
+def test_a_wrong_passphrase_is_said_without_telling_it(
+    form: Form, passphrase: str | None, work: Path
+) -> None:
+    key, _ = ssh_key("rsa", form, "correct horse")
+
+    with (
+        pytest.raises(SourceError) as refused,
+        ssh.agent(SshKey(key.private_key, passphrase), work=work),
+    ):
+        pass
+
+    assert refused.value.code == "ssh-key-passphrase"
+    assert "wrong" not in str(refused.value)
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----",
+        "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none",
+        "hunter2",
+    ],
+)
+def test_what_is_not_a_private_key_is_refused(text: str, work: Path) -> None:
+    with pytest.raises(SourceError) as refused, ssh.agent(SshKey(text), work=work):
+        pass
+
+    assert refused.value.code == "ssh-key-invalid"
+
+
+def test_a_private_key_is_never_on_disk_nor_in_an_argument(work: Path) -> None:
+    key, _ = ssh_key(passphrase="correct horse")
+
+    with ssh.agent(key, work=work) as agent:
+        files = [path for path in agent.folder.iterdir() if path.is_file()]
+        content = "".join(path.read_text() for path in files)
+        arguments = [agent_process.cmdline() for agent_process in agents_in(work)]
+
+    assert "PRIVATE" not in content
+    assert files
+    assert len(arguments) == 1
+    assert not any("correct horse" in word for word in arguments[0])
+
+
+def test_the_agents_folder_is_for_its_owner_only(work: Path) -> None:
+    key, _ = ssh_key()
+
+    with ssh.agent(key, work=work) as agent:
+        mode = agent.folder.stat().st_mode & 0o777
+
+    assert mode == 0o700
+
+
+def test_the_agent_ends_with_its_block_even_when_that_fails(work: Path) -> None:
+    key, _ = ssh_key()
+
+    def fail() -> None:
+        with ssh.agent(key, work=work):
+            raise RuntimeError(str(len(agents_in(work))))
+
+    with pytest.raises(RuntimeError, match="1"):
+        fail()
+
+    assert agents_in(work) == []
+    assert list(work.iterdir()) == []
+
+
+def test_an_agent_does_not_outlive_a_killed_worker(work: Path, tmp_path: Path) -> None:
+    key, _ = ssh_key()
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom runner.sources import ssh\n"
+        "from runner.job import SshKey\n"
+        "with ssh.agent(SshKey(sys.argv[2]), work=Path(sys.argv[1])):\n"
+        "    print('ready', flush=True)\n    time.sleep(60)\n"
+    )
+    worker = Process(
+        [sys.executable, "-c", program, str(work), key.private_key],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        log=tmp_path / "log",
+    )
+    wait_until(lambda: "ready" in worker.said() or not worker.running, "the worker's agent")
+    assert len(agents_in(work)) == 1, worker.said()
+
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+
+    wait_until(lambda: not agents_in(work), "the end of the agent", seconds=5)
+
+
+def test_without_a_key_there_is_no_agent(work: Path) -> None:
+    with ssh.agent(work=work) as agent:
+        running = agents_in(work)
+
+    assert running == []
+    assert "SSH_AUTH_SOCK" not in agent.environment
+    assert "IdentityAgent=none" in agent.environment["GIT_SSH_COMMAND"]
+
+
+def test_a_work_folder_deeper_than_a_sockets_address_may_be_long_works(tmp_path: Path) -> None:
+    key, public = ssh_key()
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+
+    with ssh.agent(key, work=deep) as agent:
+        held = held_by(agent)
+
+    assert public in held
+    assert not agent.folder.exists()
+
+
+def test_a_machine_without_an_ssh_client_is_told_what_to_install(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(SourceError) as refused, ssh.agent(work=work):
+        pass
+
+    assert refused.value.code == "ssh-not-installed"
+    assert "ssh-agent" in str(refused.value)
+
+
+def test_known_hosts_with_control_characters_are_refused(work: Path) -> None:
+    with pytest.raises(SourceError) as refused, ssh.agent(work=work, known_hosts="a\x1b[2Jb"):
+        pass
+
+    assert refused.value.code == "known-hosts-invalid"
+
+
+@pytest.mark.parametrize("host", sorted(PUBLISHED))
+def test_the_shipped_host_keys_are_the_published_ones(host: str) -> None:
+    shipped = Path(ssh.__file__).with_name("known_hosts")
+
+    listed = subprocess.run(
+        ["ssh-keygen", "-l", "-F", host, "-f", str(shipped)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+    found = {word for word in listed.split() if word.startswith("SHA256:")}
+    assert found == PUBLISHED[host]

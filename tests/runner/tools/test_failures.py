@@ -1,0 +1,166 @@
+from pathlib import Path
+
+import pytest
+
+from runner.errors import ToolError
+from runner.processes.process import Captured
+from runner.processes.workdir import WorkDir
+from runner.tools import commands
+from runner.tools.failures import Diagnosis
+from runner.tools.tool import Tool
+from tests.support.tool_run import do, job, must, tool_named, write
+
+
+def failure(step: commands.StepName, done: Captured, work_dir: WorkDir) -> ToolError:
+    diagnosis = Diagnosis()
+    for byte in done.stdout + done.stderr:
+        diagnosis.feed(bytes([byte]))
+    return diagnosis.failure("terraform", step, done.returncode, work_dir.checkout)
+
+
+def test_an_error_names_what_is_wrong_and_where(
+    any_tool: Tool, short_root: Path, work_dir: WorkDir
+) -> None:
+    write(work_dir.checkout, "main.tf", '\noutput "o" { value = local.nowhere }\n')
+    this = job(short_root)
+    must(commands.init(any_tool, []), this, work_dir, any_tool)
+
+    done = do(commands.plan(any_tool, "plan", work_dir.plan / "p", []), this, work_dir, any_tool)
+    error = failure("plan", done, work_dir)
+
+    assert error.code == "plan-failed"
+    assert "Reference to undeclared local value (main.tf line 2)" in error.message
+
+
+def test_an_error_at_init_names_what_is_wrong_and_not_that_something_is(
+    any_tool: Tool, short_root: Path, work_dir: WorkDir
+) -> None:
+    write(work_dir.checkout, "main.tf", 'module "m" {\n  nothing = 1\n}\n')
+
+    done = do(commands.init(any_tool, []), job(short_root), work_dir, any_tool)
+
+    error = failure("init", done, work_dir)
+    assert error.code == "init-failed"
+    assert "Missing required argument (main.tf line 1)" in error.message
+
+
+def test_a_stale_plan_is_told_from_other_failures(
+    any_tool: Tool, short_root: Path, work_dir: WorkDir
+) -> None:
+    write(work_dir.checkout, "main.tf", 'resource "terraform_data" "one" {}')
+    this = job(short_root)
+    must(commands.init(any_tool, []), this, work_dir, any_tool)
+    for name in ("first", "second"):
+        must(commands.plan(any_tool, "apply", work_dir.plan / name, []), this, work_dir, any_tool)
+    must(commands.apply(any_tool, work_dir.plan / "first"), this, work_dir, any_tool)
+
+    done = do(commands.apply(any_tool, work_dir.plan / "second"), this, work_dir, any_tool)
+
+    assert failure("apply", done, work_dir).code == "plan-stale"
+
+
+def test_a_held_lock_is_told_from_other_failures(
+    any_tool: Tool, short_root: Path, work_dir: WorkDir
+) -> None:
+    write(work_dir.checkout, "main.tf", HOLDS_THE_LOCK)
+    this = job(short_root)
+    must(commands.init(any_tool, []), this, work_dir, any_tool)
+    must(commands.plan(any_tool, "apply", work_dir.plan / "p", []), this, work_dir, any_tool)
+    inner = commands.apply(any_tool, work_dir.plan / "p").argv
+    write(
+        work_dir.checkout, "again.sh", " ".join(f"'{word}'" for word in inner) + " >again.log 2>&1"
+    )
+
+    do(commands.apply(any_tool, work_dir.plan / "p"), this, work_dir, any_tool)
+    said = (work_dir.checkout / "again.log").read_bytes()
+
+    assert failure("apply", Captured(1, b"", said), work_dir).code == "state-locked"
+
+
+HOLDS_THE_LOCK = """
+resource "terraform_data" "one" {
+  provisioner "local-exec" { command = "sh ./again.sh || true" }
+}
+"""
+
+
+def test_a_missing_variable_is_told_from_other_failures(
+    any_tool: Tool, short_root: Path, work_dir: WorkDir
+) -> None:
+    write(work_dir.checkout, "main.tf", 'variable "name" {}')
+    must(commands.init(any_tool, []), job(short_root), work_dir, any_tool)
+
+    done = do(
+        commands.plan(any_tool, "plan", work_dir.plan / "p", []),
+        job(short_root),
+        work_dir,
+        any_tool,
+    )
+
+    assert failure("plan", done, work_dir).code == "variable-missing"
+
+
+def test_an_unsupported_version_is_told_from_other_failures(
+    short_root: Path, work_dir: WorkDir
+) -> None:
+    used = tool_named("terraform")
+    write(work_dir.checkout, "main.tf", 'terraform { required_version = "< 1.0" }')
+
+    done = do(commands.init(used, []), job(short_root), work_dir, used)
+
+    assert failure("init", done, work_dir).code == "version-unsupported"
+
+
+def test_a_provider_that_cannot_be_had_is_told_from_other_failures(
+    short_root: Path, work_dir: WorkDir
+) -> None:
+    used = tool_named("terraform")
+    (short_root / "mirror" / "example.org" / "acme" / "thing").mkdir(parents=True)
+    wanted = '{\n thing = { source = "example.org/acme/thing" }\n}'
+    write(work_dir.checkout, "main.tf", f"terraform {{\n required_providers {wanted}\n}}\n")
+    this = job(short_root, provider_mirror=short_root / "mirror")
+
+    done = do(commands.init(used, []), this, work_dir, used)
+
+    assert failure("init", done, work_dir).code == "provider-unavailable"
+
+
+def test_a_state_that_could_not_be_written_is_told_by_the_file_that_is_left(
+    work_dir: WorkDir,
+) -> None:
+    write(work_dir.checkout, "errored.tfstate", "{}")
+
+    assert failure("apply", Captured(1, b"", b"Error: x\n"), work_dir).code == "state-write-failed"
+
+
+@pytest.mark.parametrize(
+    ("returncode", "said", "code", "message"),
+    [
+        (-9, b"", "apply-failed", "SIGKILL, maybe for want of memory"),
+        (5, b"", "apply-failed", "ended with code 5"),
+        (2, b"panic: runtime error\n", "tool-crashed", "it crashed"),
+        (
+            1,
+            "│ Error: Odd thing\n│ \n│   on a.tf line 7:\n".encode(),
+            "apply-failed",
+            "(a.tf line 7)",
+        ),
+        (1, b"Error: no newline", "apply-failed", "no newline"),
+    ],
+)
+def test_every_end_has_a_code_and_a_line_for_people(
+    work_dir: WorkDir, returncode: int, said: bytes, code: str, message: str
+) -> None:
+    error = failure("apply", Captured(returncode, said, b""), work_dir)
+
+    assert error.code == code
+    assert message in error.message
+
+
+def test_what_a_provider_says_is_a_line_that_can_be_stored_and_shown() -> None:
+    diagnosis = Diagnosis()
+
+    diagnosis.feed(b"Error: a\0b\x1b[2Jc \xff\n")
+
+    message = diagnosis.failure("terraform", "apply", 1, Path()).message
+    assert message == "terraform apply failed: a b [2Jc \ufffd."

@@ -1,0 +1,108 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.errors import ToolError
+from runner.tools import tool
+
+
+def fake_tool(file: Path, version: str) -> None:
+    """A far side: a program that says what a tool of this version says."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\necho '{json.dumps({'terraform_version': version})}'\n")
+    file.chmod(0o755)
+
+
+def test_a_tool_in_the_tools_folder_comes_before_the_one_on_path(short_root: Path) -> None:
+    fake_tool(short_root / "terraform" / "1.2.3" / "terraform", "1.2.3")
+
+    found = tool.find("terraform", None, short_root)
+
+    assert (found.version, found.origin) == ((1, 2, 3), "tools folder")
+
+
+def test_the_newest_version_in_the_tools_folder_is_the_default(short_root: Path) -> None:
+    for version in ("1.9.0", "1.10.1", "1.2.3"):
+        fake_tool(short_root / "tofu" / version / "tofu", version)
+
+    assert tool.find("tofu", None, short_root).version == (1, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("1.9.8", (1, 9, 8)), ("1.9", (1, 9, 8)), ("1", (1, 10, 1))]
+)
+def test_a_version_can_be_asked_for_in_full_or_in_part(
+    short_root: Path, asked: str, found: tuple[int, int, int]
+) -> None:
+    for version in ("1.9.0", "1.10.1", "1.9.8"):
+        fake_tool(short_root / "tofu" / version / "tofu", version)
+
+    assert tool.find("tofu", asked, short_root).version == found
+
+
+def test_a_tools_folder_may_hold_the_program_itself(short_root: Path) -> None:
+    fake_tool(short_root / "tofu", "1.8.0-rc1")
+
+    assert tool.find("tofu", None, short_root).version == (1, 8, 0)
+
+
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(short_root: Path) -> None:
+    fake_tool(short_root / "tofu" / "1.9.8" / "tofu", "1.9.8")
+
+    with pytest.raises(ToolError, match=r"1\.9\.8") as refused:
+        tool.find("tofu", "1.99.0", short_root)
+
+    assert refused.value.code == "tool-version-not-installed"
+
+
+def test_a_missing_tool_is_an_error_that_says_what_to_do(
+    short_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(short_root))
+
+    with pytest.raises(ToolError, match="tools/tofu/VERSION") as refused:
+        tool.find("tofu", None, short_root / "tools")
+
+    assert refused.value.code == "tool-not-installed"
+
+
+@pytest.mark.parametrize("version", ["../../etc", "latest", "1.2.3; rm", "", "1.2.3.4"])
+def test_a_version_that_is_none_is_refused(short_root: Path, version: str) -> None:
+    with pytest.raises(ToolError) as refused:
+        tool.find("terraform", version, short_root)
+
+    assert refused.value.code == "tool-version-invalid"
+
+
+def test_a_program_that_is_no_tool_is_named_and_left_out_of_the_list(short_root: Path) -> None:
+    (short_root / "tofu").write_text("#!/bin/sh\necho no such thing >&2\nexit 1\n")
+    (short_root / "tofu").chmod(0o755)
+
+    with pytest.raises(ToolError, match="no such thing") as refused:
+        tool.find("tofu", None, short_root)
+
+    assert refused.value.code == "tool-broken"
+    assert not [t for t in tool.available(short_root) if t.origin == "tools folder"]
+
+
+def test_a_tool_that_was_replaced_tells_its_new_version(short_root: Path) -> None:
+    fake_tool(short_root / "tofu", "1.8.0")
+    first = tool.find("tofu", None, short_root).version
+
+    fake_tool(short_root / "tofu", "1.9.0")
+    os.utime(short_root / "tofu", ns=(1, 1))
+
+    assert (first, tool.find("tofu", None, short_root).version) == ((1, 8, 0), (1, 9, 0))
+
+
+def test_without_a_tool_on_path_the_terraform_of_the_wheel_runs(
+    short_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(short_root))
+
+    found = tool.find("terraform", None, None)
+
+    assert found.origin == "wheel"
+    assert found.version >= (1, 6, 0)
