@@ -33,7 +33,8 @@ def create_app(settings: Settings) -> OpenAPI:
     app.url_map.merge_slashes = False
     app.extensions[current.EXTENSION] = here
     problems.install(app)
-    for blueprint in (home.bp, health.bp, protocol.bp):
+    for blueprint in (home.bp, health.bp):
         app.register_blueprint(blueprint)
     api.install(app)
+    protocol.install(app, here)
     return app

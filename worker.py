@@ -20,16 +20,14 @@ import structlog
 from celery import Celery
 from celery.worker import WorkController
 
-from backend.audit.linker import Linker
 from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
 from backend.errors import Error, Unavailable
 from backend.models import Run
 from backend.runs import claims
-from backend.upkeep import installation
-from backend.upkeep.installation import Installation
-from backend.upkeep.reconciler import Reconciler
-from backend.upkeep.rotation import Rotation
+from backend.transactions import Installation
+from backend.upkeep import duties, installation
+from backend.upkeep.ticker import Duty, Ticker
 from execution import events, jobs
 from execution.events import Execution
 from runner.errors import Fenced, RunnerError, Stopped
@@ -168,8 +166,8 @@ class Worker:
 
     def _execute(self, run_id: str) -> None:
         lease = timedelta(seconds=self._here.settings.lease_seconds)
-        with self._here.database.transaction() as db:
-            claimed = claims.claim(db, run_id, self.name, lease)
+        with self._here.itself.transaction() as tx:
+            claimed = claims.claim(tx, run_id, self.name, lease)
         if claimed is None:
             return
         with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
@@ -189,8 +187,8 @@ class Worker:
     def _attempt(self, at_work: Execution) -> None:
         """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
         try:
-            with self._here.database.transaction() as db:
-                job = jobs.resolve(db, self._here, db.get_one(Run, at_work.run_id))
+            with self._here.itself.transaction() as tx:
+                job = jobs.resolve(tx, tx.db.get_one(Run, at_work.run_id))
             outcome = run.execute(job, at_work)
             at_work.finish(outcome.status)
         except Stopped as stopped:
@@ -220,19 +218,10 @@ def main(settings: Settings) -> None:
     here = installation.prepare(settings)
     orphans.adopt()
     worker = Worker(here)
-    reconciler = Reconciler(here.database, here.bell, here.blobs, settings)
-    reconciler.start()
-    linker = Linker(here.database, here.keyring)
-    rotation = Rotation(here.database, here.keyring, settings.poll_seconds)
-    _repeat(settings.poll_seconds, rotation.follow)
-    if not settings.is_sqlite:  # two processes that write would wait for each other
-        linker.start()
-        rotation.start()
+    ticker = Ticker([*duties.of_worker(here), *_own_duties(worker, settings)])
+    ticker.start()
     bell = _listen(settings, worker)
-    _repeat(PULSE_SECONDS, worker.pulse)
-    _repeat(min(SWEEP_SECONDS, settings.lease_seconds), worker.sweep)
-    _repeat(ORPHANS_SECONDS, worker.end_orphans)
-    _repeat(STUCK_SECONDS, worker.end_stuck)
+    _keep_alive(worker)
     log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
     with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
         heard = None
@@ -241,9 +230,7 @@ def main(settings: Settings) -> None:
             heard = signal.sigtimedwait(STOPS, settings.poll_seconds)
         _end(worker, heard.si_signo)
     bell.stop()
-    reconciler.stop()
-    linker.stop()
-    rotation.stop()
+    ticker.stop()
     log.info("worker_stopped", worker=worker.name)
 
 
@@ -274,15 +261,29 @@ def _listen(settings: Settings, worker: Worker) -> WorkController:
     return controller
 
 
-def _repeat(seconds: float, work: Callable[[], None]) -> None:
-    def repeat() -> None:
-        while True:
-            time.sleep(seconds)
-            try:
-                work()
-            except (Error, OSError) as error:
-                log.warning("work_failed", work=work.__name__, reason=str(error))
-            except Exception as bug:  # without its pulse every run of this worker would be lost
-                log.exception("work_crashed", work=work.__name__, exc_info=bug)
+def _own_duties(worker: Worker, settings: Settings) -> list[Duty]:
+    """What a worker repeats on its own machine."""
+    repeated = {
+        "sweep-folders": (worker.sweep, min(SWEEP_SECONDS, settings.lease_seconds)),
+        "end-orphans": (worker.end_orphans, ORPHANS_SECONDS),
+        "end-stuck": (worker.end_stuck, STUCK_SECONDS),
+    }
+    return [Duty(name, _each(work, seconds), seconds) for name, (work, seconds) in repeated.items()]
 
-    threading.Thread(target=repeat, daemon=True, name=work.__name__).start()
+
+def _each(work: Callable[[], None], seconds: float) -> Callable[[], float]:
+    def do() -> float:
+        work()
+        return seconds
+
+    return do
+
+
+def _keep_alive(worker: Worker) -> None:
+    """Renew the leases in a thread that no other duty holds up: else every run would be lost."""
+
+    def pulse() -> float:
+        worker.pulse()
+        return PULSE_SECONDS
+
+    Ticker([Duty("pulse", pulse, PULSE_SECONDS)]).start()

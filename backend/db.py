@@ -28,6 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 from backend.config import Settings
 from backend.errors import Unavailable
+from backend.express import Bare
 
 BUSY_TIMEOUT_MS = 15_000
 READ_ONLY = "stateroom_read_only"
@@ -91,6 +92,7 @@ class Database:
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(_read_only(self.engine))
         # SQLite's busy handler sleeps: one mutex a process keeps the tail short.
+        self._on_sqlite = settings.is_sqlite
         self._writer = threading.Lock() if settings.is_sqlite else nullcontext()
 
     @contextmanager
@@ -107,6 +109,55 @@ class Database:
         """For reading only; on SQLite everything is read as of one moment."""
         with _readable_errors(), self._readers() as db:
             yield db
+
+    @contextmanager
+    def asking(self) -> Iterator[Bare]:
+        """For single statements past SQLAlchemy that only read. Raises Unavailable."""
+        with self._bare() as connection:
+            if self._on_sqlite:
+                yield Bare(connection, self.engine.dialect)
+                return
+            connection.autocommit = True  # spares BEGIN and ROLLBACK, a way to the server each
+            try:
+                yield Bare(connection, self.engine.dialect)
+            finally:
+                connection.autocommit = False
+
+    @contextmanager
+    def express(self) -> Iterator[Bare]:
+        """A write transaction past SQLAlchemy, for statements that take less time than it does.
+
+        Raises Unavailable.
+        """
+        with self._writer, self._bare() as connection, self._begun(connection):
+            try:
+                yield Bare(connection, self.engine.dialect)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def _begun(self, connection: Any) -> Iterator[None]:
+        if self._on_sqlite:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            return
+        with connection.pipeline():  # what needs no answer goes to the server with what does
+            yield
+
+    @contextmanager
+    def _bare(self) -> Iterator[Any]:
+        """A connection of the pool, as the driver has it."""
+        with _readable_errors():
+            pooled = self.engine.raw_connection()
+        try:
+            yield pooled.driver_connection
+        except self.engine.dialect.loaded_dbapi.OperationalError as error:
+            pooled.invalidate(error)
+            raise Unavailable(f"The database does not answer: {error}") from error
+        finally:
+            pooled.close()
 
     def close(self) -> None:
         self.engine.dispose()

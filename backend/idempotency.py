@@ -7,11 +7,10 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
 from backend.errors import Invalid
 from backend.models import IdempotencyKey
-from backend.principal import Principal
+from backend.transactions import Transaction
 
 
 class Made(Protocol):
@@ -22,9 +21,8 @@ class Made(Protocol):
 Thing = TypeVar("Thing", bound=Made)
 
 
-def once(  # noqa: PLR0913 who, which request, and the two ways to answer it
-    db: Session,
-    principal: Principal,
+def once(
+    tx: Transaction,
     *,
     key: str,
     fingerprint: str,
@@ -35,11 +33,11 @@ def once(  # noqa: PLR0913 who, which request, and the two ways to answer it
 
     Raises Invalid `idempotency-key-reused` when the key came with another request before.
     """
-    if _claim(db, principal, key, fingerprint):
+    if _claim(tx, key, fingerprint):
         made = make()
-        _row(db, principal, key).made = made.id
+        _row(tx, key).made = made.id
         return made
-    before = _row(db, principal, key)
+    before = _row(tx, key)
     if before.fingerprint != fingerprint:
         raise Invalid(
             "This Idempotency-Key came with another request before: use a new one.",
@@ -48,17 +46,20 @@ def once(  # noqa: PLR0913 who, which request, and the two ways to answer it
     return again(before.made)
 
 
-def _claim(db: Session, principal: Principal, key: str, fingerprint: str) -> bool:
+def _claim(tx: Transaction, key: str, fingerprint: str) -> bool:
     """Whether we are first. A repetition that arrives meanwhile waits here for our commit."""
-    values = {"principal": principal.token_id, "key": key, "fingerprint": fingerprint, "made": ""}
+    db = tx.db
+    values = {
+        "principal": tx.principal.token_id,
+        "key": key,
+        "fingerprint": fingerprint,
+        "made": "",
+    }
     dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(IdempotencyKey).values(values).on_conflict_do_nothing()
     return bool(db.scalar(statement.returning(IdempotencyKey.key)))
 
 
-def _row(db: Session, principal: Principal, key: str) -> IdempotencyKey:
-    return db.scalars(
-        select(IdempotencyKey).where(
-            IdempotencyKey.principal == principal.token_id, IdempotencyKey.key == key
-        )
-    ).one()
+def _row(tx: Transaction, key: str) -> IdempotencyKey:
+    asked = select(IdempotencyKey).filter_by(principal=tx.principal.token_id, key=key)
+    return tx.db.scalars(asked).one()

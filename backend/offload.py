@@ -5,14 +5,37 @@ Under gevent one thread serves everybody, and hashing, compressing or fsync woul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from gevent import get_hub, monkey
 
+from backend.errors import Unavailable
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Room:
+    """Room for a few who do something expensive at once. Others wait, but not for long."""
+
+    def __init__(self, at_once: int, *, seconds: float, refusal: str) -> None:
+        self.at_once = at_once
+        self._seconds, self._refusal = seconds, refusal
+        self._places = threading.BoundedSemaphore(at_once)
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Raises Unavailable `busy` when nobody has left after so many seconds."""
+        if not self._places.acquire(timeout=self._seconds):
+            raise Unavailable(self._refusal, code="busy")
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 def off_loop(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -25,6 +25,11 @@ SCOPES = (
     "admin",
 )
 
+# Scopes that no token is issued with: what a claimed run may do, and one that has lost its claim.
+REPORT = "run:report"  # write into its own row what happens
+PIN_HOSTS = "project:pin-hosts"  # remember the keys of hosts that it met for the first time
+RESCUE = "state:rescue"  # leave a state that comes too late for a person to decide on
+
 # meshStack's names for the state scopes
 ALIASES = {
     "TFSTATE_LIST": ("state:read",),

@@ -12,17 +12,15 @@ from typing import Any, BinaryIO, TypeVar
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from backend import audit
+from backend.catalogue import projects
 from backend.documents.intake import Received, receive
 from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
 from backend.models import RescuedWrite, Run, State, StateVersion, new_id
-from backend.principal import SYSTEM, Principal
 from backend.runs import claims, logs, moves, steps
-from backend.states import archive, locks, rescued, states, transfers
+from backend.states import archive, fencing, locks, rescued, states, transfers
 from backend.states.locks import LockInfo
-from backend.upkeep.installation import Installation
+from backend.transactions import Caller, Installation, Transaction
 from runner.errors import Fenced, TransferError
 from runner.events import StepStatus, StopLevel
 
@@ -37,7 +35,7 @@ LOOK_SECONDS = 1.0
 RENEW_AFTER = 0.2  # of the lease
 
 
-Fact = Callable[[Session, timedelta], None]  # how long ago it was told
+Fact = Callable[[Transaction, timedelta], None]  # how long ago it was told
 Told = TypeVar("Told")
 
 
@@ -51,9 +49,7 @@ class Execution:
     def __init__(self, here: Installation, run: Run) -> None:
         self._here = here
         self.run_id, self.epoch, self._workspace_id = run.id, run.epoch, run.workspace_id
-        self._itself = Principal(
-            f"run {run.id}", "", frozenset(), run_id=run.id, run_epoch=run.epoch
-        )
+        self._itself = Caller(here, claims.itself(run))
         self._lock_id = f"export-state-{run.id}-{run.epoch}"
         self._lease = timedelta(seconds=here.settings.lease_seconds)
         self._lease_ends = time.monotonic() + self._lease.total_seconds()
@@ -72,16 +68,16 @@ class Execution:
         self._position += 1
         position = self._position
 
-        def start(db: Session, ago: timedelta) -> None:
-            steps.start(db, self.run_id, self.epoch, name, position, ago)
+        def start(tx: Transaction, ago: timedelta) -> None:
+            steps.start(tx, name, position, ago)
 
         self._tell(start)
 
     def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None:
         kept = dict(detail)
 
-        def end(db: Session, ago: timedelta) -> None:
-            steps.end(db, self.run_id, self.epoch, name, status, kept, ago)
+        def end(tx: Transaction, ago: timedelta) -> None:
+            steps.end(tx, name, status, kept, ago)
 
         self._tell(end)
 
@@ -96,15 +92,11 @@ class Execution:
 
     def noted(self, facts: Mapping[str, Any]) -> None:
         kept = dict(facts)
-        self._tell(lambda db, _ago: claims.note(db, self.run_id, self.epoch, **kept))
+        self._tell(lambda tx, _ago: claims.note(tx, **kept))
 
     def host_keys(self, lines: str) -> None:
-        def pin(db: Session) -> None:
-            project = claims.of_epoch(db, self.run_id, self.epoch).workspace.project
-            project.known_hosts = f"{project.known_hosts.rstrip()}\n{lines}".lstrip()
-            audit.record(
-                db, SYSTEM, "project.host_keys", project.id, project_id=project.id, run=self.run_id
-            )
+        def pin(tx: Transaction) -> None:
+            projects.pin_host_keys(tx, claims.own(tx).workspace.project, lines)
 
         self._write(pin)
 
@@ -121,36 +113,34 @@ class Execution:
         self._move(status, **values)
 
     def collect(self) -> Mapping[str, Any]:
-        with self._here.database.reading() as db:
-            version = states.current(db, self._state(db))
+        with self._itself.reading() as tx:
+            version = states.current(tx.db, self._state(tx))
         return {"version": None} if version is None else _described(version)
 
     def take_in(self, document: BinaryIO) -> Mapping[str, Any]:
         here = self._here
 
-        def take(db: Session) -> Mapping[str, Any]:
-            state = self._state(db)
-            return _described(transfers.take_in(db, self._itself, state, taken, here.keyring))
+        def take(tx: Transaction) -> Mapping[str, Any]:
+            return _described(transfers.take_in(tx, self._state(tx), taken))
 
         with _no_transfer():
             taken = receive(document, here.settings.max_state_bytes, here.blobs)
             return self._write(take)
 
     def hold(self) -> Mapping[str, Any]:
-        fields = {"Operation": "export-state", "Who": self._itself.name}
+        fields = {"Operation": "export-state", "Who": self._itself.principal.name}
 
-        def lock(db: Session) -> Mapping[str, Any]:
-            state = self._state(db)
-            states.fence(db, self._itself)
-            locks.acquire(db, self._itself, state, LockInfo(self._lock_id, fields))
+        def lock(tx: Transaction) -> Mapping[str, Any]:
+            state = self._state(tx)
+            locks.acquire(tx, state, LockInfo(self._lock_id, fields))
             return {"version": state.current}
 
         with _no_transfer():
             return self._write(lock)
 
     def archive(self, to: str) -> Mapping[str, Any]:
-        def close(db: Session) -> Mapping[str, Any]:
-            archive.archive(db, self._itself, self._state(db), self._lock_id, to)
+        def close(tx: Transaction) -> Mapping[str, Any]:
+            archive.archive(tx, self._state(tx), self._lock_id, to)
             return {"archived_to": to}
 
         with _no_transfer():
@@ -198,8 +188,8 @@ class Execution:
             if not self._told and not self._text:
                 return
             try:
-                with self._fencing(), self._here.database.transaction() as db:
-                    self._bring(db)
+                with self._fencing(), self._itself.transaction() as tx:
+                    self._bring(tx)
             except Unavailable as error:
                 log.warning("log_waits", run=self.run_id, reason=error.message)
                 return
@@ -213,12 +203,12 @@ class Execution:
         with self._writing:
             self._told.append((time.monotonic(), fact))
 
-    def _bring(self, db: Session) -> None:
+    def _bring(self, tx: Transaction) -> None:
         moment = time.monotonic()  # one for all: no step ends before it starts
         for told_at, fact in self._told:
-            fact(db, timedelta(seconds=moment - told_at))
+            fact(tx, timedelta(seconds=moment - told_at))
         if self._text:
-            logs.append(db, self._here.keyring, self.run_id, self.epoch, bytes(self._text))
+            logs.append(tx, bytes(self._text))
 
     def _forget(self) -> None:
         self._told.clear()
@@ -226,33 +216,33 @@ class Execution:
         self._flushed_at = time.monotonic()
 
     def _renew(self, moment: float) -> tuple[bool, bool] | None:
-        with self._here.database.transaction() as db:
-            heard = claims.renew(db, self.run_id, self.epoch, self._lease)
+        with self._itself.transaction() as tx:
+            heard = claims.renew(tx, self._lease)
         if heard is not None:
             self._lease_ends = moment + self._lease.total_seconds()
             self._renew_at = moment + self._lease.total_seconds() * RENEW_AFTER
         return heard
 
     def _look(self) -> tuple[bool, bool] | None:
-        with self._here.database.reading() as db:
-            return claims.heard(db, self.run_id, self.epoch)
+        with self._itself.reading() as tx:
+            return claims.heard(tx.db, self.run_id, self.epoch)
 
     def _move(self, status: str, **values: Any) -> None:
-        def move(db: Session) -> None:
-            run = claims.of_epoch(db, self.run_id, self.epoch)
+        def move(tx: Transaction) -> None:
+            run = claims.own(tx)
             if run.status != status:  # it may be: the answer to a commit can be lost
-                moves.move(db, run, status, **values)
+                moves.move(tx, run, status, **values)
 
         self._write(move)
 
-    def _write(self, work: Callable[[Session], Told]) -> Told:
+    def _write(self, work: Callable[[Transaction], Told]) -> Told:
         """Do it after what was told; while the database is away, again until the lease is over."""
         while True:
             try:
                 with self._writing:
-                    with self._fencing(), self._here.database.transaction() as db:
-                        self._bring(db)
-                        done = work(db)
+                    with self._fencing(), self._itself.transaction() as tx:
+                        self._bring(tx)
+                        done = work(tx)
                     self._forget()
                     return done
             except Unavailable as error:
@@ -269,29 +259,27 @@ class Execution:
             self.fenced = True
             raise Fenced("fenced", str(moved)) from None
 
-    def _state(self, db: Session) -> State:
-        return db.scalars(select(State).where(State.workspace_id == self._workspace_id)).one()
+    def _state(self, tx: Transaction) -> State:
+        of_own = State.workspace_id == self._workspace_id
+        return tx.db.scalars(select(State).where(of_own)).one()
 
     def _take_in(self, document: BinaryIO) -> None:
-        here, itself = self._here, self._itself
-        taken = _received(here, document)
-        lock = LockInfo(new_id("rescue"), {"Operation": "OperationTypeApply", "Who": itself.name})
+        taken = _received(self._here, document)
+        fields = {"Operation": "OperationTypeApply", "Who": self._itself.principal.name}
+        lock = LockInfo(new_id("rescue"), fields)
         try:
-            with here.database.transaction() as db:
-                state = self._state(db)
-                states.fence(db, itself)  # first: the lock may be a later attempt's
-                lock_id = locks.of_run(db, state, self.run_id)  # the tool could not unlock either
+            with self._itself.transaction() as tx:
+                state = self._state(tx)
+                fencing.fence(tx)  # first: the lock may be a later attempt's
+                lock_id = locks.of_run(tx, state, self.run_id)  # the tool could not unlock either
                 if lock_id is None:
-                    locks.acquire(db, itself, state, lock)
+                    locks.acquire(tx, state, lock)
                     lock_id = lock.id
-                states.write(db, itself, state, taken, here.keyring, lock_id=lock_id)
-                locks.release(db, itself, state, lock_id)
+                states.write(tx, state, taken, lock_id)
+                locks.release(tx, state, lock_id)
         except (Conflict, Gone) as refusal:
-            with here.database.transaction() as db:
-                kept = rescued.keep(
-                    db, itself, self._state(db), taken, here.keyring,
-                    reason=refusal.code, most_bytes=here.settings.max_rescued_bytes,
-                )  # fmt: skip
+            with self._itself.transaction() as tx:
+                kept = rescued.keep(tx, self._state(tx), taken, refusal.code)
             _log_rescued(self.run_id, kept, refusal.code)
 
 
@@ -332,16 +320,13 @@ def rescue_leftover(here: Installation, run_id: str, document: BinaryIO) -> None
     except Invalid as useless:
         log.error("unwritten_state_useless", run=run_id, reason=useless.message)
         return
-    with here.database.transaction() as db:
-        run = db.get(Run, run_id)
+    with here.itself.transaction() as tx:
+        run = tx.db.get(Run, run_id)
         if run is None:
             log.warning("leftover_of_no_run", run=run_id)
             return
-        state = states.of_workspace(db, run.workspace)
-        kept = rescued.keep(
-            db, SYSTEM, state, taken, here.keyring,
-            reason="worker-lost", most_bytes=here.settings.max_rescued_bytes,
-        )  # fmt: skip
+        state = states.of_workspace(tx.db, run.workspace)
+        kept = rescued.keep(tx, state, taken, "worker-lost")
     _log_rescued(run_id, kept, "worker-lost")
 
 

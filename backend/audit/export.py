@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from backend.audit import chain, linker
 from backend.audit.chain import BEFORE_THE_FIRST, COLUMNS, Head, fields_of
-from backend.audit.entries import Filter
+from backend.audit.entries import Filter, require_reader
 from backend.db import Database
 from backend.models import AuditEntry, AuditLink
+from backend.transactions import Caller
 
 BATCH = 500
 
 
-def lines(database: Database, wanted: Filter, head: Head) -> Iterator[bytes]:
-    """Every linked entry up to this head, one a line; a few hundred are in memory at a time.
+@dataclass(frozen=True)
+class Export:
+    """`lines` are made as they are asked for; `head` is the link that the last of them may be."""
+
+    head: Head
+    lines: Iterator[bytes]
+
+
+def export(caller: Caller, wanted: Filter) -> Export:
+    """Every linked entry, one JSON object a line, oldest first, for administrators.
 
     A line has the entry's fields, its `number`, its `hash`, and the hash of the link before as
     `previous`: where a filter leaves gaps, each line can still be checked by itself.
     """
+    require_reader(caller.principal, wanted)
+    linker.catch_up(caller.here)
+    with caller.reading() as tx:
+        head = chain.head(tx.db)
+    return Export(head, _lines(caller.here.database, wanted, head))
+
+
+def _lines(database: Database, wanted: Filter, head: Head) -> Iterator[bytes]:
+    """A few hundred entries are in memory at a time."""
     last = 0
     while True:
         with database.reading() as db:

@@ -1,8 +1,7 @@
-"""In the processes of an installation: links new entries of the audit log into its chain."""
+"""Links new entries of the audit log into its chain, soon after their commit."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,9 +12,7 @@ from sqlalchemy.orm import Session
 
 from backend.audit import chain
 from backend.audit.chain import BATCH, NOTHING, Linked
-from backend.db import Database
-from backend.errors import Error
-from backend.sealing.keyring import Keyring
+from backend.transactions import Installation
 
 TICK_SECONDS = 0.5
 RECENT = timedelta(seconds=30)  # longer than a write takes from its entry to its commit
@@ -27,27 +24,25 @@ log = structlog.get_logger()
 
 
 class Linker:
-    """A thread that ticks. A tick that fails is logged, and the next one tries again.
+    """A duty of the server's processes; any number of them may have it.
 
     What was committed late is found by a patrol over all entries, at the start and each hour.
     """
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
-        self._database, self._keyring = database, keyring
+    def __init__(self, here: Installation) -> None:
+        self._database, self._keyring = here.database, here.keyring
         self._key = b""
         self._known = NOTHING
         self._patrolled_to = ""
         self._patrol_due = 0.0
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._tick_until_stopped, daemon=True, name="linker")
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+    def __call__(self) -> float:
+        """Link, and return the seconds until it is worth to look again."""
+        try:
+            self.tick()
+        except IntegrityError:  # another process linked at the same time: its links stand
+            log.debug("linking_overtaken")
+        return TICK_SECONDS
 
     def tick(self) -> int:
         """Link what is new, and look at a page of what is old: how many were linked."""
@@ -101,22 +96,12 @@ class Linker:
             self._known = done.head
         return done.count
 
-    def _tick_until_stopped(self) -> None:
-        while not self._stopped.wait(TICK_SECONDS):
-            try:
-                self.tick()
-            except IntegrityError:  # another linked at the same time: its links stand
-                log.debug("linking_overtaken")
-            except (Error, OSError) as error:
-                log.warning("linking_failed", reason=str(error))
-            except Exception as bug:  # a thread that ends would leave all entries unlinked
-                log.exception("linker_crashed", exc_info=bug)
 
-
-def catch_up(database: Database, keyring: Keyring) -> None:
+def catch_up(here: Installation) -> None:
     """Link all recent entries now, so that a reader of the chain finds them in it."""
+    database = here.database
     with database.reading() as db:
-        signing_key = chain.key(db, keyring)
+        signing_key = chain.key(db, here.keyring)
     for _ in range(TRIES):
         with database.reading() as db:
             if not chain.has_unlinked(db, RECENT):

@@ -16,6 +16,7 @@ from backend.audit.chain import NOTHING, Head, fields_of, hash_of, sign
 from backend.db import Database
 from backend.models import AuditEntry, AuditLink
 from backend.offload import off_loop
+from backend.transactions import Caller
 
 BATCH = 500
 NEIGHBOURS = 1000  # how far a link that was moved is looked for
@@ -46,11 +47,18 @@ class ChainReport:
     oldest_unlinked_at: datetime | None
 
 
-def verify(database: Database, signing_key: bytes, known: Head = NOTHING) -> ChainReport:
-    """Check every link, a few hundred at a time. `known` is a head that somebody noted before."""
+def verify(caller: Caller, known: Head = NOTHING) -> ChainReport:
+    """Check every link, a few hundred at a time, for an administrator of the installation.
+
+    `known` is a head that somebody noted before. Raises Forbidden, Unreadable.
+    """
+    caller.principal.require_installation()
+    database = caller.here.database
+    with caller.reading() as tx:
+        signing_key = chain.key(tx.db, tx.keyring)
     last = _walk(database, signing_key)
-    with database.reading() as db:
-        broken = _broken(db, signing_key, last) or _missed(db, last, known)
+    with caller.reading() as tx:
+        broken = _broken(tx.db, signing_key, last) or _missed(tx.db, last, known)
     return ChainReport(last.number, last, broken, *_unlinked(database))
 
 

@@ -11,13 +11,14 @@ from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
 from backend import audit, names
-from backend.catalogue import ssh_keys
+from backend.catalogue import projects, ssh_keys
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import Alias, Key, Project, Template, Workspace, new_id
+from backend.offload import off_loop
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import Principal
 from backend.sealing import bindings
 from backend.sealing.crypto import Keyring, open_value, seal_value
+from backend.transactions import Caller, Transaction
 
 KINDS = ("ssh", "password", "none")
 FIELDS = {"ssh": {"private_key", "passphrase"}, "password": {"username", "password"}, "none": set()}
@@ -84,30 +85,28 @@ def read_changes(kind: str, given: Given) -> Secret:
     )
 
 
-def create(  # noqa: PLR0913 the columns of a key
-    db: Session,
-    principal: Principal,
-    keyring: Keyring,
-    project: Project,
-    *,
-    kind: str,
-    secret: Secret,
-    name: str | None = None,
+def create(
+    tx: Transaction, project: Project, *, kind: str, secret: Secret, name: str | None = None
 ) -> Key:
     """A new key; its name is its kind, with a number when that is taken. Raises Conflict."""
+    tx.require("keys:manage", project.id)
     if name is None:
-        taken = db.scalars(select(Key.name).where(Key.project_id == project.id))
+        taken = tx.db.scalars(select(Key.name).where(Key.project_id == project.id))
         name = names.free(kind, taken)
     key = Key(id=new_id("key"), project_id=project.id, name=names.check(name), kind=kind)
-    _put(keyring, key, secret)
-    names.store(db, key, "key")
-    audit.record(
-        db, principal, "key.create", key.id, project_id=project.id, name=key.name, kind=kind
-    )
+    _put(tx.keyring, key, secret)
+    names.store(tx.db, key, "key")
+    audit.record(tx, "key.create", key.id, project_id=project.id, name=key.name, kind=kind)
     return key
 
 
-def get(db: Session, project: Project, reference: str) -> Key:
+def get(tx: Transaction, project: Project, reference: str) -> Key:
+    """One key of the project, without its secret. Raises NotFound."""
+    tx.require("keys:manage", project.id)
+    return named(tx.db, project, reference)
+
+
+def named(db: Session, project: Project, reference: str) -> Key:
     found = db.scalars(
         select(Key).where(Key.project_id == project.id, names.called(Key, reference))
     ).one_or_none()
@@ -121,47 +120,52 @@ def chosen(db: Session, project: Project, reference: str | None) -> Key | None:
     if reference is None:
         return None
     try:
-        return get(db, project, reference)
+        return named(db, project, reference)
     except NotFound as error:
         raise Invalid(error.message, code="no-key") from None
 
 
 def find_all(
-    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Key]:
-    return page(db, select(Key).where(Key.project_id == project.id), Key.id, after, limit)
+    """The keys of a project, without their secrets."""
+    tx.require("keys:manage", project.id)
+    return page(tx.db, select(Key).where(Key.project_id == project.id), Key.id, after, limit)
 
 
-def update(  # noqa: PLR0913 the columns of a key
-    db: Session,
-    principal: Principal,
-    keyring: Keyring,
-    key: Key,
-    *,
-    secret: Secret,
-    name: str | None = None,
+def update(
+    caller: Caller, project: str, reference: str, given: Given, name: str | None = None
 ) -> Key:
     """Rename it, replace its secret, or both; it is the login of its aliases from then on.
 
-    Raises Invalid, Conflict.
+    Raises Forbidden, NotFound, Invalid, Conflict.
     """
+    with caller.reading() as tx:
+        kind = get(tx, projects.named(tx, project), reference).kind
+    secret = off_loop(read_changes, kind, given)
+    with caller.transaction() as tx:
+        return _update(tx, get(tx, projects.named(tx, project), reference), secret, name)
+
+
+def _update(tx: Transaction, key: Key, secret: Secret, name: str | None) -> Key:
     if name is not None:
         key.name = names.check(name)
-    _put(keyring, key, secret)
-    names.store(db, key, "key")
+    _put(tx.keyring, key, secret)
+    names.store(tx.db, key, "key")
     if secret.username is not None:
-        db.execute(
+        tx.db.execute(
             update_rows(Alias).where(Alias.key_id == key.id).values(username=secret.username)
         )
     audit.record(
-        db, principal, "key.update", key.id, project_id=key.project_id, name=name,
+        tx, "key.update", key.id, project_id=key.project_id, name=name,
         replaced=secret.sealed is not None or None,
     )  # fmt: skip
     return key
 
 
-def delete(db: Session, principal: Principal, key: Key) -> None:
-    """Raises Conflict, naming who uses it."""
+def delete(tx: Transaction, project: Project, reference: str) -> None:
+    """Raises NotFound, and Conflict, naming who uses it."""
+    key, db = get(tx, project, reference), tx.db
     db.refresh(key, with_for_update=True)
     users = {
         "templates": list(db.scalars(select(Template.name).where(Template.key_id == key.id))),
@@ -177,7 +181,7 @@ def delete(db: Session, principal: Principal, key: Key) -> None:
             f"The key is used by {said}. Give them another key first.", code="key-in-use", **used
         )
     db.delete(key)
-    audit.record(db, principal, "key.delete", key.id, project_id=key.project_id, name=key.name)
+    audit.record(tx, "key.delete", key.id, project_id=key.project_id, name=key.name)
 
 
 def opened(keyring: Keyring, key: Key) -> Opened:

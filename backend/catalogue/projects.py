@@ -24,7 +24,8 @@ from backend.models import (
     Workspace,
 )
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import Principal
+from backend.principal import PIN_HOSTS, Principal
+from backend.transactions import Transaction
 
 # /api/terraform/state/workspace/… is the address of building blocks
 RESERVED = ("workspace",)
@@ -54,35 +55,37 @@ class Use:
     state_bytes: int  # of the largest current version
 
 
-def get(db: Session, principal: Principal, reference: str, scope: str) -> Project:
-    """The project of this name or id, for somebody with this scope in it.
-
-    Raises NotFound, for a stranger too, and Forbidden for who belongs to it without the scope.
-    """
-    found = seen(db, principal, reference)
-    principal.require(scope, found.id)
-    return found
-
-
-def seen(db: Session, principal: Principal, reference: str) -> Project:
-    """The project for whoever belongs to it: the operation itself asks for a scope.
+def named(tx: Transaction, reference: str) -> Project:
+    """The project of this name or id, for whoever belongs to it: operations ask for a scope.
 
     Raises NotFound, for a stranger too.
     """
-    found = db.scalars(_visible(principal).where(names.called(Project, reference))).one_or_none()
+    visible = _visible(tx.principal)
+    found = tx.db.scalars(visible.where(names.called(Project, reference))).one_or_none()
     if found is None:
         raise NotFound(f"There is no project {reference!r}, or it is not open to you.")
     return found
 
 
 def find_all(
-    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Project]:
-    principal.require_held("runs:read")  # every role has it
-    return page(db, _visible(principal), Project.id, after, limit)
+    """The projects that are open to the principal."""
+    tx.principal.require_held("runs:read")  # every role has it
+    return page(tx.db, _visible(tx.principal), Project.id, after, limit)
 
 
-def use(db: Session, project: Project) -> Use:
+def get(tx: Transaction, reference: str) -> Project:
+    """One project, to be shown. Raises NotFound, Forbidden."""
+    found = named(tx, reference)
+    tx.require("runs:read", found.id)
+    return found
+
+
+def use(tx: Transaction, project: Project) -> Use:
+    """What a project has, beside its quotas."""
+    tx.require("runs:read", project.id)
+    db = tx.db
     mine = State.project_id == project.id
     states = db.scalar(select(func.count()).where(Workspace.project_id == project.id))
     newest = and_(StateVersion.state_id == State.id, StateVersion.number == State.current)
@@ -99,40 +102,44 @@ def use(db: Session, project: Project) -> Use:
     return Use(states or 0, most or 0, size or 0)
 
 
-def create(db: Session, principal: Principal, **fields: Unpack[Fields]) -> Project:
+def create(tx: Transaction, **fields: Unpack[Fields]) -> Project:
     """Raises Forbidden for all but the installation's administrators; Invalid, Conflict."""
-    principal.require_installation()
+    tx.principal.require_installation()
     project = Project()
-    _assign(db, project, fields)
-    names.store(db, project, "project")
-    audit.record(
-        db, principal, "project.create", project.id, project_id=project.id, name=project.name
-    )
+    _assign(tx.db, project, fields)
+    names.store(tx.db, project, "project")
+    audit.record(tx, "project.create", project.id, project_id=project.id, name=project.name)
     return project
 
 
-def update(
-    db: Session, principal: Principal, project: Project, **changes: Unpack[Fields]
-) -> Project:
+def update(tx: Transaction, project: Project, **changes: Unpack[Fields]) -> Project:
     """Raises Invalid; Conflict when the name is taken, or a run uses the old one in its address.
 
-    Quotas are for the installation's administrators: Forbidden for everybody else.
+    For administrators of the project. Quotas are for those of the installation: Forbidden for
+    everybody else.
     """
+    tx.require("admin", project.id)
     if not changes.keys().isdisjoint(QUOTAS):
-        principal.require_installation()
+        tx.principal.require_installation()
     if changes.get("name", project.name) != project.name:
-        refuse_while_running(db, Run.project_id == project.id)
-    _assign(db, project, changes)
-    names.store(db, project, "project")
-    audit.record(
-        db, principal, "project.update", project.id, project_id=project.id, fields=sorted(changes)
-    )
+        refuse_while_running(tx.db, Run.project_id == project.id)
+    _assign(tx.db, project, changes)
+    names.store(tx.db, project, "project")
+    audit.record(tx, "project.update", project.id, project_id=project.id, fields=sorted(changes))
     return project
 
 
-def delete(db: Session, principal: Principal, project: Project) -> None:
+def pin_host_keys(tx: Transaction, project: Project, lines: str) -> None:
+    """Remember host keys that a run met for the first time, where the project accepts them."""
+    tx.require(PIN_HOSTS, project.id)
+    project.known_hosts = f"{project.known_hosts.rstrip()}\n{lines}".lstrip()
+    audit.record(tx, "project.host_keys", project.id, project_id=project.id)
+
+
+def delete(tx: Transaction, project: Project) -> None:
     """Delete it with its keys and tokens. Raises Conflict while it holds templates or states."""
-    principal.require_installation()
+    tx.principal.require_installation()
+    db = tx.db
     db.refresh(project, with_for_update=True)
     in_the_way = {
         "workspaces": _names(db, select(Workspace.name).where(Workspace.project_id == project.id)),
@@ -149,9 +156,7 @@ def delete(db: Session, principal: Principal, project: Project) -> None:
     db.execute(delete_from(Token).where(Token.project_id == project.id))
     db.execute(delete_from(Key).where(Key.project_id == project.id))
     db.delete(project)
-    audit.record(
-        db, principal, "project.delete", project.id, project_id=project.id, name=project.name
-    )
+    audit.record(tx, "project.delete", project.id, project_id=project.id, name=project.name)
 
 
 def refuse_while_running(db: Session, *which: object) -> None:

@@ -13,7 +13,7 @@ from backend.catalogue import keys, sources
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import Key, Project, Template, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import Principal
+from backend.transactions import Transaction
 
 TOOLS = ("terraform", "tofu")
 
@@ -33,28 +33,33 @@ class Fields(TypedDict, total=False):
     key: str | None
 
 
-def create(
-    db: Session, principal: Principal, project: Project, **fields: Unpack[Fields]
-) -> Template:
+def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Template:
     """A new template; its name is the repository's last part, with a number when that is taken.
 
-    Raises Invalid, Conflict, and Forbidden for a password key without keys:manage.
+    Raises Invalid, Conflict, and Forbidden: for a password key without keys:manage too.
     """
+    tx.require("templates:manage", project.id)
     template = Template(
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None
     )
-    _assign(db, principal, project, template, fields)
+    _assign(tx, project, template, fields)
     if fields.get("name") is None:
-        template.name = _name_of(db, template)
-    names.store(db, template, "template")
+        template.name = _name_of(tx.db, template)
+    names.store(tx.db, template, "template")
     audit.record(
-        db, principal, "template.create", template.id, project_id=project.id,
+        tx, "template.create", template.id, project_id=project.id,
         name=template.name, repository=template.repository,
     )  # fmt: skip
     return template
 
 
-def get(db: Session, project: Project, reference: str) -> Template:
+def get(tx: Transaction, project: Project, reference: str) -> Template:
+    """One template of the project. Raises NotFound."""
+    tx.require("runs:read", project.id)
+    return named(tx.db, project, reference)
+
+
+def named(db: Session, project: Project, reference: str) -> Template:
     found = db.scalars(
         select(Template).where(Template.project_id == project.id, names.called(Template, reference))
     ).one_or_none()
@@ -66,37 +71,42 @@ def get(db: Session, project: Project, reference: str) -> Template:
 def chosen(db: Session, project: Project, reference: str) -> Template:
     """The template that a request names. Raises Invalid: a wrong reference is a wrong request."""
     try:
-        return get(db, project, reference)
+        return named(db, project, reference)
     except NotFound as error:
         raise Invalid(error.message, code="no-template") from None
 
 
 def find_all(
-    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Template]:
+    """The templates of a project."""
+    tx.require("runs:read", project.id)
     query = select(Template).where(Template.project_id == project.id)
-    return page(db, query, Template.id, after, limit)
+    return page(tx.db, query, Template.id, after, limit)
 
 
 def update(
-    db: Session,
-    principal: Principal,
-    project: Project,
-    template: Template,
-    **changes: Unpack[Fields],
+    tx: Transaction, project: Project, reference: str, **changes: Unpack[Fields]
 ) -> Template:
-    """For the runs that are claimed from now on. Raises Invalid, Conflict, Forbidden as create."""
-    _assign(db, principal, project, template, changes)
-    names.store(db, template, "template")
+    """Change a template, for the runs that are claimed from now on.
+
+    Raises NotFound, and what `create` raises.
+    """
+    tx.require("templates:manage", project.id)
+    template = named(tx.db, project, reference)
+    _assign(tx, project, template, changes)
+    names.store(tx.db, template, "template")
     audit.record(
-        db, principal, "template.update", template.id, project_id=project.id,
+        tx, "template.update", template.id, project_id=project.id,
         fields=sorted(changes),
     )  # fmt: skip
     return template
 
 
-def delete(db: Session, principal: Principal, template: Template) -> None:
-    """Raises Conflict, naming the workspaces that run it."""
+def delete(tx: Transaction, project: Project, reference: str) -> None:
+    """Raises NotFound, and Conflict, naming the workspaces that run it."""
+    tx.require("templates:manage", project.id)
+    template, db = named(tx.db, project, reference), tx.db
     db.refresh(template, with_for_update={"of": Template})
     used = list(db.scalars(select(Workspace.name).where(Workspace.template_id == template.id)))
     if used:
@@ -107,16 +117,14 @@ def delete(db: Session, principal: Principal, template: Template) -> None:
         )
     db.delete(template)
     audit.record(
-        db, principal, "template.delete", template.id, project_id=template.project_id,
+        tx, "template.delete", template.id, project_id=template.project_id,
         name=template.name,
     )  # fmt: skip
 
 
-def _assign(
-    db: Session, principal: Principal, project: Project, template: Template, fields: Fields
-) -> None:
+def _assign(tx: Transaction, project: Project, template: Template, fields: Fields) -> None:
     if "key" in fields:
-        template.key = keys.chosen(db, project, fields["key"])
+        template.key = keys.chosen(tx.db, project, fields["key"])
     name = fields.get("name")
     if name is not None:
         template.name = names.check(name)
@@ -127,14 +135,14 @@ def _assign(
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
-        _guard(principal, template.key)
+        _guard(tx, template.key)
     _assign_tool(template, fields)
 
 
-def _guard(principal: Principal, key: Key) -> None:
+def _guard(tx: Transaction, key: Key) -> None:
     """A password is sent to whatever repository is named: who names it may manage keys."""
     if key.kind == "password":
-        principal.require("keys:manage", key.project_id)
+        tx.require("keys:manage", key.project_id)
 
 
 def _assign_tool(template: Template, fields: Fields) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypedDict
 
 from sqlalchemy import select
@@ -13,9 +14,9 @@ from backend import audit, names
 from backend.errors import Invalid, NotFound
 from backend.models import Variable, Workspace, new_id
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import Principal
 from backend.sealing import bindings
 from backend.sealing.crypto import Keyring, open_value, seal_value
+from backend.transactions import Transaction
 
 KINDS = ("terraform", "environment")
 MAX_VALUE_BYTES = 100_000  # Linux takes 131,072 for one variable
@@ -44,17 +45,17 @@ class Fields(TypedDict, total=False):
     is_expression: bool
 
 
-def create(  # noqa: PLR0913 the columns of a variable
-    db: Session,
-    principal: Principal,
-    keyring: Keyring,
-    workspace: Workspace,
-    *,
-    kind: str,
-    name: str,
-    fields: Fields,
-) -> Variable:
+@dataclass(frozen=True)
+class NewVariable:
+    kind: str
+    name: str
+    fields: Fields
+
+
+def create(tx: Transaction, workspace: Workspace, new: NewVariable) -> Variable:
     """Raises Invalid (`variable-reserved` among others), Conflict when there is one already."""
+    tx.require("templates:manage", workspace.project_id)
+    kind, name = new.kind, new.name
     _check_name(kind, name)
     variable = Variable(
         id=new_id("var"),
@@ -64,34 +65,33 @@ def create(  # noqa: PLR0913 the columns of a variable
         sensitive=False,
         is_expression=False,
     )
-    _assign(keyring, variable, {"value": "", **fields})
-    names.store(db, variable, f"{kind} variable")
-    _record(db, principal, "variable.create", workspace, variable)
+    _assign(tx.keyring, variable, {"value": "", **new.fields})
+    names.store(tx.db, variable, f"{kind} variable")
+    _record(tx, "variable.create", workspace, variable)
     return variable
 
 
-def put(  # noqa: PLR0913 the columns of a variable
-    db: Session,
-    principal: Principal,
-    keyring: Keyring,
-    workspace: Workspace,
-    *,
-    reference: str,
-    fields: Fields,
-) -> Variable:
+def put(tx: Transaction, workspace: Workspace, reference: str, fields: Fields) -> Variable:
     """Make it what is given, whatever it was. A `kind/name` that is not there is created."""
+    tx.require("templates:manage", workspace.project_id)
     complete: Fields = {"sensitive": False, "is_expression": False, **fields}
     kind, slash, name = reference.partition("/")
     try:
-        variable = get(db, workspace, reference)
+        variable = named(tx.db, workspace, reference)
     except NotFound:
         if not slash or kind not in KINDS:
             raise
-        return create(db, principal, keyring, workspace, kind=kind, name=name, fields=complete)
-    return update(db, principal, keyring, workspace, variable=variable, changes=complete)
+        return create(tx, workspace, NewVariable(kind, name, complete))
+    return _update(tx, workspace, variable, complete)
 
 
-def get(db: Session, workspace: Workspace, reference: str) -> Variable:
+def get(tx: Transaction, workspace: Workspace, reference: str) -> Variable:
+    """One variable, by its id or as `kind/name`. Raises NotFound."""
+    tx.require("runs:read", workspace.project_id)
+    return named(tx.db, workspace, reference)
+
+
+def named(db: Session, workspace: Workspace, reference: str) -> Variable:
     """By its id, or as `kind/name`. Raises NotFound."""
     found = select(Variable).where(Variable.workspace_id == workspace.id)
     kind, slash, name = reference.partition("/")
@@ -106,36 +106,38 @@ def get(db: Session, workspace: Workspace, reference: str) -> Variable:
 
 
 def find_all(
-    db: Session, workspace: Workspace, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, workspace: Workspace, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Variable]:
+    """The variables of a workspace."""
+    tx.require("runs:read", workspace.project_id)
     query = select(Variable).where(Variable.workspace_id == workspace.id)
-    return page(db, query, Variable.id, after, limit)
+    return page(tx.db, query, Variable.id, after, limit)
 
 
-def update(  # noqa: PLR0913 the columns of a variable
-    db: Session,
-    principal: Principal,
-    keyring: Keyring,
-    workspace: Workspace,
-    *,
-    variable: Variable,
-    changes: Fields,
-) -> Variable:
-    """Raises Invalid; a sensitive one stays so unless it gets a new value."""
+def update(tx: Transaction, workspace: Workspace, reference: str, changes: Fields) -> Variable:
+    """Raises NotFound, Invalid; a sensitive one stays so unless it gets a new value."""
+    tx.require("templates:manage", workspace.project_id)
+    return _update(tx, workspace, named(tx.db, workspace, reference), changes)
+
+
+def _update(tx: Transaction, workspace: Workspace, variable: Variable, changes: Fields) -> Variable:
     if variable.sensitive and not changes.get("sensitive", True) and "value" not in changes:
         raise Invalid(
             "A sensitive variable is never shown: send a new value to make it an ordinary one.",
             code="variable-sensitive",
         )
-    _assign(keyring, variable, changes)
-    db.flush()
-    _record(db, principal, "variable.update", workspace, variable)
+    _assign(tx.keyring, variable, changes)
+    tx.db.flush()
+    _record(tx, "variable.update", workspace, variable)
     return variable
 
 
-def delete(db: Session, principal: Principal, workspace: Workspace, variable: Variable) -> None:
-    db.delete(variable)
-    _record(db, principal, "variable.delete", workspace, variable)
+def delete(tx: Transaction, workspace: Workspace, reference: str) -> None:
+    """Raises NotFound."""
+    tx.require("templates:manage", workspace.project_id)
+    variable = named(tx.db, workspace, reference)
+    tx.db.delete(variable)
+    _record(tx, "variable.delete", workspace, variable)
 
 
 def opened(db: Session, keyring: Keyring, workspace: Workspace) -> Iterator[tuple[Variable, str]]:
@@ -185,10 +187,8 @@ def _check_name(kind: str, name: str) -> None:
         raise Invalid(f"{name!r} cannot be the name of a {kind} variable.", code="name-invalid")
 
 
-def _record(
-    db: Session, principal: Principal, action: str, workspace: Workspace, variable: Variable
-) -> None:
+def _record(tx: Transaction, action: str, workspace: Workspace, variable: Variable) -> None:
     audit.record(
-        db, principal, action, variable.id, project_id=workspace.project_id,
+        tx, action, variable.id, project_id=workspace.project_id,
         workspace=workspace.id, kind=variable.kind, name=variable.name,
     )  # fmt: skip

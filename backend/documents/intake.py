@@ -66,6 +66,19 @@ class Received:
     blob: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A document that is about to arrive, and what the client says of it."""
+
+    stream: Stream
+    size: int | None = None  # bytes
+    md5: bytes | None = None
+
+    def receive(self, limit: int, blobs: Blobs) -> Received:
+        """Read all of it. Raises what `receive` raises."""
+        return receive(self.stream, limit, blobs, declared=self.size, md5=self.md5)
+
+
 def receive(
     stream: Stream,
     limit: int,

@@ -14,8 +14,10 @@ from backend import audit, names
 from backend.db import now
 from backend.errors import Unauthorised
 from backend.models import Token, User
-from backend.people import tokens
-from backend.principal import SYSTEM, Principal
+from backend.people import passwords, tokens
+from backend.people.passwords import Throttle
+from backend.principal import Principal
+from backend.transactions import Caller, Installation, Transaction
 
 CLIENT_LIFE = timedelta(hours=1)
 SESSION_LIFE = timedelta(hours=12)
@@ -35,28 +37,65 @@ class LoginRefused(Unauthorised):
 
 
 @dataclass(frozen=True)
-class Person:
+class _Person:
     """Who may be signing in. `id` is None for a name that nobody has."""
 
     id: str | None
     password_hash: str | None
 
 
-def person(db: Session, name: str) -> Person:
+def sign_in(here: Installation, throttle: Throttle, name: str, password: str) -> tuple[Token, str]:
+    """A session for the person of this name, and its secret.
+
+    Raises Throttled after too many attempts for the name, LoginRefused for a wrong password, and
+    Unavailable when too many passwords are being checked.
+    """
+    throttle.attempt(name)
+    with here.itself.reading() as tx:
+        person = _person(tx.db, name)
+    match = passwords.verify(person.password_hash, password)
+    if not match.fits:
+        raise LoginRefused(person.id)
+    throttle.forget(name)
+    rehashed = passwords.hashed(password) if match.outdated else None
+    with here.itself.transaction() as tx:
+        return _begin_session(tx, person, rehashed)
+
+
+def exchange(
+    here: Installation, client_id: str, client_secret: str, scopes: Sequence[str] | None = None
+) -> tuple[Token, str]:
+    """For a token's id and secret, a token of at most an hour that may do the same.
+
+    With fewer scopes, when some are named. Raises LoginRefused; Invalid and Forbidden as
+    `tokens.issue`.
+    """
+    with here.itself.reading() as tx:
+        found = _client(tx.db, client_id, client_secret)
+    # what this login makes ends with the token that it was made with, also when that is a session
+    with Caller(here, replace(found, is_session=False)).transaction() as tx:
+        return _issue_exchanged(tx, scopes)
+
+
+def note_refused(here: Installation, refused: LoginRefused) -> None:
+    """Write it into the audit log; never what was typed: it may be the password."""
+    with here.itself.transaction() as tx:
+        audit.record(tx, "login.refused", refused.thing, project_id=refused.project_id)
+
+
+def _person(db: Session, name: str) -> _Person:
     """Somebody to verify a password against, outside of any transaction."""
     user = None
     if names.may_be(name):
         user = db.scalars(select(User).where(User.name == name)).one_or_none()
     if user is None:
-        return Person(None, None)
-    return Person(user.id, None if user.disabled_at else user.password_hash)
+        return _Person(None, None)
+    return _Person(user.id, None if user.disabled_at else user.password_hash)
 
 
-def sign_in(db: Session, verified: Person, rehashed: str | None = None) -> tuple[Token, str]:
-    """A session for a person whose password was verified against this hash, and its secret.
-
-    Raises LoginRefused when he was disabled, or the password changed, meanwhile.
-    """
+def _begin_session(tx: Transaction, verified: _Person, rehashed: str | None) -> tuple[Token, str]:
+    """Raises LoginRefused when the person was disabled, or the password changed, meanwhile."""
+    db = tx.db
     user = db.scalars(
         select(User)
         .where(
@@ -80,12 +119,12 @@ def sign_in(db: Session, verified: Person, rehashed: str | None = None) -> tuple
         expires_at=db.scalar(select(now(SESSION_LIFE))),
         created_by=user.name,
     )
-    who = Principal(user.name, token.id, frozenset(), user_id=user.id)
-    audit.record(db, who, "login", token.id)
+    person = Principal(user.name, token.id, frozenset(), user_id=user.id)
+    audit.record(replace(tx, principal=person), "login", token.id)
     return token, secret
 
 
-def client(db: Session, client_id: str, client_secret: str) -> Principal:
+def _client(db: Session, client_id: str, client_secret: str) -> Principal:
     """Whose secret this is, when it is that of this token. Raises LoginRefused."""
     try:
         found = tokens.authenticate(db, client_secret)
@@ -101,27 +140,16 @@ def _refusal(db: Session, client_id: str) -> LoginRefused:
     return LoginRefused() if token is None else LoginRefused(token.id, token.project_id)
 
 
-def exchange(
-    db: Session, principal: Principal, scopes: Sequence[str] | None = None
-) -> tuple[Token, str]:
-    """A token of at most an hour with the same reach; with fewer scopes, when some are named.
-
-    Raises Invalid and Forbidden as tokens.issue.
-    """
-    _forget_old(db, Token.parent_id == principal.token_id)
-    return tokens.issue(
-        db,
-        replace(principal, is_session=False),  # what a login makes ends with what it was made with
+def _issue_exchanged(tx: Transaction, scopes: Sequence[str] | None) -> tuple[Token, str]:
+    principal = tx.principal
+    _forget_old(tx.db, Token.parent_id == principal.token_id)
+    return tokens.issue_within(
+        tx,
         f"login of {principal.name}"[:64],
         scopes or sorted(principal.scopes),
         project_id=principal.project_id,
-        expires_at=db.scalar(select(now(CLIENT_LIFE))),
+        expires_at=tx.db.scalar(select(now(CLIENT_LIFE))),
     )
-
-
-def note_refused(db: Session, refused: LoginRefused) -> None:
-    """Never what was typed: it may be the password, in the wrong field."""
-    audit.record(db, SYSTEM, "login.refused", refused.thing, project_id=refused.project_id)
 
 
 def _forget_old(db: Session, *which: object) -> None:

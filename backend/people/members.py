@@ -9,17 +9,20 @@ from backend import audit, names
 from backend.errors import NotFound
 from backend.models import Member, Project, User
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import Principal
+from backend.people import users
+from backend.transactions import Transaction
 
 
 def find_all(
-    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Member]:
+    """The members of a project, for whoever may look at its runs."""
+    tx.require("runs:read", project.id)
     query = select(Member).where(Member.project_id == project.id).options(joinedload(Member.user))
-    return page(db, query, Member.user_id, after, limit)
+    return page(tx.db, query, Member.user_id, after, limit)
 
 
-def get(db: Session, project: Project, reference: str) -> Member:
+def named(db: Session, project: Project, reference: str) -> Member:
     """The membership of the person of this name or id. Raises NotFound."""
     found = db.scalars(
         select(Member)
@@ -32,8 +35,13 @@ def get(db: Session, project: Project, reference: str) -> Member:
     return found
 
 
-def put(db: Session, principal: Principal, project: Project, user: User, role: str) -> Member:
-    """Make a person a member, or change what he is. Harmless when it is so already."""
+def put(tx: Transaction, project: Project, reference: str, role: str) -> Member:
+    """Make a person a member, or change what he is. Harmless when it is so already.
+
+    For administrators of the project. Raises Forbidden, NotFound.
+    """
+    tx.require("admin", project.id)
+    user, db = users.named(tx.db, reference), tx.db
     db.refresh(user, with_for_update=True)  # two that make him a member wait for each other here
     member = db.get(Member, (project.id, user.id))
     before = None if member is None else member.role
@@ -44,23 +52,32 @@ def put(db: Session, principal: Principal, project: Project, user: User, role: s
     db.flush()
     if before != role:
         audit.record(
-            db, principal, "member.put", user.id, project_id=project.id,
+            tx, "member.put", user.id, project_id=project.id,
             name=user.name, role=role, before=before,
         )  # fmt: skip
     return member
 
 
-def remove(db: Session, principal: Principal, member: Member) -> None:
-    """The project no longer exists for him from the next request on."""
-    db.delete(member)
+def remove(tx: Transaction, project: Project, reference: str) -> None:
+    """Take a person out of a project, which no longer exists for him from the next request on.
+
+    For administrators of the project; and everybody may leave, but not by a narrow token. Raises
+    Forbidden, NotFound.
+    """
+    tx.require("runs:read", project.id)
+    member = named(tx.db, project, reference)
+    tx.principal.require_held("admin")
+    if member.user_id != tx.principal.user_id:
+        tx.require("admin", project.id)
+    tx.db.delete(member)
     audit.record(
-        db, principal, "member.remove", member.user_id, project_id=member.project_id,
+        tx, "member.remove", member.user_id, project_id=member.project_id,
         name=member.user.name, role=member.role,
     )  # fmt: skip
 
 
 def roles_of(db: Session, user_id: str) -> dict[str, str]:
-    """What a person is, by the names of his projects."""
+    """What a person is, by the names of his projects. For the person himself."""
     found = db.execute(
         select(Project.name, Member.role)
         .join(Project, Project.id == Member.project_id)

@@ -6,30 +6,27 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from backend.errors import Invalid, Throttled, Unavailable
-from backend.offload import off_loop
+from backend.errors import Invalid, Throttled
+from backend.offload import Room, off_loop
 
 MIN_LENGTH = 12
 MAX_LENGTH = 1024
 MEMORY_KIB = 46 * 1024
 PASSES = 2
-AT_ONCE = 2  # each takes the memory and a core
-PATIENCE_SECONDS = 2.0
 
 FREE_ATTEMPTS = 10  # for a name; then one comes back every
 ATTEMPT_EVERY_SECONDS = 30.0
 NAMES_REMEMBERED = 10_000
 
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
-_ROOM = threading.BoundedSemaphore(AT_ONCE)
+# each takes the memory and a core
+ROOM = Room(2, seconds=2.0, refusal="Too many passwords are being checked. Try again.")
 
 
 @dataclass(frozen=True)
@@ -38,14 +35,17 @@ class Match:
     outdated: bool = False  # it fits, and was hashed with other parameters than today's
 
 
-def check(password: str) -> str:
-    """The password, when it may be one. Raises Invalid with the rule."""
+def hash_new(password: str) -> str:
+    """What is kept of a password that somebody chooses.
+
+    Raises Invalid with the rule for passwords, and Unavailable as `hashed`.
+    """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise Invalid(
             f"A password has at least {MIN_LENGTH} characters, and at most {MAX_LENGTH}.",
             code="password-too-short" if len(password) < MIN_LENGTH else "password-too-long",
         )
-    return password
+    return hashed(password)
 
 
 def hashed(password: str) -> str:
@@ -53,13 +53,13 @@ def hashed(password: str) -> str:
 
     Never inside of a transaction: it takes a tenth of a second. So does `verify`.
     """
-    with _room():
+    with ROOM.enter():
         return off_loop(_HASHER.hash, _bytes(password))
 
 
 def verify(kept: str | None, password: str) -> Match:
     """Whether it is the one; against None in the same time. Raises Unavailable as `hashed` does."""
-    with _room():
+    with ROOM.enter():
         fits = off_loop(_verify, kept, password)
     return Match(fits, outdated=fits and kept is not None and _HASHER.check_needs_rehash(kept))
 
@@ -79,16 +79,6 @@ def _bytes(password: str) -> bytes:
 @cache
 def _nobodys() -> str:
     return _HASHER.hash(b"nobody's")
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    if not _ROOM.acquire(timeout=PATIENCE_SECONDS):
-        raise Unavailable("Too many passwords are being checked. Try again.", code="busy")
-    try:
-        yield
-    finally:
-        _ROOM.release()
 
 
 class Throttle:

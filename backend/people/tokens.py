@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,22 +12,22 @@ from sqlalchemy.orm import Session
 from backend import audit
 from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
-from backend.models import ACTIVE, Alias, Member, Run, Token, User
+from backend.express import Statement
+from backend.models import ACTIVE, Alias, Member, Project, Run, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators
-from backend.principal import ALIASES, ROLES, SCOPES, Principal
+from backend.principal import ALIASES, RESCUE, ROLES, SCOPES, Principal
 from backend.sealing import crypto
+from backend.transactions import Transaction
 
 PREFIX = "stateroom"
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 RUN_SCOPES = ("state:read", "state:write")
-RESCUE = "state:rescue"  # not for people: all that a dead run may still do
 RUN_TOKEN_LIFE = timedelta(days=2)
 
 
-def issue(  # noqa: PLR0913 the columns of a token
-    db: Session,
-    principal: Principal,
+def issue(
+    tx: Transaction,
     name: str,
     scopes: Sequence[str],
     *,
@@ -36,24 +36,52 @@ def issue(  # noqa: PLR0913 the columns of a token
 ) -> tuple[Token, str]:
     """A new token and its secret, which is never shown again. It does not outlive its maker.
 
-    Raises Invalid for an unknown scope, Forbidden for one the principal does not have itself.
+    A person issues tokens of his own; a token that is nobody's issues others as an administrator.
+    Raises Invalid for an unknown scope, Forbidden for one that the principal does not have itself.
     """
+    if tx.principal.user_id is None:
+        tx.principal.require_installation()
+    return issue_within(tx, name, scopes, project_id=project_id, expires_at=expires_at)
+
+
+def issue_for_project(
+    tx: Transaction,
+    project: Project,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None = None,
+) -> tuple[Token, str]:
+    """`issue`, for administrators of this project: a token that opens nothing else."""
+    tx.require("admin", project.id)
+    return issue_within(tx, name, scopes, project_id=project.id, expires_at=expires_at)
+
+
+def issue_within(
+    tx: Transaction,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    project_id: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[Token, str]:
+    """`issue`, whoever the principal is: no more than it may do itself, where it may do it."""
+    principal = tx.principal
     wanted = _expand(scopes)
     for scope in wanted:
         principal.require_held(scope)
     if principal.project_id is not None and project_id != principal.project_id:
         raise Forbidden("A project's token makes tokens of its own project only.")
     token, secret = store(
-        db,
+        tx.db,
         name=name,
         scopes=" ".join(wanted),
         project_id=project_id,
         user_id=principal.user_id,
-        parent_id=parent(db, principal),
+        parent_id=parent(tx),
         expires_at=principal.within_its_life(expires_at),
         created_by=principal.name,
     )
-    audit.record(db, principal, "token.issue", token.id, project_id=project_id, scopes=wanted)
+    audit.record(tx, "token.issue", token.id, project_id=project_id, scopes=wanted)
     return token, secret
 
 
@@ -66,15 +94,16 @@ def store(db: Session, **columns: Any) -> tuple[Token, str]:
     return token, secret
 
 
-def parent(db: Session, principal: Principal) -> str | None:
+def parent(tx: Transaction) -> str | None:
     """The token that something is made with, and ends with. What a session makes is its person's.
 
     Raises Unauthorised when it was revoked meanwhile.
     """
+    principal = tx.principal
     if not principal.token_id:
         return None
     alive = select(Token.id).where(Token.id == principal.token_id, in_time())
-    if db.scalar(alive.with_for_update(read=True)) is None:
+    if tx.db.scalar(alive.with_for_update(read=True)) is None:
         raise Unauthorised("The token was revoked in this moment.")
     return None if principal.is_session else principal.token_id
 
@@ -112,20 +141,30 @@ def authenticate(db: Session, secret: str) -> Principal:
     if crypto.token_well_formed(secret):
         row = execute(db, _BY_HASH, {"hash": crypto.token_hash(secret)}).one_or_none()
     if row is None:
-        raise Unauthorised(
-            "The token is not valid: it is mistyped, expired or revoked. "
-            "Send it as a Bearer token, or as the password of Basic (with any username)."
-        )
+        raise invalid()
+    bound = row.user_id is not None and not row.is_admin
+    return principal_of(row, _roles(db, row.user_id) if bound else {})
+
+
+def invalid() -> Unauthorised:
+    return Unauthorised(
+        "The token is not valid: it is mistyped, expired or revoked. "
+        "Send it as a Bearer token, or as the password of Basic (with any username)."
+    )
+
+
+def principal_of(row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
+    """Who a token belongs to, by its COLUMNS; `roles` bound who is no administrator."""
     return Principal(
-        name=row.name if row.user_id is None else row.user_name,
-        token_id=row.id,
+        name=row.token_name if row.user_id is None else row.user_name,
+        token_id=row.token_id,
         scopes=frozenset(row.scopes.split() if row.is_alive else [RESCUE]),
-        project_id=row.project_id,
-        state_id=row.state_id,
+        project_id=row.only_project_id,
+        state_id=row.only_state_id,
         run_id=row.run_id,
         run_epoch=row.run_epoch,
         user_id=row.user_id,
-        roles=None if row.user_id is None or row.is_admin else _roles(db, row.user_id),
+        roles=None if row.user_id is None or row.is_admin else roles,
         is_session=bool(row.is_session),
         expires_at=row.expires_at,
         use_is_due=bool(row.use_is_due),
@@ -136,16 +175,6 @@ def _roles(db: Session, user_id: str) -> dict[str, frozenset[str]]:
     """The scopes of a person in each project he is a member of."""
     found = db.connection().execute(_MEMBERSHIPS, {"user": user_id})
     return {project_id: ROLES[role] for project_id, role in found}
-
-
-def note_use(db: Session, token_id: str) -> None:
-    """Remember that the token was used, at most once a minute."""
-    db.execute(
-        update(Token)
-        .where(Token.id == token_id, _use_is_due())
-        .values(last_used_at=now())
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _use_is_due() -> ColumnElement[bool]:
@@ -164,61 +193,102 @@ def _person_is_there() -> ColumnElement[bool]:
 
 
 def _run_is_alive() -> ColumnElement[bool]:
-    at_work = and_(Run.epoch == Token.run_epoch, Run.status.in_(ACTIVE))
+    at_work = and_(Run.epoch == Token.run_epoch, or_(*(Run.status == one for one in ACTIVE)))
     return or_(Token.run_id.is_(None), at_work)
 
 
-# Every request asks this: making it would take longer than executing it.
-_BY_HASH = (
-    select(
-        *(Token.id, Token.name, Token.scopes, Token.project_id, Token.state_id),
-        *(Token.run_id, Token.run_epoch, Token.expires_at),
-        *(Token.user_id, Token.is_session, User.name.label("user_name"), User.is_admin),
-        _run_is_alive().label("is_alive"),
-        _use_is_due().label("use_is_due"),
-    )
-    .outerjoin(Run, Run.id == Token.run_id)
-    .outerjoin(User, User.id == Token.user_id)
-    .where(Token.hash == bindparam("hash"), in_time(), _person_is_there())
+# What `principal_of` reads, of a token that is joined as in `joined`.
+COLUMNS = (
+    *(Token.id.label("token_id"), Token.name.label("token_name"), Token.scopes),
+    *(Token.project_id.label("only_project_id"), Token.state_id.label("only_state_id")),
+    *(Token.run_id, Token.run_epoch, Token.expires_at, Token.user_id, Token.is_session),
+    *(User.name.label("user_name"), User.is_admin),
+    _run_is_alive().label("is_alive"),
+    _use_is_due().label("use_is_due"),
 )
+
+
+def joined(query: Any) -> Any:
+    """A query of a token, with its run and its person; none for a secret that opens nothing."""
+    return (
+        query.outerjoin(Run, Run.id == Token.run_id)
+        .outerjoin(User, User.id == Token.user_id)
+        .where(Token.hash == bindparam("hash"), in_time(), _person_is_there())
+    )
+
+
+# Made once: making a statement takes longer than executing it.
+_BY_HASH = joined(select(*COLUMNS).select_from(Token))
 _MEMBERSHIPS = select(Member.project_id, Member.role).where(Member.user_id == bindparam("user"))
+# Remember that a token was used, at most once a minute.
+NOTE_USE = Statement(
+    update(Token).where(Token.id == bindparam("used"), _use_is_due()).values(last_used_at=now())
+)
 
 
-def get(db: Session, principal: Principal, token_id: str) -> Token:
-    token = db.scalars(_visible(principal).where(Token.id == token_id)).one_or_none()
+def get(tx: Transaction, token_id: str) -> Token:
+    """One of those that `find_all` shows. Raises NotFound for all others."""
+    return _get(tx.db, _visible(tx.principal), token_id)
+
+
+def get_of_project(tx: Transaction, project: Project, token_id: str) -> Token:
+    """A token of this project, for its administrators. Raises NotFound."""
+    tx.require("admin", project.id)
+    return _get(tx.db, _of_project(project), token_id)
+
+
+def _get(db: Session, tokens: Select[Token], token_id: str) -> Token:
+    token = db.scalars(tokens.where(Token.id == token_id)).one_or_none()
     if token is None:
         raise NotFound(f"There is no token {token_id}.")
     return token
 
 
-def find_all(
-    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> Page[Token]:
-    """Those that an administrator of the project, or of the installation, sees; else one's own."""
-    return page(db, _visible(principal), Token.id, after, limit)
+def find_all(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Token]:
+    """All of them for an administrator of the installation, for a person his own.
+
+    Raises Forbidden for a token that is nobody's and no administrator's.
+    """
+    if tx.principal.user_id is None:
+        tx.principal.require_installation()
+    return page(tx.db, _visible(tx.principal), Token.id, after, limit)
 
 
-def find_own(
-    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
+def find_of_project(
+    tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Token]:
+    """The tokens of this project, for its administrators."""
+    tx.require("admin", project.id)
+    return page(tx.db, _of_project(project), Token.id, after, limit)
+
+
+def find_own(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Token]:
     """A person's tokens; for a narrow one, or one that is nobody's: itself and what it made."""
-    return page(db, _all().where(_is_own(principal)), Token.id, after, limit)
+    return page(tx.db, _all().where(_is_own(tx.principal)), Token.id, after, limit)
 
 
-def revoke(db: Session, principal: Principal, token_id: str) -> None:
+def revoke(tx: Transaction, token_id: str) -> None:
     """End a token now, with all that was made with it. Revoking it twice is harmless.
 
-    Raises Conflict when nobody would be left to administer the installation.
+    Raises NotFound, and Conflict when nobody would be left to administer the installation.
     """
-    token = get(db, principal, token_id)
+    _end(tx, get(tx, token_id))
+
+
+def revoke_of_project(tx: Transaction, project: Project, token_id: str) -> None:
+    """`revoke`, for administrators of the project, and one of its tokens."""
+    _end(tx, get_of_project(tx, project, token_id))
+
+
+def _end(tx: Transaction, token: Token) -> None:
     if token.revoked_at is not None:
         return
-    administrators.lock(db)
-    ended = _revoke(db, Token.id == token.id)
-    administrators.refuse_when_none_is_left(db)
-    db.refresh(token)
+    administrators.lock(tx.db)
+    ended = _revoke(tx.db, Token.id == token.id)
+    administrators.refuse_when_none_is_left(tx.db)
+    tx.db.refresh(token)
     audit.record(
-        db, principal, "token.revoke", token.id, project_id=token.project_id,
+        tx, "token.revoke", token.id, project_id=token.project_id,
         with_it=sorted(ended - {token.id}) or None,
     )  # fmt: skip
 
@@ -265,6 +335,10 @@ def _visible(principal: Principal) -> Select[Token]:
     if principal.project_id is not None:
         return _all().where(Token.project_id == principal.project_id)
     return _all()
+
+
+def _of_project(project: Project) -> Select[Token]:
+    return _all().where(Token.project_id == project.id)
 
 
 def _all() -> Select[Token]:

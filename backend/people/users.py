@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from backend import audit, names
 from backend.db import now
-from backend.errors import Conflict, NotFound
+from backend.errors import Conflict, Forbidden, NotFound
 from backend.models import Member, User
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.people import administrators, tokens
-from backend.principal import Principal
+from backend.people import administrators, passwords, tokens
+from backend.people.passwords import Throttle
+from backend.transactions import Caller, Transaction
 
 ME = "me"
 
@@ -27,32 +28,37 @@ class Changes(TypedDict, total=False):
     disabled: bool
 
 
+def hash_password(caller: Caller, password: str) -> str:
+    """What is kept of a password that an administrator chooses for somebody.
+
+    Outside of any transaction, as it takes a tenth of a second. Raises Forbidden, Invalid,
+    Unavailable.
+    """
+    caller.principal.require_installation()
+    return passwords.hash_new(password)
+
+
 def create(
-    db: Session,
-    principal: Principal,
-    name: str,
-    *,
-    password_hash: str | None = None,
-    is_admin: bool = False,
+    tx: Transaction, name: str, *, password_hash: str | None = None, is_admin: bool = False
 ) -> User:
     """Raises Forbidden for all but the installation's administrators; Invalid, Conflict."""
-    principal.require_installation()
+    tx.principal.require_installation()
     user = User(name=names.check(name, [ME]), password_hash=password_hash, is_admin=is_admin)
-    names.store(db, user, "user")
+    names.store(tx.db, user, "user")
     audit.record(
-        db, principal, "user.create", user.id, name=name, is_admin=is_admin,
+        tx, "user.create", user.id, name=name, is_admin=is_admin,
         has_password=password_hash is not None,
     )  # fmt: skip
     return user
 
 
-def get(db: Session, principal: Principal, reference: str) -> User:
+def get(tx: Transaction, reference: str) -> User:
     """The person of this name or id. Raises Forbidden for all but administrators, NotFound."""
-    principal.require_installation()
-    return chosen(db, reference)
+    tx.principal.require_installation()
+    return named(tx.db, reference)
 
 
-def chosen(db: Session, reference: str) -> User:
+def named(db: Session, reference: str) -> User:
     """The person of this name or id. Raises NotFound."""
     found = db.scalars(select(User).where(names.called(User, reference))).one_or_none()
     if found is None:
@@ -60,27 +66,27 @@ def chosen(db: Session, reference: str) -> User:
     return found
 
 
-def oneself(db: Session, principal: Principal) -> User:
+def oneself(tx: Transaction) -> User:
     """The person who asks. Raises NotFound for a token that is nobody's."""
-    found = db.scalars(select(User).where(User.id == (principal.user_id or ""))).one_or_none()
+    user_id = tx.principal.user_id or ""
+    found = tx.db.scalars(select(User).where(User.id == user_id)).one_or_none()
     if found is None:
         raise NotFound("This token belongs to no person.", code="no-person")
     return found
 
 
-def find_all(
-    db: Session, principal: Principal, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> Page[User]:
-    principal.require_installation()
-    return page(db, select(User), User.id, after, limit)
+def find_all(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[User]:
+    """All people, for the installation's administrators."""
+    tx.principal.require_installation()
+    return page(tx.db, select(User), User.id, after, limit)
 
 
-def update(db: Session, principal: Principal, user: User, **changes: Unpack[Changes]) -> User:
+def update(tx: Transaction, reference: str, **changes: Unpack[Changes]) -> User:
     """For administrators. A new password ends the person's sessions; so does being disabled.
 
-    Raises Forbidden, and Conflict when no administrator would be left.
+    Raises Forbidden, NotFound, and Conflict when no administrator would be left.
     """
-    principal.require_installation()
+    user, db = get(tx, reference), tx.db
     administrators.lock(db)
     if "is_admin" in changes:
         user.is_admin = changes["is_admin"]
@@ -94,7 +100,7 @@ def update(db: Session, principal: Principal, user: User, **changes: Unpack[Chan
         tokens.end_sessions(db, user.id)
     administrators.refuse_when_none_is_left(db)
     audit.record(
-        db, principal, "user.update", user.id, name=user.name,
+        tx, "user.update", user.id, name=user.name,
         is_admin=changes.get("is_admin"), disabled=changes.get("disabled"),
         password=_said(changes),
     )  # fmt: skip
@@ -107,33 +113,44 @@ def _said(changes: Changes) -> str | None:
     return "removed" if changes["password_hash"] is None else "set"
 
 
-def change_own_password(
-    db: Session, principal: Principal, old_hash: str | None, new_hash: str
-) -> User:
-    """After the old password was verified against `old_hash`. Ends the person's other sessions.
+def change_own_password(caller: Caller, throttle: Throttle, old: str, new: str) -> User:
+    """Change the password of the person who asks, and end his other sessions.
 
-    Raises Conflict when the password was changed meanwhile.
+    Raises Forbidden when the old one is wrong, Throttled after too many wrong ones, NotFound for a
+    token that is nobody's, and Conflict when the password was changed meanwhile.
     """
-    user = oneself(db, principal)
-    db.refresh(user, with_for_update=True)
+    with caller.reading() as tx:
+        before = oneself(tx)
+    throttle.attempt(before.name)
+    if not passwords.verify(before.password_hash, old).fits:
+        raise Forbidden("The old password is wrong.", code="old-password-wrong")
+    throttle.forget(before.name)
+    new_hash = passwords.hash_new(new)
+    with caller.transaction() as tx:
+        return _replace_own_password(tx, before.password_hash, new_hash)
+
+
+def _replace_own_password(tx: Transaction, old_hash: str | None, new_hash: str) -> User:
+    user = oneself(tx)
+    tx.db.refresh(user, with_for_update=True)
     if user.password_hash != old_hash:
         raise Conflict("The password was changed meanwhile.", code="password-changed")
     user.password_hash = new_hash
-    tokens.end_sessions(db, user.id, but=principal.token_id)
-    audit.record(db, principal, "user.password", user.id, name=user.name)
+    tokens.end_sessions(tx.db, user.id, but=tx.principal.token_id)
+    audit.record(tx, "user.password", user.id, name=user.name)
     return user
 
 
-def delete(db: Session, principal: Principal, user: User) -> None:
+def delete(tx: Transaction, reference: str) -> None:
     """Delete a person, with his memberships; his tokens end, and what was made with them.
 
-    Raises Forbidden, and Conflict when no administrator would be left.
+    Raises Forbidden, NotFound, and Conflict when no administrator would be left.
     """
-    principal.require_installation()
+    user, db = get(tx, reference), tx.db
     administrators.lock(db)
     ended = tokens.revoke_of_person(db, user.id)
     db.execute(delete_from(Member).where(Member.user_id == user.id))
     db.delete(user)
     db.flush()
     administrators.refuse_when_none_is_left(db)
-    audit.record(db, principal, "user.delete", user.id, name=user.name, tokens=ended or None)
+    audit.record(tx, "user.delete", user.id, name=user.name, tokens=ended or None)

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session, aliased
 from backend import audit
 from backend.db import now
 from backend.models import ACTIVE, Run, Workspace, came_before, of_claim
-from backend.principal import SYSTEM
+from backend.principal import PIN_HOSTS, REPORT, Principal
 from backend.runs.moves import Moved, move
 from backend.states import states
+from backend.transactions import Transaction
 
 MAX_ATTEMPTS = 3
 
@@ -32,8 +33,13 @@ def claimable(db: Session, limit: int) -> Sequence[str]:
     ).all()
 
 
-def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None:
-    """Take a queued run for a worker under a new epoch; None when it is not there to be taken."""
+def claim(tx: Transaction, run_id: str, worker: str, lease: timedelta) -> Run | None:
+    """Take a queued run for a worker under a new epoch; None when it is not there to be taken.
+
+    For Stateroom itself.
+    """
+    tx.principal.require_installation()
+    db = tx.db
     other = aliased(Run)
     waits = exists().where(
         other.workspace_id == Run.workspace_id,
@@ -63,7 +69,7 @@ def claim(db: Session, run_id: str, worker: str, lease: timedelta) -> Run | None
         return None
     run = db.get_one(Run, run_id, populate_existing=True)
     audit.record(
-        db, SYSTEM, "run.preparing", run.id, project_id=run.project_id,
+        tx, "run.preparing", run.id, project_id=run.project_id,
         worker=worker, epoch=run.epoch,
     )  # fmt: skip
     return run
@@ -74,11 +80,23 @@ def _frozen() -> ColumnElement[bool]:
     return exists().where(Workspace.id == Run.workspace_id, Workspace.frozen_at.is_not(None))
 
 
-def renew(db: Session, run_id: str, epoch: int, lease: timedelta) -> tuple[bool, bool] | None:
-    """Prolong the lease of one epoch. Whether to stop, and whether at once; None when fenced."""
-    row = db.execute(
+def itself(run: Run) -> Principal:
+    """A claimed run as a principal: it works with its own row and its own state, until the end."""
+    return Principal(
+        name=f"run {run.id}",
+        token_id="",
+        scopes=frozenset({REPORT, PIN_HOSTS, "state:read", "state:write"}),
+        project_id=run.project_id,
+        run_id=run.id,
+        run_epoch=run.epoch,
+    )
+
+
+def renew(tx: Transaction, lease: timedelta) -> tuple[bool, bool] | None:
+    """Prolong the lease of a claimed run. Whether to stop, and whether at once; None: fenced."""
+    row = tx.db.execute(
         update(Run)
-        .where(of_claim(run_id, epoch))
+        .where(_own(tx))
         .values(lease_expires_at=now(lease))
         .returning(Run.cancel_requested_at, Run.force_cancel)
         .execution_options(synchronize_session=False)
@@ -98,32 +116,40 @@ def at_work(db: Session, run_id: str, epoch: int) -> bool:
     return heard(db, run_id, epoch) is not None
 
 
-def of_epoch(db: Session, run_id: str, epoch: int) -> Run:
-    """The run, for as long as it is still of this epoch and at work. Raises Moved."""
-    run = db.scalars(select(Run).where(of_claim(run_id, epoch))).one_or_none()
+def own(tx: Transaction) -> Run:
+    """The row of the run that asks, for as long as its claim holds. Raises Moved."""
+    run = tx.db.scalars(select(Run).where(_own(tx))).one_or_none()
     if run is None:
-        raise Moved(f"The run {run_id} was taken from this worker.")
+        raise taken_away(tx)
     return run
 
 
-def note(db: Session, run_id: str, epoch: int, **facts: Any) -> None:
-    """Write facts into the row of a run at work. Raises Moved."""
-    noted = db.execute(
-        update(Run)
-        .where(of_claim(run_id, epoch))
-        .values(facts)
-        .execution_options(synchronize_session=False)
+def taken_away(tx: Transaction) -> Moved:
+    return Moved(f"The run {tx.principal.run_id} was taken from this worker.")
+
+
+def _own(tx: Transaction) -> ColumnElement[bool]:
+    tx.require(REPORT, tx.principal.project_id)
+    return of_claim(tx.principal.run_id or "", tx.principal.run_epoch)
+
+
+def note(tx: Transaction, **facts: Any) -> None:
+    """Write facts into the row of the run that tells them. Raises Moved."""
+    noted = tx.db.execute(
+        update(Run).where(_own(tx)).values(facts).execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]
     if noted == 0:
-        raise Moved(f"The run {run_id} was taken from this worker.")
+        raise taken_away(tx)
 
 
-def expire_leases(db: Session) -> list[str]:
-    """Take runs from workers that are silent; the ids of those that are to be rung for again.
+def expire_leases(tx: Transaction) -> list[str]:
+    """Take runs from workers that are silent; the ids of those that are queued again.
 
-    A run that never began to apply is queued again (bounded); one that did is lost: an apply is
-    never started twice.
+    A run that never began to apply is queued again (a few times); one that did is lost: an apply
+    is never started twice. For Stateroom itself.
     """
+    tx.principal.require_installation()
+    db = tx.db
     silent = db.scalars(
         select(Run)
         .where(Run.status.in_(ACTIVE), Run.lease_expires_at < now())
@@ -133,19 +159,20 @@ def expire_leases(db: Session) -> list[str]:
     for run in silent:
         try:
             with db.begin_nested():
-                status = _take_away(db, run)
+                status = _take_away(tx, run)
         except Moved:
             continue  # it was renewed, or another reconciler was first
         if status == "queued":
             again.append(run.id)
+            tx.ring(run.id)
     return again
 
 
-def _take_away(db: Session, run: Run) -> str:
+def _take_away(tx: Transaction, run: Run) -> str:
     fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
     if run.status == "applying":
         status = "lost"
-        fenced |= {"error_code": "worker-lost", "error_message": _lost(db, run)}
+        fenced |= {"error_code": "worker-lost", "error_message": _lost(tx.db, run)}
     elif run.cancel_requested_at is not None:
         status = "canceled"
     elif run.attempts >= MAX_ATTEMPTS:
@@ -154,7 +181,7 @@ def _take_away(db: Session, run: Run) -> str:
         fenced |= {"error_code": "worker-lost", "error_message": message}
     else:
         status = "queued"
-    move(db, run, status, **fenced)
+    move(tx, run, status, **fenced)
     return status
 
 

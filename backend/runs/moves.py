@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import update
-from sqlalchemy.orm import Session
 
 from backend import audit
 from backend.db import now
 from backend.errors import Conflict
 from backend.models import ACTIVE, ENDED, Run
-from backend.principal import SYSTEM, Principal
+from backend.principal import REPORT
 from backend.runs import steps
 from backend.states import locks
+from backend.transactions import Transaction
 
 # The only moves there are. What is not here is refused.
 EDGES: dict[str, frozenset[str]] = {
@@ -30,15 +30,14 @@ BLOCKING = frozenset({*ACTIVE, "lost"})
 
 
 class Moved(Conflict):
-    """The run is not where, or not whose, the caller believed."""
+    """The run has another status than the caller thinks, or another worker has it now."""
 
     code = "run-moved"
 
 
-def move(
-    db: Session, run: Run, status: str, *, principal: Principal = SYSTEM, **values: Any
-) -> None:
+def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
     """One step along EDGES, for the status and epoch that `run` was read with. Raises Moved."""
+    tx.require_any((REPORT, "runs:cancel", "runs:approve"), run.project_id)
     if status not in EDGES.get(run.status, frozenset()):
         raise Moved(f"A run does not go from {run.status} to {status}.")
     ended = status in ENDED
@@ -48,7 +47,7 @@ def move(
         **({"finished_at": now(), "lease_expires_at": None} if ended else {}),
         **values,
     }
-    moved = db.execute(
+    moved = tx.db.execute(
         update(Run)
         .where(Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch)
         .values(changes)
@@ -57,10 +56,10 @@ def move(
     if moved == 0:
         raise Moved(f"The run {run.id} is no longer {run.status} under epoch {run.epoch}.")
     audit.record(
-        db, principal, f"run.{status}", run.id, project_id=run.project_id, epoch=run.epoch,
+        tx, f"run.{status}", run.id, project_id=run.project_id, epoch=run.epoch,
         error=values.get("error_code"),
     )  # fmt: skip
     if ended or status == "queued":
-        locks.release_of_run(db, principal, run.id)
-        steps.end_open(db, run)
-    db.refresh(run)
+        locks.release_of_run(tx, run.id)
+        steps.end_open(tx.db, run)
+    tx.db.refresh(run)

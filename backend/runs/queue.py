@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from backend import audit
+from backend.catalogue import sources
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import ENDED, TRANSFERS, Project, Run, Workspace, came_before
-from backend.principal import Principal
+from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.runs.moves import move
-from backend.states import refusals, states
+from backend.states import refusals, states, workspaces
+from backend.transactions import Transaction
 
 OPERATIONS = ("plan", "apply", "destroy", *TRANSFERS)
 
 
-def queue(  # noqa: PLR0913 what to run, where, and why
-    db: Session,
-    principal: Principal,
-    workspace: Workspace,
-    operation: str,
-    *,
-    ref: str | None = None,
-    message: str = "",
-    start_empty: bool = False,
-) -> Run:
-    """A new run at the end of its workspace's queue. Ring the bell after the commit.
+@dataclass(frozen=True)
+class NewRun:
+    """What is asked of a run; `start_empty` says yes to a new state though one is elsewhere."""
 
-    Raises Invalid; Conflict for a workspace without a template, or whose state takes no lock.
+    operation: str
+    ref: str | None = None
+    message: str = ""
+    start_empty: bool = False
+
+
+def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
+    """A new run at the end of its workspace's queue; the workers are told after the commit.
+
+    A transfer of a state needs state:write too. Raises Forbidden, Invalid, and Conflict for a
+    workspace without a template, or whose state takes no lock.
     """
-    principal.require("runs:create", workspace.project_id)
+    tx.require("runs:create", workspace.project_id)
+    operation = new.operation
+    if operation in TRANSFERS:
+        tx.require("state:write", workspace.project_id)
     if operation not in OPERATIONS:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
     if workspace.template_id is None:
@@ -41,7 +48,7 @@ def queue(  # noqa: PLR0913 what to run, where, and why
             "in it. Give it a template, or run terraform from outside.",
             code="no-template",
         )
-    refusal = refusals.of(db, states.of_workspace(db, workspace))
+    refusal = refusals.of(tx.db, states.of_workspace(tx.db, workspace))
     if refusal and refusal.code != "state-archived":  # its plan would find no lock
         raise refusal.as_conflict()
     run = Run(
@@ -49,18 +56,25 @@ def queue(  # noqa: PLR0913 what to run, where, and why
         template_id=workspace.template_id,
         workspace_id=workspace.id,
         operation=operation,
-        ref=ref,
-        message=message,
-        start_empty=start_empty,
-        created_by=principal.name,
+        ref=sources.check_ref(new.ref),
+        message=new.message,
+        start_empty=new.start_empty,
+        created_by=tx.principal.name,
     )
-    db.add(run)
-    db.flush()
-    audit.record(db, principal, "run.queue", run.id, project_id=run.project_id, operation=operation)
+    tx.db.add(run)
+    tx.db.flush()
+    audit.record(tx, "run.queue", run.id, project_id=run.project_id, operation=operation)
+    tx.ring(run.id)
     return run
 
 
-def get(db: Session, project: Project, run_id: str) -> Run:
+def get(tx: Transaction, project: Project, run_id: str) -> Run:
+    """One run of the project. Raises NotFound."""
+    tx.require("runs:read", project.id)
+    return named(tx.db, project, run_id)
+
+
+def named(db: Session, project: Project, run_id: str) -> Run:
     run = db.scalars(
         select(Run)
         .where(Run.id == run_id, Run.project_id == project.id)
@@ -72,27 +86,30 @@ def get(db: Session, project: Project, run_id: str) -> Run:
 
 
 def find_all(  # noqa: PLR0913 the filters of one list
-    db: Session,
+    tx: Transaction,
     project: Project,
     *,
-    workspace_id: str | None = None,
+    workspace: str | None = None,
     status: str | None = None,
-    before: str | None = None,
-    limit: int = 50,
-) -> Sequence[Run]:
-    """Newest first, those before the run `before`."""
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[Run]:
+    """Newest first; of one workspace, or in one status, when that is asked for. Raises NotFound."""
+    tx.require("runs:read", project.id)
     found = (
         select(Run)
         .where(Run.project_id == project.id)
         .options(joinedload(Run.workspace), joinedload(Run.template))
     )
-    if workspace_id is not None:
-        found = found.where(Run.workspace_id == workspace_id)
+    if workspace is not None:
+        only = workspaces.in_project(tx.db, project, workspace)
+        found = found.where(Run.workspace_id == only.id)
     if status is not None:
         found = found.where(Run.status == status)
-    if before is not None:
-        found = found.where(Run.id < before)
-    return db.scalars(found.order_by(Run.id.desc()).limit(limit)).all()
+    if after is not None:
+        found = found.where(Run.id < after)
+    rows = tx.db.scalars(found.order_by(Run.id.desc()).limit(limit + 1)).all()
+    return cut(rows, limit, lambda run: run.id)
 
 
 def blocked_by(db: Session, run: Run) -> Run | None:
@@ -109,31 +126,38 @@ def blocked_by(db: Session, run: Run) -> Run | None:
     ).one_or_none()
 
 
-def cancel(db: Session, principal: Principal, run: Run, *, force: bool) -> None:
+def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Run:
     """Ask a run to stop. A queued one is canceled at once; its worker is told otherwise.
 
-    Raises Conflict when it has ended already.
+    Raises NotFound, and Conflict when it has ended already.
     """
-    principal.require("runs:cancel", run.project_id)
+    tx.require("runs:cancel", project.id)
+    run, db = named(tx.db, project, run_id), tx.db
     db.refresh(run, with_for_update={"of": Run})
     if run.status in ENDED:
         raise Conflict(f"The run has ended already: it is {run.status}.", code="run-ended")
     if run.cancel_requested_at is None:
         run.cancel_requested_at = db.scalar(select(now()))
     run.force_cancel = run.force_cancel or force
-    audit.record(db, principal, "run.cancel", run.id, project_id=run.project_id, force=force)
+    audit.record(tx, "run.cancel", run.id, project_id=run.project_id, force=force)
     if run.status == "queued":
         db.flush()
-        move(db, run, "canceled", principal=principal)
+        move(tx, run, "canceled")
+    return run
 
 
-def acknowledge(db: Session, principal: Principal, run: Run) -> None:
-    """A person has looked at a lost run: its workspace may go on. Raises Conflict otherwise."""
-    principal.require("runs:approve", run.project_id)
+def acknowledge(tx: Transaction, project: Project, run_id: str) -> Run:
+    """A person has looked at a lost run: its workspace may go on.
+
+    Raises NotFound, and Conflict for a run that is not lost.
+    """
+    tx.require("runs:approve", project.id)
+    run, db = named(tx.db, project, run_id), tx.db
     db.refresh(run, with_for_update={"of": Run})
     if run.status != "lost":
         raise Conflict(f"Only a lost run is acknowledged; this one is {run.status}.")
     if run.acknowledged_at is None:
         run.acknowledged_at = db.scalar(select(now()))
         run.blocking = False
-        audit.record(db, principal, "run.acknowledge", run.id, project_id=run.project_id)
+        audit.record(tx, "run.acknowledge", run.id, project_id=run.project_id)
+    return run

@@ -11,42 +11,47 @@ from sqlalchemy.orm import Session
 
 from backend.db import now
 from backend.models import Run, Step
+from backend.principal import REPORT
+from backend.transactions import Transaction
 
 NOW = timedelta()
 
 
-def find_all(db: Session, run: Run) -> Sequence[Step]:
+def find_all(tx: Transaction, run: Run) -> Sequence[Step]:
+    """The steps of a run, in their order."""
+    tx.require("runs:read", run.project_id)
+    return of_run(tx.db, run)
+
+
+def of_run(db: Session, run: Run) -> Sequence[Step]:
     return db.scalars(
         select(Step).where(Step.run_id == run.id).order_by(Step.epoch, Step.position)
     ).all()
 
 
-def start(  # noqa: PLR0913 which step of which claim, and since when
-    db: Session, run_id: str, epoch: int, name: str, position: int, ago: timedelta = NOW
-) -> None:
-    """It started so long ago. Starting it twice is harmless."""
-    same = select(Step.id).where(Step.run_id == run_id, Step.epoch == epoch, Step.name == name)
-    if db.scalar(same) is None:
-        step = {"run_id": run_id, "epoch": epoch, "name": name, "position": position}
-        db.execute(insert(Step).values(**step, started_at=now(-ago)))
+def start(tx: Transaction, name: str, position: int, ago: timedelta = NOW) -> None:
+    """A step of the run that tells it started so long ago. Starting it twice is harmless."""
+    step = _own(tx) | {"name": name}
+    if tx.db.scalar(select(Step.id).filter_by(**step)) is None:
+        tx.db.execute(insert(Step).values(**step, position=position, started_at=now(-ago)))
 
 
-def end(  # noqa: PLR0913 which step of which claim, how it ended, and when
-    db: Session,
-    run_id: str,
-    epoch: int,
-    name: str,
-    status: str,
-    detail: dict[str, Any],
-    ago: timedelta = NOW,
+def end(
+    tx: Transaction, name: str, status: str, detail: dict[str, Any], ago: timedelta = NOW
 ) -> None:
-    """It ended so long ago."""
-    db.execute(
+    """A step of the run that tells it ended so long ago."""
+    tx.db.execute(
         update(Step)
-        .where(Step.run_id == run_id, Step.epoch == epoch, Step.name == name)
+        .filter_by(**_own(tx), name=name)
         .values(status=status, detail=detail, finished_at=now(-ago))
         .execution_options(synchronize_session=False)
     )
+
+
+def _own(tx: Transaction) -> dict[str, Any]:
+    """The columns that say whose step it is: that of the claimed run which tells of it."""
+    tx.require(REPORT, tx.principal.project_id)
+    return {"run_id": tx.principal.run_id, "epoch": tx.principal.run_epoch}
 
 
 def end_open(db: Session, run: Run) -> None:

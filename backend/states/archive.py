@@ -7,23 +7,23 @@ plan would create everything again.
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from backend import audit
 from backend.db import now
 from backend.errors import Conflict, Gone
 from backend.models import State
-from backend.principal import Principal
-from backend.states import locks, states
+from backend.states import fencing, locks, states
+from backend.transactions import Transaction
 
 
-def archive(db: Session, principal: Principal, state: State, lock_id: str, to: str) -> None:
+def archive(tx: Transaction, state: State, lock_id: str, to: str) -> None:
     """Close the state for whoever has locked it, and seen all of it at `to`; the lock is freed.
 
     Raises Conflict when another run or lock came between, and Gone. Then it stays open.
     """
-    states.fence(db, principal)
-    lock = locks.for_update(db, state)
+    tx.require("state:write", state.project_id)
+    fencing.fence(tx)
+    lock = locks.for_update(tx, state)
     states.refuse_deleted(state)
     if state.archived_at is not None and lock.lock_id == lock_id:
         return  # again: the answer to the first time was lost
@@ -32,23 +32,22 @@ def archive(db: Session, principal: Principal, state: State, lock_id: str, to: s
             "The state is no longer locked by this run: it may have been written since.",
             code="lock-lost",
         )
-    state.archived_at, state.archived_to = db.scalar(select(now())), to
-    locks.release(db, principal, state, lock_id)
-    audit.record(db, principal, "state.archive", state.id, project_id=state.project_id, to=to)
+    state.archived_at, state.archived_to = tx.db.scalar(select(now())), to
+    locks.release(tx, state, lock_id)
+    audit.record(tx, "state.archive", state.id, project_id=state.project_id, to=to)
 
 
-def unarchive(db: Session, principal: Principal, state: State) -> None:
+def unarchive(tx: Transaction, state: State) -> None:
     """Open the state here again, as it was. Harmless when it is open.
 
     What became of it elsewhere is not known here: a person says that nobody goes on there.
     """
-    locks.for_update(db, state)
+    tx.require("state:delete", state.project_id)
+    locks.for_update(tx, state)
     if state.archived_at is None:
         return
     moved_to, state.archived_at, state.archived_to = state.archived_to, None, None
-    audit.record(
-        db, principal, "state.unarchive", state.id, project_id=state.project_id, was_at=moved_to
-    )
+    audit.record(tx, "state.unarchive", state.id, project_id=state.project_id, was_at=moved_to)
 
 
 def refuse(state: State) -> None:

@@ -1,4 +1,4 @@
-"""Two versions of a state that somebody wants to compare."""
+"""What is different between two versions of a state, for somebody who may read it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,60 @@ from sqlalchemy.orm import Session, undefer
 
 from backend import audit
 from backend.documents import diff
+from backend.documents.diff import Diff
 from backend.models import State, StateVersion
-from backend.principal import Principal
+from backend.offload import Room, off_loop
 from backend.states import states, versions
+from backend.transactions import Caller, Transaction
 
 NOTHING = b'{"version": 4}'
 
+# each may take a few hundred MB, and a thread that writes of states wait for too
+ROOM = Room(2, seconds=20.0, refusal="Too many states are being compared. Try again.")
+
 
 @dataclass(frozen=True)
-class Pair:
-    """`before` is None when there is nothing to compare with: then everything was added."""
+class Comparison:
+    """`before` and `after` are numbers of versions; without a `before` everything was added."""
 
-    before: StateVersion | None
-    after: StateVersion
+    before: int | None
+    after: int
+    diff: Diff
 
 
-def read(db: Session, principal: Principal, state: State, before: str | None, after: str) -> Pair:
-    """Both versions with their bodies, and an entry in the audit log: each is a number or `latest`.
+def compare(
+    caller: Caller, project: str, workspace: str, before: str | None, after: str
+) -> Comparison:
+    """Compare two versions, without showing their secrets. Audited. Each is a number or `latest`.
 
     Without `before` it is the version that came before the other one and still has its body.
-    Raises NotFound, Gone for a removed one, and Invalid for one that is too large.
+    Raises NotFound, Forbidden, Gone for a removed one, Invalid for one that is too large, Conflict
+    for one that OpenTofu encrypted, Unreadable, and Unavailable when many are being compared.
     """
-    newer = versions.get(db, state, after)
-    older = versions.get(db, state, before) if before is not None else _before(db, newer)
+    with caller.transaction() as tx:
+        older, newer = _read(tx, states.named(tx, project, workspace), before, after)
+    with ROOM.enter():
+        document = NOTHING if older is None else _document(caller, older)
+        found = off_loop(diff.diff, document, _document(caller, newer))
+    return Comparison(None if older is None else older.number, newer.number, found)
+
+
+def _read(
+    tx: Transaction, state: State, before: str | None, after: str
+) -> tuple[StateVersion | None, StateVersion]:
+    """Both versions with their bodies, and an entry in the audit log."""
+    tx.require("state:read", state.project_id)
+    newer = versions.numbered(tx.db, state, after)
+    older = _before(tx.db, newer) if before is None else versions.numbered(tx.db, state, before)
     for version in (older, newer):
         if version is not None:
             states.refuse_removed(version)
             diff.check_size(version.size)
     audit.record(
-        db, principal, "state.diff", state.id, project_id=state.project_id,
+        tx, "state.diff", state.id, project_id=state.project_id,
         before=None if older is None else older.number, number=newer.number,
     )  # fmt: skip
-    return Pair(older, newer)
+    return older, newer
 
 
 def _before(db: Session, version: StateVersion) -> StateVersion | None:
@@ -55,3 +77,7 @@ def _before(db: Session, version: StateVersion) -> StateVersion | None:
         .limit(1)
         .options(undefer(StateVersion.sealed))
     ).one_or_none()
+
+
+def _document(caller: Caller, version: StateVersion) -> bytes:
+    return b"".join(states.content(version, caller.here.keyring, caller.here.blobs))

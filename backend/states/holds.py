@@ -14,19 +14,26 @@ from backend.errors import Invalid, NotFound
 from backend.models import Lock, State
 from backend.principal import Principal
 from backend.states import locks, refusals
+from backend.transactions import Transaction
 
 LONGEST = timedelta(days=30)
 OPERATION = "hold"
 
 
-def hold(db: Session, principal: Principal, state: State, reason: str, until: datetime) -> Lock:
+def hold(tx: Transaction, state: State, reason: str, until: datetime | None) -> Lock:
     """Hold the lock until then; whoever holds it already gives it another reason and end.
 
     Raises Locked when somebody else has it; Invalid, and Conflict for a state that takes no lock.
     """
-    lock = locks.for_update(db, state)
+    tx.require("state:write", state.project_id)
+    db, principal = tx.db, tx.principal
+    lock = locks.for_update(tx, state)
     _refuse(db, state, lock, principal)
     at = db.scalars(select(now())).one()
+    if until is None:
+        raise Invalid(
+            "Say when the hold ends: expires_at or expires_in_minutes.", code="expiry-invalid"
+        )
     if not at < until <= at + LONGEST:
         raise Invalid(
             f"A hold ends in the future, {LONGEST.days} days away at most. Freeze the workspace "
@@ -41,23 +48,23 @@ def hold(db: Session, principal: Principal, state: State, reason: str, until: da
     lock.info = _info(principal, reason, until, lock.acquired_at or at)
     db.flush()
     audit.record(
-        db, principal, "lock.hold", state.id, project_id=state.project_id,
+        tx, "lock.hold", state.id, project_id=state.project_id,
         lock_id=lock.lock_id, reason=reason, until=until.isoformat(),
     )  # fmt: skip
     return lock
 
 
-def end(db: Session, principal: Principal, state: State, reason: str) -> Lock:
+def end(tx: Transaction, state: State, reason: str) -> Lock:
     """Free the lock: one's own hold with state:write, all others with state:unlock and a reason.
 
     Raises NotFound when it is free; Forbidden; Invalid without a reason.
     """
-    lock = locks.for_update(db, state)
-    if locks.is_own_hold(lock, principal):
-        principal.require("state:write", state.project_id)
-        locks.release(db, principal, state, lock.lock_id or "")
+    tx.require_any(("state:write", "state:unlock"), state.project_id)
+    lock = locks.for_update(tx, state)
+    if locks.is_own_hold(lock, tx.principal):
+        locks.release(tx, state, lock.lock_id or "")
         return lock
-    principal.require("state:unlock", state.project_id)
+    tx.require("state:unlock", state.project_id)
     if not lock.held:
         raise NotFound("The state is not locked.", code="not-locked")
     if not reason.strip():
@@ -65,7 +72,7 @@ def end(db: Session, principal: Principal, state: State, reason: str) -> Lock:
             f"{lock.held_by} holds this lock: say the reason for breaking it.",
             code="reason-missing",
         )
-    return locks.break_lock(db, principal, state, reason)
+    return locks.break_lock(tx, state, reason)
 
 
 def _refuse(db: Session, state: State, lock: Lock, principal: Principal) -> None:

@@ -18,9 +18,10 @@ from backend.db import execute
 from backend.errors import Conflict, Invalid, Locked, NotFound
 from backend.models import Lock, Project, State, StateVersion, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.principal import SYSTEM, Principal
-from backend.states import refusals, retention
+from backend.principal import Principal
+from backend.states import fencing, refusals, retention
 from backend.states.lock_statements import AGAIN, EXPIRED, FOR_UPDATE, LATE, TAKE, TAKE_OVER
+from backend.transactions import Transaction
 
 MAX_INFO_BYTES = 64 * 1024
 KEPT = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
@@ -47,29 +48,37 @@ class LockInfo:
         return cls(lock_id, kept)
 
 
-def for_update(db: Session, state: State) -> Lock:
+def for_update(tx: Transaction, state: State) -> Lock:
     """The state's lock row, held for this transaction: writers of one state queue up here.
 
     The state itself is read again, as it is now. A hold whose time is over ends here.
     """
-    lock, _, expired = db.execute(FOR_UPDATE, {"state_id": state.id}).one()
+    lock, _, expired = tx.db.execute(FOR_UPDATE, {"state_id": state.id}).one()
     if lock.held and expired:
-        _free(db, SYSTEM, state, lock)
+        itself = tx.as_itself()
+        _free(itself, state, lock)
         audit.record(
-            db, SYSTEM, "lock.expire", state.id, project_id=state.project_id,
+            itself, "lock.expire", state.id, project_id=state.project_id,
             lock_id=lock.lock_id, held_by=lock.held_by,
         )  # fmt: skip
     return lock
 
 
-def get(db: Session, state: State) -> Lock:
+def get(tx: Transaction, state: State) -> Lock:
+    """The lock of a state, held or not, to be shown."""
+    tx.require("runs:read", state.project_id)
+    return of_state(tx.db, state)
+
+
+def of_state(db: Session, state: State) -> Lock:
     return db.get_one(Lock, state.id)
 
 
 def find_held(
-    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[tuple[Lock, Workspace]]:
     """The locks of a project that are held now. The cursor is the id of a workspace."""
+    tx.require("runs:read", project.id)
     query = (
         select(Lock, Workspace)
         .join(State, State.id == Lock.state_id)
@@ -81,7 +90,7 @@ def find_held(
     )
     if after is not None:
         query = query.where(Workspace.id > after)
-    rows = [(lock, workspace) for lock, workspace in db.execute(query)]
+    rows = [(lock, workspace) for lock, workspace in tx.db.execute(query)]
     return cut(rows, limit, lambda row: row[1].id)
 
 
@@ -91,46 +100,50 @@ def holder(lock: Lock) -> dict[str, Any]:
     return info | {"ID": lock.lock_id or "unknown"}
 
 
-def acquire(db: Session, principal: Principal, state: State, info: LockInfo) -> None:
+def acquire(tx: Transaction, state: State, info: LockInfo) -> None:
     """Take the lock, or raise Locked with its holder. Taking it twice is harmless.
 
     A lock whose time is over is taken over; its late holder writes and frees nothing any more.
     """
-    wanted = {
-        "wanted_by": state.id,
+    tx.require("state:write", state.project_id)
+    fencing.fence(tx)
+    db, principal = tx.db, tx.principal
+    asked = wanted(principal, state.id, info)
+    free = execute(db, TAKE, asked).rowcount == 1
+    again = {"wanted_by": state.id, "again": info.id, "by_run": principal.run_id}
+    if not free and execute(db, AGAIN, again).rowcount:
+        return
+    late = None if free else _take_over(db, asked)
+    if late is not None:
+        retention.compact(tx, state, late)
+    # asked when nobody can change it any more: who freezes or deletes needs the lock's row
+    refusal = refusals.of(db, state)
+    if refusal is not None:
+        raise refusal.as_lock()
+    if not free and late is None:
+        raise locked(of_state(db, state))
+    audit.record(
+        tx, "lock.acquire" if late is None else "lock.take_over", state.id,
+        project_id=state.project_id, lock_id=info.id, **_told_of(late),
+    )  # fmt: skip
+
+
+def wanted(principal: Principal, state_id: str, info: LockInfo) -> dict[str, Any]:
+    """The parameters of the statements that take a lock."""
+    return {
+        "wanted_by": state_id,
         "lock_id": info.id,
         "info": info.fields,
         "held_by": principal.name,
         "run_id": principal.run_id,
         "run_epoch": principal.run_epoch,
     }
-    free = execute(db, TAKE, wanted).rowcount == 1
-    if (
-        not free
-        and execute(
-            db, AGAIN, {"wanted_by": state.id, "again": info.id, "by_run": principal.run_id}
-        ).rowcount
-    ):
-        return
-    late = None if free else _take_over(db, wanted)
-    if late is not None:
-        retention.compact(db, principal, state, late)
-    # asked when nobody can change it any more: who freezes or deletes needs the lock's row
-    refusal = refusals.of(db, state)
-    if refusal is not None:
-        raise refusal.as_lock()
-    if not free and late is None:
-        raise locked(get(db, state))
-    audit.record(
-        db, principal, "lock.acquire" if late is None else "lock.take_over", state.id,
-        project_id=state.project_id, lock_id=info.id, **_told_of(late),
-    )  # fmt: skip
 
 
-def _take_over(db: Session, wanted: dict[str, Any]) -> Row[Any] | None:
+def _take_over(db: Session, asked: dict[str, Any]) -> Row[Any] | None:
     """Take the lock from a holder whose time is over: who that was. None when nobody's is."""
-    late = execute(db, LATE, {"wanted_by": wanted["wanted_by"]}).one_or_none()
-    if late is None or not execute(db, TAKE_OVER, wanted | {"late": late.lock_id}).rowcount:
+    late = execute(db, LATE, {"wanted_by": asked["wanted_by"]}).one_or_none()
+    if late is None or not execute(db, TAKE_OVER, asked | {"late": late.lock_id}).rowcount:
         return None
     return late
 
@@ -151,23 +164,23 @@ def locked(lock: Lock) -> Locked:
     return Locked(f"The state is locked by {lock.held_by}.", holder(lock))
 
 
-def release(db: Session, principal: Principal, state: State, lock_id: str) -> None:
+def release(tx: Transaction, state: State, lock_id: str) -> None:
     """Free the lock that this ID holds; harmless when it held it last and it is free already.
 
     Somebody else's it breaks, with state:unlock. Raises Forbidden without that; Conflict, with the
     holder, when another ID holds it: it stays locked.
     """
-    lock = for_update(db, state)
+    tx.require("state:write", state.project_id)
+    lock = for_update(tx, state)
     if lock.lock_id == lock_id:
         if lock.held:
-            if not _is_holder(lock, principal):
+            if not is_holder(lock, tx.principal):
                 # tofu's force-unlock sends the ID that everybody is shown
-                principal.require("state:unlock", state.project_id)
-                break_lock(db, principal, state, "force-unlock")
+                break_lock(tx, state, "force-unlock")
                 return
-            _free(db, principal, state, lock)
+            _free(tx, state, lock)
             audit.record(
-                db, principal, "lock.release", state.id, project_id=state.project_id,
+                tx, "lock.release", state.id, project_id=state.project_id,
                 lock_id=lock_id,
             )  # fmt: skip
         return
@@ -180,54 +193,61 @@ def release(db: Session, principal: Principal, state: State, lock_id: str) -> No
     raise Conflict("This ID does not hold the lock: nothing is locked.", code="lock-lost")
 
 
-def break_lock(db: Session, principal: Principal, state: State, reason: str = "") -> Lock:
+def break_lock(tx: Transaction, state: State, reason: str = "") -> Lock:
     """Free the lock whoever holds it. Raises NotFound when it is free."""
-    lock = for_update(db, state)
+    tx.require("state:unlock", state.project_id)
+    lock = for_update(tx, state)
     if not lock.held:
         raise NotFound("The state is not locked.", code="not-locked")
-    _free(db, principal, state, lock)
+    _free(tx, state, lock)
     audit.record(
-        db, principal, "lock.break", state.id, project_id=state.project_id,
+        tx, "lock.break", state.id, project_id=state.project_id,
         lock_id=lock.lock_id, held_by=lock.held_by, reason=reason or None,
     )  # fmt: skip
     return lock
 
 
-def of_run(db: Session, state: State, run_id: str) -> str | None:
+def break_any(tx: Transaction, state: State, reason: str) -> None:
+    """`break_lock`, but harmless when the state is not locked."""
+    tx.require("state:unlock", state.project_id)
+    if for_update(tx, state).held:
+        break_lock(tx, state, reason)
+
+
+def of_run(tx: Transaction, state: State, run_id: str) -> str | None:
     """The ID of the lock by which this run holds the state; None: it does not."""
-    lock = for_update(db, state)
+    lock = for_update(tx, state)
     return lock.lock_id if lock.held and lock.run_id == run_id else None
 
 
-def release_of_run(db: Session, principal: Principal, run_id: str) -> None:
-    """Free what a run still holds: its lock lives and dies with it."""
+def release_of_run(tx: Transaction, run_id: str) -> None:
+    """Free what a run still holds: its lock lives and dies with it. Stateroom does it itself."""
+    itself = tx.as_itself()
     states = select(State).join(Lock).where(Lock.run_id == run_id, Lock.held)
-    for state in db.scalars(states).all():
-        lock = for_update(db, state)
+    for state in tx.db.scalars(states).all():
+        lock = for_update(itself, state)
         if lock.held and lock.run_id == run_id:
-            break_lock(db, principal, state, f"its run {run_id} has ended")
+            break_lock(itself, state, f"its run {run_id} has ended")
 
 
-def check_write(  # noqa: PLR0913 every one of them decides
+def check_write(
+    tx: Transaction,
     lock: Lock,
-    principal: Principal,
     lock_id: str | None,
     newest: StateVersion | None,
     sha256: bytes,
-    *,
-    refuse_unlocked: bool,
 ) -> None:
     """May a write with this lock ID (None: without one) happen now? Raises Locked or Conflict."""
     if lock.held:
         if lock_id == lock.lock_id and lock.expires_at is None:
-            if lock.run_id in {None, principal.run_id}:  # that of a run is no other's
+            if lock.run_id in {None, tx.principal.run_id}:  # that of a run is no other's
                 return
             raise locked(lock)
         if lock_id is not None and lock_id == lock.taken_from:
             raise _taken_over(lock)
         raise locked(lock)
     if lock_id is None:
-        if refuse_unlocked:
+        if tx.settings.refuse_unlocked_writes:
             raise Conflict(
                 "This installation refuses writes without a lock (-lock=false).",
                 code="lock-required",
@@ -254,12 +274,13 @@ def _taken_over(lock: Lock) -> Conflict:
     )
 
 
-def _is_holder(lock: Lock, principal: Principal) -> bool:
+def is_holder(lock: Any, principal: Principal) -> bool:
+    """Whether this principal took the lock: that of a run is no other's."""
     if lock.expires_at is not None:
         return is_own_hold(lock, principal)
     if lock.run_id is not None:
-        return lock.run_id == principal.run_id
-    return lock.held_by == principal.name
+        return bool(lock.run_id == principal.run_id)
+    return bool(lock.held_by == principal.name)
 
 
 def is_own_hold(lock: Lock, principal: Principal) -> bool:
@@ -268,7 +289,7 @@ def is_own_hold(lock: Lock, principal: Principal) -> bool:
     return held and lock.info.get("Principal") == (principal.user_id or principal.token_id)
 
 
-def _free(db: Session, principal: Principal, state: State, lock: Lock) -> None:
-    retention.compact(db, principal, state, lock)
+def _free(tx: Transaction, state: State, lock: Lock) -> None:
+    retention.compact(tx, state, lock)
     lock.held = False
     lock.version_at_release = state.current

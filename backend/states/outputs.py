@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy.orm import Session
 
 from backend import audit
 from backend.errors import Conflict
-from backend.models import State, StateVersion
-from backend.principal import Principal
+from backend.models import StateVersion
+from backend.offload import off_loop
+from backend.states import states
+from backend.transactions import Caller
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -26,7 +28,35 @@ class _Document(msgspec.Struct):
     outputs: dict[str, Output] = {}
 
 
-def read(version: StateVersion, content: Iterable[bytes]) -> dict[str, Output]:
+@dataclass(frozen=True)
+class Found:
+    """The outputs of a version; its number is None when the state was never written."""
+
+    version: int | None
+    outputs: dict[str, Output]
+
+
+def read(caller: Caller, project: str, workspace: str, *, show_sensitive: bool) -> Found:
+    """The outputs in the newest version; sensitive ones without their value, unless asked for.
+
+    Showing those needs state:read too, and is audited. Raises NotFound, Forbidden, Gone, Conflict
+    when OpenTofu sealed the state itself, and Unreadable.
+    """
+    with caller.transaction() if show_sensitive else caller.reading() as tx:
+        state = states.named(tx, project, workspace)
+        tx.require("outputs:read", state.project_id)
+        if show_sensitive:
+            tx.require("state:read", state.project_id)
+            audit.record(tx, "outputs.reveal", state.id, project_id=state.project_id)
+        version = states.current(tx.db, state)
+    if version is None:
+        return Found(None, {})
+    content = states.content(version, caller.here.keyring, caller.here.blobs)
+    found = off_loop(decode, version, content)
+    return Found(version.number, found if show_sensitive else masked(found))
+
+
+def decode(version: StateVersion, content: Iterable[bytes]) -> dict[str, Output]:
     """Every output with its value. Raises Conflict when OpenTofu sealed the state itself."""
     if version.encrypted:
         raise Conflict(
@@ -45,9 +75,3 @@ def masked(outputs: dict[str, Output]) -> dict[str, Output]:
         name: Output(None, output.type, sensitive=True) if output.sensitive else output
         for name, output in outputs.items()
     }
-
-
-def note_revealed(db: Session, principal: Principal, state: State) -> None:
-    """Somebody asks for the sensitive ones too. Raises Forbidden without state:read."""
-    principal.require("state:read", state.project_id)
-    audit.record(db, principal, "outputs.reveal", state.id, project_id=state.project_id)

@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, func, select
 from sqlalchemy.orm import Session, aliased
 
+from backend.config import Settings
 from backend.db import execute
 from backend.errors import Conflict, Locked
 from backend.models import Project, State, StateVersion, Workspace
+from backend.transactions import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,11 @@ def of(db: Session, state: State) -> Refusal | None:
 
     Who decides by it holds the row of the lock: who freezes or deletes needs that row too.
     """
-    facts = _facts(db, state)
+    return against_a_lock(_facts(db, state))
+
+
+def against_a_lock(facts: Any) -> Refusal | None:
+    """`of`, by the row of FACTS."""
     return _closed(facts) or _size(facts, facts.size) or _versions(facts) or _states(facts)
 
 
@@ -61,10 +67,16 @@ def of_another_state(db: Session, project: Project) -> Refusal | None:
     return None if limit is None or held < limit else _too_many_states(project.name, held, limit)
 
 
-def largest_document(db: Session, state: State) -> int | None:
-    """The project's quota for a version of this state, in bytes; None: it has none."""
-    size: int | None = execute(db, _MAX_STATE_BYTES, {"project_id": state.project_id}).scalar()
-    return size
+def largest_document(tx: Transaction, state: State) -> int:
+    """How large a version of this state may be, in bytes."""
+    quota = execute(tx.db, _MAX_STATE_BYTES, {"project_id": state.project_id}).scalar()
+    return largest(quota, tx.settings)
+
+
+def largest(quota: int | None, settings: Settings) -> int:
+    """How large a version may be, in bytes: by its project's quota, and by everybody's limit."""
+    limit = settings.max_state_bytes
+    return limit if quota is None else min(limit, quota)
 
 
 def frozen(workspace: Workspace) -> Refusal | None:
@@ -104,17 +116,17 @@ def _statement() -> Select[*tuple[Any, ...]]:
         )
         .join(Workspace, Workspace.id == State.workspace_id)
         .join(Project, Project.id == State.project_id)
-        .where(State.id == bindparam("state_id"))
+        .where(State.id == bindparam("at_state"))
     )
 
 
 # Made once: making a statement takes longer than executing it.
-_FACTS = _statement()
+FACTS = _statement()
 _MAX_STATE_BYTES = select(Project.max_state_bytes).where(Project.id == bindparam("project_id"))
 
 
 def _facts(db: Session, state: State) -> Any:
-    return execute(db, _FACTS, {"state_id": state.id}).one()
+    return execute(db, FACTS, {"at_state": state.id}).one()
 
 
 def _closed(facts: Any) -> Refusal | None:

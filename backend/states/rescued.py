@@ -17,11 +17,12 @@ from backend.documents.intake import Received
 from backend.errors import Conflict, NotFound
 from backend.models import RescuedWrite, Run, State, StateVersion
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.principal import Principal
+from backend.principal import RESCUE
 from backend.sealing import bindings
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Envelope, Keyring
 from backend.states import locks, retention, states
+from backend.transactions import Transaction
 
 MOST_UNDECIDED = 100  # of one state
 Comparison = Literal[
@@ -33,36 +34,30 @@ log = structlog.get_logger()
 _UNDECIDED = RescuedWrite.decision.is_(None)
 
 
-def keep(  # noqa: PLR0913 what is kept, whose, and why
-    db: Session,
-    principal: Principal,
-    state: State,
-    document: Received,
-    keyring: Keyring,
-    *,
-    reason: str,
-    most_bytes: int,
-) -> RescuedWrite | None:
+def keep(tx: Transaction, state: State, document: Received, reason: str) -> RescuedWrite | None:
     """Keep a refused document. `reason` is the code of the refusal.
 
-    The same bytes are kept once. None when the state has too many already, or `most_bytes` of
-    them: the older ones stay, for terraform has this one in errored.tfstate as well.
+    The same bytes are kept once. None when the state has too many already, or too large ones: the
+    older ones stay, for terraform has this one in errored.tfstate as well.
     """
-    run = _run_of(db, principal)  # before the lock's row, as everywhere
-    locks.for_update(db, state)
+    tx.require_any((RESCUE, "state:write"), state.project_id)
+    db = tx.db
+    run = _run_of(tx)  # before the lock's row, as everywhere
+    locks.for_update(tx, state)
     known = db.scalars(_of(state).where(_UNDECIDED, RescuedWrite.sha256 == document.sha256)).first()
     if known is not None:
         return known
-    if (count := _beyond(db, state, document.size, most_bytes)) is not None:
+    most = tx.settings.max_rescued_bytes
+    if (count := _beyond(db, state, document.size, most)) is not None:
         log.warning(
             "rescued_writes_full", state=state.id, undecided=count, reason=reason,
-            size=document.size, serial=document.heading.serial, principal=principal.name,
+            size=document.size, serial=document.heading.serial, principal=tx.principal.name,
         )  # fmt: skip
         return None
     kept = RescuedWrite(
         state_id=state.id,
         reason=reason,
-        **states.sealed_columns(document, keyring, principal, state, None),
+        **states.sealed_columns(tx.keyring, tx.principal, document, state.id, None),
     )
     db.add(kept)
     db.flush()
@@ -70,24 +65,26 @@ def keep(  # noqa: PLR0913 what is kept, whose, and why
         said = f"a state that it wrote was refused ({reason}) and kept: {kept.id}"
         run.warnings = [*run.warnings, said]
     audit.record(
-        db, principal, "state.rescue", state.id, project_id=state.project_id,
+        tx, "state.rescue", state.id, project_id=state.project_id,
         rescued=kept.id, reason=reason,
     )  # fmt: skip
     return kept
 
 
 def find_all(
-    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[RescuedWrite]:
     """Newest first, without their bodies. The cursor is the id of one."""
-    return _page(db, _of(state), after, limit)
+    tx.require("state:read", state.project_id)
+    return _page(tx.db, _of(state), after, limit)
 
 
 def find_undecided(
-    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[RescuedWrite]:
     """`find_all`, but only what waits for a decision."""
-    return _page(db, _of(state).where(_UNDECIDED), after, limit)
+    tx.require("state:read", state.project_id)
+    return _page(tx.db, _of(state).where(_UNDECIDED), after, limit)
 
 
 def undecided(db: Session, state: State) -> int:
@@ -96,7 +93,7 @@ def undecided(db: Session, state: State) -> int:
     return db.scalar(counted) or 0
 
 
-def get(db: Session, state: State, rescued_id: str) -> RescuedWrite:
+def named(db: Session, state: State, rescued_id: str) -> RescuedWrite:
     """A refused document with its body. Raises NotFound."""
     asked = _of(state).where(RescuedWrite.id == rescued_id).options(undefer(RescuedWrite.sealed))
     kept = db.scalars(asked).one_or_none()
@@ -109,13 +106,17 @@ def get(db: Session, state: State, rescued_id: str) -> RescuedWrite:
 class Compared:
     """A refused document beside what is stored. `equals`: a version that has the same bytes."""
 
+    kept: RescuedWrite
     verdict: Comparison
     equals: int | None
     current: StateVersion | None
 
 
-def compare(db: Session, state: State, kept: RescuedWrite) -> Compared:
-    """What it is, seen from the current version."""
+def get(tx: Transaction, state: State, rescued_id: str) -> Compared:
+    """A refused document, and what it is, seen from the current version. Raises NotFound."""
+    tx.require("state:read", state.project_id)
+    db = tx.db
+    kept = named(db, state, rescued_id)
     equals = None
     if kept.sha256 is not None:
         equals = db.scalar(
@@ -126,42 +127,42 @@ def compare(db: Session, state: State, kept: RescuedWrite) -> Compared:
             )
         )
     current = states.newest(db, state)
-    return Compared("stored" if equals else _verdict(kept, current), equals, current)
+    return Compared(kept, "stored" if equals else _verdict(kept, current), equals, current)
 
 
-def download(db: Session, principal: Principal, state: State, rescued_id: str) -> RescuedWrite:
+def download(tx: Transaction, state: State, rescued_id: str) -> RescuedWrite:
     """A refused document with its body, for a person: audited. Raises NotFound and Conflict."""
-    kept = get(db, state, rescued_id)
+    tx.require("state:read", state.project_id)
+    kept = named(tx.db, state, rescued_id)
     refuse_decided(kept)
     audit.record(
-        db, principal, "state.rescued_download", state.id, project_id=state.project_id,
-        rescued=kept.id,
-    )  # fmt: skip
+        tx, "state.rescued_download", state.id, project_id=state.project_id, rescued=kept.id
+    )
     return kept
 
 
-def dismiss(db: Session, principal: Principal, state: State, rescued_id: str) -> RescuedWrite:
+def dismiss(tx: Transaction, state: State, rescued_id: str) -> RescuedWrite:
     """Remove its body: nobody needs it. Raises NotFound, and Conflict when that is decided."""
-    locks.for_update(db, state)
-    kept = get(db, state, rescued_id)
+    tx.require("state:write", state.project_id)
+    locks.for_update(tx, state)
+    kept = named(tx.db, state, rescued_id)
     refuse_decided(kept)
-    audit.record(
-        db, principal, "state.dismiss", state.id, project_id=state.project_id, rescued=kept.id
-    )
-    return decide(db, principal, kept, "dismissed")
+    audit.record(tx, "state.dismiss", state.id, project_id=state.project_id, rescued=kept.id)
+    return decide(tx, state, kept, "dismissed")
 
 
 def decide(
-    db: Session,
-    principal: Principal,
+    tx: Transaction,
+    state: State,
     kept: RescuedWrite,
     decision: Literal["promoted", "dismissed"],
     promoted_to: int | None = None,
 ) -> RescuedWrite:
     """Its row stays, with the decision; its body goes. The caller holds the lock's row."""
-    values = retention.decided(decision, principal.name) | {"promoted_to": promoted_to}
-    execute(db, update(RescuedWrite).where(RescuedWrite.id == kept.id).values(values), {})
-    db.refresh(kept)
+    tx.require("state:write", state.project_id)
+    values = retention.decided(decision, tx.principal.name) | {"promoted_to": promoted_to}
+    execute(tx.db, update(RescuedWrite).where(RescuedWrite.id == kept.id).values(values), {})
+    tx.db.refresh(kept)
     return kept
 
 
@@ -215,7 +216,7 @@ def _verdict(kept: RescuedWrite, current: StateVersion | None) -> Comparison:
     return "newer" if kept.serial > current.serial else "older"
 
 
-def _run_of(db: Session, principal: Principal) -> Run | None:
-    if principal.run_id is None:
+def _run_of(tx: Transaction) -> Run | None:
+    if tx.principal.run_id is None:
         return None
-    return db.get(Run, principal.run_id, with_for_update={"of": Run})
+    return tx.db.get(Run, tx.principal.run_id, with_for_update={"of": Run})

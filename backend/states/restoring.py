@@ -1,15 +1,17 @@
-"""A document of before becomes the newest version: rolled back to, or promoted from the rescued.
+"""Restore an older version, or promote a rescued write, as a new version.
 
-Terraform and tofu refuse nothing older than what they last saw, but our guard does: the serial is
-lifted above every one that there was, and all other bytes stay. What OpenTofu encrypted says its
-serial inside too, sealed, and tofu refuses a document whose two serials differ: it keeps its bytes
-and its own serial, and is recorded as forced. The next apply then writes that serial + 1.
+terraform and tofu accept any serial from the server, but our guard refuses one that is not above
+the newest: the document gets a serial above every one that there was, and all other bytes stay.
+What OpenTofu encrypted has its serial sealed inside too, and tofu refuses a document whose two
+serials differ: it keeps its bytes and its own serial, and is recorded as forced. The next apply
+then writes that serial + 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -19,11 +21,10 @@ from backend.documents.intake import Received
 from backend.documents.serial import SerialSpan, find_serial, with_serial
 from backend.errors import Conflict
 from backend.models import RescuedWrite, State, StateVersion
-from backend.principal import Principal
 from backend.sealing.blobs import Blobs
-from backend.sealing.keyring import Keyring
 from backend.states import rescued, states, versions
-from backend.states.states import Origin
+from backend.states.states import OBJECTIONS, Origin
+from backend.transactions import Caller, Transaction
 
 _DIGITS = 19  # of the largest serial
 
@@ -67,77 +68,88 @@ def _unknown_place() -> Conflict:
     )
 
 
-def of_version(
-    db: Session, state: State, which: str, keyring: Keyring, blobs: Blobs
-) -> tuple[StateVersion, Rewriting]:
-    """The version to roll back to. Raises NotFound, Gone, Locked and Conflict."""
-    version = versions.get(db, state, which)
+def restore(caller: Caller, project: str, workspace: str, which: str) -> StateVersion:
+    """Make a version the newest one again: the new version, or the newest one if it is that.
+
+    Raises NotFound, Forbidden, Locked with the holder, Gone, Conflict and Unreadable.
+    """
+    with caller.transaction() as tx:
+        state = states.named(tx, project, workspace)
+        version, rewriting = of_version(tx, state, which)
+    written = rewriting.carry_out(caller.here.blobs)
+    with caller.transaction() as tx:
+        return roll_back(tx, states.named(tx, project, workspace), version, written)
+
+
+def promote(
+    caller: Caller, project: str, workspace: str, rescued_id: str, *, force: bool
+) -> StateVersion:
+    """Make a rescued write the newest version; one of another lineage only with `force`.
+
+    Raises NotFound, Forbidden, Locked with the holder, Gone, Conflict and Unreadable.
+    """
+    with caller.transaction() as tx:
+        state = states.named(tx, project, workspace)
+        kept, rewriting = of_rescued(tx, state, rescued_id)
+    written = rewriting.carry_out(caller.here.blobs)
+    with caller.transaction() as tx:
+        state = states.named(tx, project, workspace)
+        return promote_written(tx, state, kept, written, force=force)
+
+
+def of_version(tx: Transaction, state: State, which: str) -> tuple[StateVersion, Rewriting]:
+    """The version to restore. Raises NotFound, Gone, Locked and Conflict."""
+    tx.require("state:write", state.project_id)
+    version = versions.numbered(tx.db, state, which)
     states.refuse_removed(version)
-    states.at_rest(db, state, version.size)
-    serial = _next_serial(db, state)
-    return version, Rewriting(lambda: states.content(version, keyring, blobs), version.size, serial)
+    states.at_rest(tx, state, version.size)
+    serial = _next_serial(tx.db, state)
+    content = partial(states.content, version, tx.keyring, tx.blobs)
+    return version, Rewriting(content, version.size, serial)
 
 
-def of_rescued(
-    db: Session, state: State, rescued_id: str, keyring: Keyring, blobs: Blobs
-) -> tuple[RescuedWrite, Rewriting]:
+def of_rescued(tx: Transaction, state: State, rescued_id: str) -> tuple[RescuedWrite, Rewriting]:
     """The rescued write to promote. Raises NotFound, Gone, Locked and Conflict."""
-    kept = rescued.get(db, state, rescued_id)
+    tx.require("state:write", state.project_id)
+    kept = rescued.named(tx.db, state, rescued_id)
     rescued.refuse_decided(kept)
-    states.at_rest(db, state, kept.size)
-    highest = versions.highest_serial(db, state)
+    states.at_rest(tx, state, kept.size)
+    highest = versions.highest_serial(tx.db, state)
     is_newer = highest is None or (kept.serial is not None and kept.serial > highest)
-    serial = None if is_newer else _next_serial(db, state)
-    return kept, Rewriting(lambda: rescued.content(kept, keyring, blobs), kept.size, serial)
+    serial = None if is_newer else _next_serial(tx.db, state)
+    return kept, Rewriting(partial(rescued.content, kept, tx.keyring, tx.blobs), kept.size, serial)
 
 
-def roll_back(  # noqa: PLR0913 to what, as what
-    db: Session,
-    principal: Principal,
-    state: State,
-    version: StateVersion,
-    written: Received,
-    keyring: Keyring,
+def roll_back(
+    tx: Transaction, state: State, version: StateVersion, written: Received
 ) -> StateVersion:
     """Make `written`, which is this version with a new serial, the newest version.
 
-    What is current already stays so. Raises Locked with the holder, Gone and Conflict.
+    What is the newest already stays so. Raises Locked with the holder, Gone and Conflict.
     """
-    newest = states.at_rest(db, state, written.size)
+    newest = states.at_rest(tx, state, written.size)
     if newest is not None and version.number in {newest.number, newest.restored_from}:
         return newest
-    _refuse_overtaken(db, state, written)
-    forced = states.objection(newest, written) is not None
-    origin = Origin("restore", forced=forced, restored_from=version.number)
-    made = states.append(db, principal, state, written, keyring, origin, "state.restore")
-    return states.version(db, state, made)
+    _refuse_overtaken(tx.db, state, written)
+    origin = Origin("restore", restored_from=version.number)
+    return states.add(tx, state, written, origin, OBJECTIONS)
 
 
-def promote(  # noqa: PLR0913 what, as what, and over which objection
-    db: Session,
-    principal: Principal,
-    state: State,
-    kept: RescuedWrite,
-    written: Received,
-    keyring: Keyring,
-    *,
-    force: bool,
+def promote_written(
+    tx: Transaction, state: State, kept: RescuedWrite, written: Received, *, force: bool
 ) -> StateVersion:
     """Make `written`, which is this rescued write, the newest version.
 
     Raises Locked with the holder, Gone, and Conflict: also for another lineage without `force`.
     """
-    newest = states.at_rest(db, state, written.size)
-    now = rescued.get(db, state, kept.id)
+    states.at_rest(tx, state, written.size)
+    now = rescued.named(tx.db, state, kept.id)
     rescued.refuse_decided(now)
-    _refuse_overtaken(db, state, written)
-    objection = states.objection(newest, written)
-    if objection is not None and objection.code == "lineage-mismatch" and not force:
-        raise objection
-    origin = Origin("promote", forced=objection is not None)
-    made = states.append(db, principal, state, written, keyring, origin, "state.promote")
-    rescued.decide(db, principal, now, "promoted", promoted_to=made)
-    return states.version(db, state, made)
+    _refuse_overtaken(tx.db, state, written)
+    overruled = {*OBJECTIONS} if force else {*OBJECTIONS} - {"lineage-mismatch"}
+    made = states.add(tx, state, written, Origin("promote"), overruled)
+    rescued.decide(tx, state, now, "promoted", promoted_to=made.number)
+    return made
 
 
 def _next_serial(db: Session, state: State) -> int | None:

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 from backend import audit
 from backend.db import execute, now
 from backend.models import Lock, Project, RescuedWrite, State, StateVersion, Workspace
-from backend.principal import SYSTEM, Principal
+from backend.transactions import Transaction
 
+FIRST_AND_LAST = 2  # versions of a lock that stay
 LOOKED_AT = 50  # states at once
 BATCH = 50  # versions in one transaction
 # so long a backup may take from its dump of the database to the last file
@@ -107,19 +108,19 @@ def _compaction() -> Any:
 _COMPACT = _compaction()
 
 
-def compact(db: Session, principal: Principal, state: State, lock: Lock | Row[Any]) -> None:
+def compact(tx: Transaction, state: State, lock: Lock | Row[Any]) -> None:
     """Of the versions written under this lock keep the first, the last and the pinned ones.
 
     For when it ends, however it ends, while `version_at_release` is still that of the lock before.
     """
     since = lock.version_at_release
-    if state.current - since <= 2:
+    if state.current - since <= FIRST_AND_LAST:
         return
     asked = {"of_state": state.id, "of_lock": lock.lock_id, "since": since}
-    count = execute(db, _COMPACT, asked).rowcount
+    count = execute(tx.db, _COMPACT, asked).rowcount
     if count:
         audit.record(
-            db, principal, "state.compact", state.id, project_id=state.project_id,
+            tx, "state.compact", state.id, project_id=state.project_id,
             lock_id=lock.lock_id, removed=count,
         )  # fmt: skip
 
@@ -145,13 +146,14 @@ def find_surplus(
     return found, max(rules, default="")
 
 
-def prune(db: Session, surplus: Surplus) -> int:
+def prune(tx: Transaction, surplus: Surplus) -> int:
     """Remove the bodies of these versions, but for what was pinned meanwhile: how many.
 
     Any number of processes may do it at once.
     """
+    tx.require("state:delete", surplus.project_id)
     current = select(State.current).where(State.id == surplus.state_id).scalar_subquery()
-    result = db.execute(
+    result = tx.db.execute(
         update(StateVersion)
         .where(
             StateVersion.state_id == surplus.state_id,
@@ -167,7 +169,7 @@ def prune(db: Session, surplus: Surplus) -> int:
     numbers = sorted(result.scalars())
     if numbers:
         audit.record(
-            db, SYSTEM, "state.prune", surplus.state_id, project_id=surplus.project_id,
+            tx, "state.prune", surplus.state_id, project_id=surplus.project_id,
             numbers=numbers,
         )  # fmt: skip
     return len(numbers)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, insert, or_, select, update
+from sqlalchemy import String, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
 from backend import audit
+from backend.catalogue import projects
 from backend.db import execute, now
 from backend.documents import intake
 from backend.documents.intake import Received
@@ -17,63 +18,55 @@ from backend.errors import Conflict, Gone, NotFound
 from backend.models import (
     Lock,
     Project,
-    Run,
     State,
     StateVersion,
     Workspace,
-    of_claim,
 )
 from backend.principal import Principal
 from backend.sealing import bindings
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Envelope, Keyring
-from backend.states import locks, refusals
+from backend.states import fencing, locks, refusals
+from backend.transactions import Transaction
 
 # terraform marks a forced push in no other way
+OBJECTIONS = ("lineage-mismatch", "serial-reused", "serial-too-low")
 FORCED_OPERATIONS = {"state-push", "migration destination state"}
 
 
-def at(db: Session, principal: Principal, project: str, workspace: str | None) -> State:
-    """The state at an address; no workspace means the project's default one.
+def named(tx: Transaction, project: str, workspace: str) -> State:
+    """The state of a workspace, for whoever belongs to its project: operations ask for a scope.
 
-    Raises NotFound for an unknown address and for a stranger alike.
+    Raises NotFound, for a stranger too.
     """
-    asked = {
-        "project": project,
-        "workspace": workspace,
-        "only_project": principal.project_id,
-        "only_state": principal.state_id,
-    }
-    state = None
-    if "\0" not in f"{project}{workspace}":  # PostgreSQL's text cannot hold it
-        state = db.scalars(_AT_DEFAULT if workspace is None else _AT, asked).one_or_none()
-    if state is None or not principal.sees(state.project_id):
-        raise NotFound("There is no state at this address, or it is not open to this credential.")
+    state = _find(tx, project, workspace)
+    if state is None:
+        found = projects.named(tx, project)
+        raise NotFound(f"There is no workspace {workspace!r} in the project {found.name!r}.")
     return state
 
 
-def _where(which: ColumnElement[bool]) -> Select[State]:
-    only_project, only_state = (
-        bindparam("only_project", type_=String()), bindparam("only_state", type_=String()),
-    )  # fmt: skip
-    project = bindparam("project", type_=String())
-    return (
-        select(State)
-        .join(Workspace, Workspace.id == State.workspace_id)
-        .join(Project, Project.id == State.project_id)
-        .where(
-            or_(Project.name == project, Project.id == project),
-            which,
-            or_(only_project.is_(None), State.project_id == only_project),
-            or_(only_state.is_(None), State.id == only_state),
-        )
-    )
+def _find(tx: Transaction, project: str, workspace: str) -> State | None:
+    if "\0" in f"{project}{workspace}":  # PostgreSQL's text cannot hold it
+        return None
+    asked = {"project": project, "workspace": workspace, "only_project": tx.principal.project_id}
+    state = tx.db.scalars(_NAMED, asked).one_or_none()
+    return state if state is not None and tx.principal.sees(state.project_id) else None
 
 
+_ONLY_PROJECT = bindparam("only_project", type_=String())
+_PROJECT, _WORKSPACE = (bindparam(name, type_=String()) for name in ("project", "workspace"))
 # Made once: making a statement takes longer than executing it.
-_WORKSPACE = bindparam("workspace", type_=String())
-_AT = _where(or_(Workspace.name == _WORKSPACE, Workspace.id == _WORKSPACE))
-_AT_DEFAULT = _where(Workspace.id == Project.default_workspace_id)
+_NAMED = (
+    select(State)
+    .join(Workspace, Workspace.id == State.workspace_id)
+    .join(Project, Project.id == State.project_id)
+    .where(
+        or_(Project.name == _PROJECT, Project.id == _PROJECT),
+        or_(Workspace.name == _WORKSPACE, Workspace.id == _WORKSPACE),
+        or_(_ONLY_PROJECT.is_(None), State.project_id == _ONLY_PROJECT),
+    )
+)
 _VERSION = select(StateVersion).where(
     StateVersion.state_id == bindparam("state_id"), StateVersion.number == bindparam("number")
 )
@@ -141,40 +134,29 @@ def refuse_removed(version: StateVersion) -> None:
         )
 
 
-def write(  # noqa: PLR0913 every one of them decides
-    db: Session,
-    principal: Principal,
-    state: State,
-    document: Received,
-    keyring: Keyring,
-    *,
-    lock_id: str | None,
-    refuse_unlocked: bool = False,
-) -> int:
+def write(tx: Transaction, state: State, document: Received, lock_id: str | None) -> int:
     """Store a new version and make it current: its number. The same bytes again: that of theirs.
 
     Raises Locked (another holds the lock), Conflict (the lock is lost, a lower serial, another
     lineage, the same serial with other bytes) and Gone. Then nothing is changed.
     """
-    fence(db, principal)
-    lock = locks.for_update(db, state)
+    fencing.fence(tx)
+    tx.require("state:write", state.project_id)
+    lock = locks.for_update(tx, state)
     refuse_deleted(state)
-    before = newest(db, state)
-    locks.check_write(
-        lock, principal, lock_id, before, document.sha256, refuse_unlocked=refuse_unlocked
-    )
-    execute(db, _SEEN, {"state": state.id})
+    before = newest(tx.db, state)
+    locks.check_write(tx, lock, lock_id, before, document.sha256)
+    execute(tx.db, _SEEN, {"state": state.id})
     if before is not None and before.sha256 == document.sha256:
         return before.number
     # an ID that holds nothing any more is no better than none
-    if not lock.held and (closed := refusals.of_write(db, state, document.size)):
+    if not lock.held and (closed := refusals.of_write(tx.db, state, document.size)):
         raise closed.as_conflict()
     operation = lock.info.get("Operation") if lock_id is not None else None
     refusal = objection(before, document)
     if refusal and operation not in FORCED_OPERATIONS:
         raise refusal
-    origin = Origin(operation, lock_id, forced=refusal is not None)
-    return append(db, principal, state, document, keyring, origin)
+    return append(tx, state, document, Origin(operation, lock_id, forced=refusal is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,36 +169,51 @@ class Origin:
     restored_from: int | None = None
 
 
-def append(  # noqa: PLR0913 whose document it is, and what made it a version
-    db: Session,
-    principal: Principal,
-    state: State,
-    document: Received,
-    keyring: Keyring,
-    origin: Origin,
-    action: str = "state.write",
+def append(
+    tx: Transaction, state: State, document: Received, origin: Origin, action: str = "state.write"
 ) -> int:
     """Make it the newest version: its number. The caller holds the lock's row, and has decided."""
+    tx.require("state:write", state.project_id)
     made = state.current + 1
-    version = sealed_columns(document, keyring, principal, state, made) | {
-        "state_id": state.id,
-        "number": made,
+    version = version_columns(tx.keyring, tx.principal, document, state.id, made) | {
         "lock_id": origin.lock_id,
         "operation": origin.operation,
         "forced": origin.forced,
         "restored_from": origin.restored_from,
-        "terraform_version": document.heading.terraform_version,
-        "encrypted": document.heading.encrypted,
     }
-    execute(db, _INSERT, version)
-    execute(db, _WRITTEN, {"state_id": state.id, "number": made})
+    execute(tx.db, _INSERT, version)
+    execute(tx.db, _WRITTEN, {"state_id": state.id, "number": made})
     set_committed_value(state, "current", made)
     audit.record(
-        db, principal, action, state.id, project_id=state.project_id, number=made,
+        tx, action, state.id, project_id=state.project_id, number=made,
         serial=document.heading.serial, forced=origin.forced or None, lock_id=origin.lock_id,
         restored_from=origin.restored_from,
     )  # fmt: skip
     return made
+
+
+def add(
+    tx: Transaction,
+    state: State,
+    document: Received,
+    origin: Origin,
+    overruled: Collection[str] = (),
+) -> StateVersion:
+    """Make a document from a person's hand the newest version of a state that nobody has locked.
+
+    The same bytes as the newest ones make no new version. What the guard for lineage and serial
+    objects to is overruled, and recorded as forced, when `overruled` has its code. Raises Locked
+    with the holder, Gone, and Conflict.
+    """
+    before = at_rest(tx, state, document.size)
+    if before is not None and before.sha256 == document.sha256:
+        return before
+    refusal = objection(before, document)
+    if refusal is not None and refusal.code not in overruled:
+        raise refusal
+    origin = replace(origin, forced=refusal is not None)
+    made = append(tx, state, document, origin, f"state.{origin.operation}")
+    return version(tx.db, state, made)
 
 
 def newest(db: Session, state: State) -> StateVersion | None:
@@ -225,31 +222,20 @@ def newest(db: Session, state: State) -> StateVersion | None:
     return db.scalars(_VERSION, asked).one_or_none()
 
 
-def at_rest(db: Session, state: State, size: int) -> StateVersion | None:
+def at_rest(tx: Transaction, state: State, size: int) -> StateVersion | None:
     """The newest version of a state that may get one of this size now, from a person's hand.
 
     It stays so until the transaction ends. Raises Locked with the holder, Gone, and Conflict when
     something else refuses it.
     """
-    lock = locks.for_update(db, state)
+    tx.require("state:write", state.project_id)
+    lock = locks.for_update(tx, state)
     refuse_deleted(state)
     if lock.held:
         raise locks.locked(lock)
-    if refusal := refusals.of_write(db, state, size):
+    if refusal := refusals.of_write(tx.db, state, size):
         raise refusal.as_conflict()
-    return newest(db, state)
-
-
-def fence(db: Session, principal: Principal) -> None:
-    """A run that lost its epoch writes nothing, however late it comes. Raises Conflict."""
-    if principal.run_id is None:
-        return
-    claim = of_claim(principal.run_id, principal.run_epoch)
-    alive = db.scalar(select(Run.id).where(claim).with_for_update(read=True))
-    if alive is None:
-        raise Conflict(
-            "This run was taken from its worker: its write came too late.", code="fenced"
-        )
+    return newest(tx.db, state)
 
 
 def objection(newest: StateVersion | None, document: Received) -> Conflict | None:
@@ -281,12 +267,31 @@ def _binding(version: StateVersion) -> bytes:
     return bindings.document(version.state_id, version.number, version.lineage, version.serial)
 
 
+# what `version_columns` gives
+COLUMNS = (
+    *("state_id", "number", "serial", "lineage", "terraform_version", "encrypted", "size", "md5"),
+    *("sha256", "run_id", "created_by", "key_id", "wrapped_key", "sealed", "blob"),
+)
+
+
+def version_columns(
+    keyring: Keyring, principal: Principal, document: Received, state_id: str, number: int
+) -> dict[str, object]:
+    """What the row of a version keeps of a document and of who wrote it."""
+    return sealed_columns(keyring, principal, document, state_id, number) | {
+        "state_id": state_id,
+        "number": number,
+        "terraform_version": document.heading.terraform_version,
+        "encrypted": document.heading.encrypted,
+    }
+
+
 def sealed_columns(
-    document: Received, keyring: Keyring, principal: Principal, state: State, number: int | None
+    keyring: Keyring, principal: Principal, document: Received, state_id: str, number: int | None
 ) -> dict[str, object]:
     """What a row keeps of a document; its data key opens for this state, number and serial only."""
     heading = document.heading
-    binding = bindings.document(state.id, number, heading.lineage, heading.serial)
+    binding = bindings.document(state_id, number, heading.lineage, heading.serial)
     envelope = keyring.wrap(document.data_key, binding)
     return {
         "serial": heading.serial,

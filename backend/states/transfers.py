@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from backend.documents.intake import Received
 from backend.errors import Conflict
 from backend.models import TRANSFERS, Run, State, StateVersion, Workspace
-from backend.principal import Principal
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring
-from backend.states import states
+from backend.states import fencing, states
 from backend.states.states import Origin
+from backend.transactions import Transaction
 
 # what our state holds: nothing yet, nothing any more, something; or it lives on elsewhere
 Standing = Literal["unwritten", "empty", "in use", "archived"]
@@ -29,23 +29,17 @@ class _Document(msgspec.Struct):
     outputs: dict[str, msgspec.Raw] | None = None
 
 
-def take_in(
-    db: Session, principal: Principal, state: State, document: Received, keyring: Keyring
-) -> StateVersion:
+def take_in(tx: Transaction, state: State, document: Received) -> StateVersion:
     """Make a state from elsewhere the newest version. The same bytes again: that version.
 
     Raises Locked, Gone, and Conflict: ours is of another lineage or not older, or is closed.
     """
-    states.fence(db, principal)
-    newest = states.at_rest(db, state, document.size)
-    if newest is not None and newest.sha256 == document.sha256:
-        return newest
-    objection = states.objection(newest, document) or _unknown(newest, document)
-    if objection is not None:
-        raise objection
-    origin = Origin("import")
-    made = states.append(db, principal, state, document, keyring, origin, "state.import")
-    return states.version(db, state, made)
+    fencing.fence(tx)
+    tx.require("state:write", state.project_id)
+    newest = states.at_rest(tx, state, document.size)
+    if newest is None or newest.sha256 != document.sha256:
+        _refuse_unknown(newest, document)
+    return states.add(tx, state, document, Origin("import"))
 
 
 def standing(db: Session, state: State, keyring: Keyring, blobs: Blobs) -> Standing:
@@ -82,12 +76,11 @@ def elsewhere(db: Session, workspace: Workspace) -> str | None:
     return None if last is None or last[0] == "destroy" else last[1]
 
 
-def _unknown(newest: StateVersion | None, document: Received) -> Conflict | None:
-    """A document that does not say whose it is replaces nothing."""
+def _refuse_unknown(newest: StateVersion | None, document: Received) -> None:
+    """A document that does not say whose it is replaces nothing. Raises Conflict."""
     heading = document.heading
-    if newest is None or (heading.lineage and heading.serial is not None):
-        return None
-    return Conflict("The document says neither lineage nor serial.", code="lineage-mismatch")
+    if newest is not None and not (heading.lineage and heading.serial is not None):
+        raise Conflict("The document says neither lineage nor serial.", code="lineage-mismatch")
 
 
 def _holds_something(version: StateVersion, keyring: Keyring, blobs: Blobs) -> bool:

@@ -13,47 +13,51 @@ from backend import audit
 from backend.db import execute, now
 from backend.errors import Conflict, Gone
 from backend.models import RescuedWrite, State, StateVersion
-from backend.principal import Principal
-from backend.states import locks, refusals, retention, states
+from backend.states import fencing, locks, refusals, retention
+from backend.transactions import Transaction
 
 
-def delete(db: Session, principal: Principal, state: State) -> None:
+def delete(tx: Transaction, state: State) -> None:
     """Take the state away, until a person restores it. Raises Locked, or Conflict when frozen."""
-    states.fence(db, principal)
-    lock = locks.for_update(db, state)
+    tx.require("state:delete", state.project_id)
+    fencing.fence(tx)
+    lock = locks.for_update(tx, state)
     if lock.held:
         raise locks.locked(lock)
     if refusal := refusals.frozen(state.workspace):
         raise refusal.as_conflict()
     if state.deleted_at is None:
-        state.deleted_at = db.scalar(select(now()))
-        audit.record(db, principal, "state.delete", state.id, project_id=state.project_id)
+        state.deleted_at = tx.db.scalar(select(now()))
+        audit.record(tx, "state.delete", state.id, project_id=state.project_id)
 
 
-def undelete(db: Session, principal: Principal, state: State) -> None:
+def undelete(tx: Transaction, state: State) -> None:
     """Bring a deleted state back as it was. Harmless when it was not deleted. Raises Gone."""
-    locks.for_update(db, state)
-    if is_purged(db, state):
+    tx.require("state:delete", state.project_id)
+    locks.for_update(tx, state)
+    if is_purged(tx.db, state):
         raise Gone(
             "This state was purged: nothing is left of it. Import a document to begin again.",
             code="state-purged",
         )
     if state.deleted_at is not None:
-        revive(db, principal, state)
+        revive(tx, state)
 
 
-def revive(db: Session, principal: Principal, state: State) -> None:
+def revive(tx: Transaction, state: State) -> None:
     """Its address serves the state again. The caller holds the lock's row."""
+    tx.require_any(("state:delete", "state:write"), state.project_id)
     state.deleted_at = None
-    audit.record(db, principal, "state.undelete", state.id, project_id=state.project_id)
+    audit.record(tx, "state.undelete", state.id, project_id=state.project_id)
 
 
-def purge(db: Session, principal: Principal, state: State) -> None:
+def purge(tx: Transaction, state: State) -> None:
     """Remove the bodies of all versions and rescued writes of a deleted state.
 
     Their rows stay, and so does the numbering. Harmless when repeated. Raises Conflict.
     """
-    locks.for_update(db, state)
+    tx.require("state:delete", state.project_id)
+    locks.for_update(tx, state)
     if state.deleted_at is None:
         raise Conflict("Only a deleted state is purged: delete it first.", code="not-deleted")
     if refusal := refusals.frozen(state.workspace):
@@ -62,9 +66,9 @@ def purge(db: Session, principal: Principal, state: State) -> None:
     undecided = RescuedWrite.state_id == state.id, RescuedWrite.decision.is_(None)
     versions = update(StateVersion).where(*kept).values(retention.removed("purged"))
     rescued = update(RescuedWrite).where(*undecided)
-    execute(db, versions, {})
-    execute(db, rescued.values(retention.decided("purged", principal.name)), {})
-    audit.record(db, principal, "state.purge", state.id, project_id=state.project_id)
+    execute(tx.db, versions, {})
+    execute(tx.db, rescued.values(retention.decided("purged", tx.principal.name)), {})
+    audit.record(tx, "state.purge", state.id, project_id=state.project_id)
 
 
 def is_purged(db: Session, state: State) -> bool:

@@ -2,66 +2,80 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
-from backend.documents.intake import Received
+from backend.documents.intake import Incoming, Received
 from backend.errors import Conflict
 from backend.models import State, StateVersion
-from backend.principal import Principal
-from backend.sealing.keyring import Keyring
-from backend.states import locks, states, trash
-from backend.states.states import Origin
+from backend.states import locks, refusals, states, trash
+from backend.states.states import OBJECTIONS, Origin
+from backend.transactions import Caller, Transaction
 
 
-def add(  # noqa: PLR0913 whose document it is, and over which objection
-    db: Session,
-    principal: Principal,
-    state: State,
-    document: Received,
-    keyring: Keyring,
-    *,
-    force: bool,
+def upload(
+    caller: Caller, project: str, workspace: str, document: Incoming, *, force: bool = False
 ) -> StateVersion:
-    """Store it as the newest version; the first one of a state is an import.
+    """Store a document as the newest version; the first one of a state is an import.
 
-    The same bytes as the current ones make no new version. Raises Locked with the holder, Gone,
-    and Conflict: for a serial that is too low or another lineage only without `force`.
+    The same bytes as the newest ones make no new version. Raises Forbidden, NotFound, Locked with
+    the holder, Gone, Conflict (for a serial that is too low or another lineage only without
+    `force`), and what `intake.receive` raises.
     """
-    newest = states.at_rest(db, state, document.size)
-    if newest is not None and newest.sha256 == document.sha256:
-        return newest
-    objection = states.objection(newest, document)
-    if objection is not None and not force:
-        raise _told_what_to_do(objection)
-    operation = "import" if newest is None else "upload"
-    origin = Origin(operation, forced=objection is not None)
-    made = states.append(db, principal, state, document, keyring, origin, f"state.{operation}")
-    return states.version(db, state, made)
+    received = _received(caller, project, workspace, document)
+    with caller.transaction() as tx:
+        return add(tx, states.named(tx, project, workspace), received, force=force)
 
 
-def begin_again(
-    db: Session, principal: Principal, state: State, document: Received, keyring: Keyring
+def import_document(
+    caller: Caller, project: str, workspace: str, document: Incoming
 ) -> StateVersion:
-    """Import it into a state that was never written, or that was purged: that one lives again.
+    """Store a document in a state that was never written, or that was purged: it lives again.
 
-    Raises Locked with the holder, Gone while something can be restored, and Conflict.
+    Raises Forbidden, NotFound, Locked with the holder, Gone while something can be restored,
+    Conflict, and what `intake.receive` raises.
     """
-    locks.for_update(db, state)
-    was_purged = trash.is_purged(db, state)
-    if was_purged:
-        trash.revive(db, principal, state)
-        db.flush()
-    newest = states.at_rest(db, state, document.size)
-    if newest is not None and newest.sha256 == document.sha256 and not was_purged:
-        return newest
-    if newest is not None and not was_purged:
+    received = _received(caller, project, workspace, document)
+    with caller.transaction() as tx:
+        return begin_again(tx, states.named(tx, project, workspace), received)
+
+
+def _received(caller: Caller, project: str, workspace: str, document: Incoming) -> Received:
+    """The whole document. Nobody sends it in vain: who may not write it is refused before."""
+    with caller.reading() as tx:
+        state = states.named(tx, project, workspace)
+        tx.require("state:write", state.project_id)
+        limit = refusals.largest_document(tx, state)
+    return document.receive(limit, caller.here.blobs)
+
+
+def add(tx: Transaction, state: State, document: Received, *, force: bool) -> StateVersion:
+    """`upload`, of a document that has arrived."""
+    tx.require("state:write", state.project_id)
+    origin = Origin("upload" if state.current else "import")
+    try:
+        return states.add(tx, state, document, origin, OBJECTIONS if force else ())
+    except Conflict as refusal:
+        if refusal.code not in OBJECTIONS:
+            raise
+        raise _told_what_to_do(refusal) from None
+
+
+def begin_again(tx: Transaction, state: State, document: Received) -> StateVersion:
+    """`import_document`, of a document that has arrived."""
+    tx.require("state:write", state.project_id)
+    locks.for_update(tx, state)
+    if trash.is_purged(tx.db, state):
+        trash.revive(tx, state)
+        tx.db.flush()
+        states.at_rest(tx, state, document.size)
+        made = states.append(tx, state, document, Origin("import"), "state.import")
+        return states.version(tx.db, state, made)
+    newest = states.at_rest(tx, state, document.size)
+    if newest is not None and newest.sha256 != document.sha256:
         raise Conflict(
-            "This state holds something already: an import is for an empty one. Received it "
+            "This state holds something already: an import is for an empty one. Upload it "
             "without `import` to follow the current version.",
             code="not-empty",
         )
-    made = states.append(db, principal, state, document, keyring, Origin("import"), "state.import")
-    return states.version(db, state, made)
+    return states.add(tx, state, document, Origin("import"))
 
 
 def _told_what_to_do(objection: Conflict) -> Conflict:

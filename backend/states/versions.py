@@ -12,13 +12,19 @@ from backend.db import execute
 from backend.errors import Conflict, NotFound
 from backend.models import Run, State, StateVersion
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.principal import Principal
 from backend.states import locks, refusals, retention, states
+from backend.transactions import Transaction
 
 LATEST = "latest"
 
 
-def get(db: Session, state: State, which: str) -> StateVersion:
+def get(tx: Transaction, state: State, which: str) -> StateVersion:
+    """One version, to be shown without its body. Raises as `numbered`."""
+    tx.require("state:read", state.project_id)
+    return numbered(tx.db, state, which)
+
+
+def numbered(db: Session, state: State, which: str) -> StateVersion:
     """The version of this number, or the latest, with its body.
 
     Raises NotFound, and Gone for the latest one of a deleted state.
@@ -32,17 +38,19 @@ def get(db: Session, state: State, which: str) -> StateVersion:
 
 
 def find_all(
-    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[StateVersion]:
     """Those with a body, newest first, without it. The cursor is a version's number."""
-    return _page(db, after, limit, StateVersion.state_id == state.id, _KEPT)
+    tx.require("state:read", state.project_id)
+    return _page(tx.db, after, limit, StateVersion.state_id == state.id, _KEPT)
 
 
 def find_history(
-    db: Session, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[StateVersion]:
     """`find_all`, with those among them whose body was removed."""
-    return _page(db, after, limit, StateVersion.state_id == state.id)
+    tx.require("state:read", state.project_id)
+    return _page(tx.db, after, limit, StateVersion.state_id == state.id)
 
 
 def kept(db: Session, state: State) -> int:
@@ -57,36 +65,41 @@ def highest_serial(db: Session, state: State) -> int | None:
     return db.scalar(asked)
 
 
-def download(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
-    """`get`, and an entry in the audit log: a state is full of secrets. Raises Gone."""
-    version = get(db, state, which)
+def download(tx: Transaction, state: State, which: str) -> StateVersion:
+    """A version with its body, for a person. Audited: a state is full of secrets.
+
+    Raises NotFound, and Gone when the body was removed.
+    """
+    tx.require("state:read", state.project_id)
+    version = numbered(tx.db, state, which)
     states.refuse_removed(version)
-    audit.record(
-        db, principal, "state.download", state.id, project_id=state.project_id,
-        number=version.number,
-    )  # fmt: skip
+    audit.record(tx, "state.download", state.id, project_id=state.project_id, number=version.number)
     return version
 
 
-def pin(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+def pin(tx: Transaction, state: State, which: str) -> StateVersion:
     """Keep this version whatever the retention. Raises NotFound, and Gone when it was removed."""
-    return _set_pinned(db, principal, state, which, pinned=True)
+    tx.require("state:write", state.project_id)
+    return _set_pinned(tx, state, which, pinned=True)
 
 
-def unpin(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+def unpin(tx: Transaction, state: State, which: str) -> StateVersion:
     """Leave this version to the retention again. Raises NotFound, and Gone when it was removed."""
-    return _set_pinned(db, principal, state, which, pinned=False)
+    tx.require("state:write", state.project_id)
+    return _set_pinned(tx, state, which, pinned=False)
 
 
-def delete(db: Session, principal: Principal, state: State, which: str) -> StateVersion:
+def delete(tx: Transaction, state: State, which: str) -> StateVersion:
     """Remove the body of one version. Harmless when it is gone already.
 
     Raises NotFound, and Conflict for the current and for a pinned one, and when frozen.
     """
-    locks.for_update(db, state)
+    tx.require("state:delete", state.project_id)
+    db = tx.db
+    locks.for_update(tx, state)
     if refusal := refusals.frozen(state.workspace):
         raise refusal.as_conflict()
-    version = get(db, state, which)
+    version = numbered(db, state, which)
     if version.removed_at is not None:
         return version
     if version.number == state.current:
@@ -97,9 +110,8 @@ def delete(db: Session, principal: Principal, state: State, which: str) -> State
     execute(db, update(StateVersion).where(StateVersion.id == version.id).values(values), {})
     db.refresh(version)
     audit.record(
-        db, principal, "state.delete_version", state.id, project_id=state.project_id,
-        number=version.number,
-    )  # fmt: skip
+        tx, "state.delete_version", state.id, project_id=state.project_id, number=version.number
+    )
     return version
 
 
@@ -123,17 +135,16 @@ def _page(db: Session, after: str | None, limit: int, *which: object) -> Page[St
     return cut(found, limit, lambda version: str(version.number))
 
 
-def _set_pinned(
-    db: Session, principal: Principal, state: State, which: str, *, pinned: bool
-) -> StateVersion:
-    version = get(db, state, which)
+def _set_pinned(tx: Transaction, state: State, which: str, *, pinned: bool) -> StateVersion:
+    db = tx.db
+    version = numbered(db, state, which)
     # decided by the row as it is now: retention may take it meanwhile
     asked = StateVersion.id == version.id, _KEPT
     execute(db, update(StateVersion).where(*asked).values(pinned=pinned), {})
     db.refresh(version)
     states.refuse_removed(version)
     audit.record(
-        db, principal, "state.pin" if pinned else "state.unpin", state.id,
+        tx, "state.pin" if pinned else "state.unpin", state.id,
         project_id=state.project_id, number=version.number,
     )  # fmt: skip
     return version

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
 from sqlalchemy import delete as delete_from
 from sqlalchemy import or_, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session, joinedload
 
 from backend import audit, names
-from backend.catalogue import keys, projects
-from backend.db import now
+from backend.catalogue import keys, projects, templates, variables
+from backend.catalogue.variables import NewVariable
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
     Alias,
@@ -28,39 +32,75 @@ from backend.models import (
     Workspace,
 )
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.principal import Principal
 from backend.states import locks, refusals, rescued, states
+from backend.transactions import Transaction
 
 # …/{project}/lock is the lock of the project's default workspace
 RESERVED = ("lock",)
+# what it takes to change a limit: the first lets a lock be taken over, the others let versions go
+LIMITS = {
+    "lock_timeout_seconds": "state:unlock",
+    "keep_versions": "state:delete",
+    "keep_days": "state:delete",
+}
 
 
-def create(  # noqa: PLR0913 the columns of a workspace
-    db: Session,
-    principal: Principal,
-    project: Project,
-    template: Template | None,
-    *,
-    name: str | None = None,
-    module_key: str | None = None,
+@dataclass(frozen=True)
+class NewWorkspace:
+    """What a workspace is made of; without a name it gets that of its template, numbered."""
+
+    name: str | None = None
+    module_key: str | None = None
+    variables: Sequence[NewVariable] = ()
+
+
+class Changes(TypedDict, total=False):
+    """`module_key` and `template` are names or ids; a limit of None is that of the installation."""
+
+    name: str
+    template: str
+    module_key: str | None
+    lock_timeout_seconds: int | None
+    keep_versions: int | None
+    keep_days: int | None
+
+
+def create(
+    tx: Transaction, project: Project, new: NewWorkspace, template: str | None = None
 ) -> Workspace:
-    """A new workspace with its empty state; its name is the template's, numbered when taken.
+    """A new workspace with its empty state; without a template it keeps a state, and runs nothing.
 
-    Without a template it keeps a state, and runs nothing. The first one of a template is its
-    default, the first one of a project too. Raises Invalid; Conflict, at the project's quota too.
+    The first one of a template is its default, the first one of a project too. Raises Forbidden,
+    Invalid, and Conflict: at the project's quota too.
     """
+    tx.require("templates:manage", project.id)
+    runs = None if template is None else templates.chosen(tx.db, project, template)
+    return _create(tx, project, new, runs)
+
+
+def create_template(
+    tx: Transaction, project: Project, new: NewWorkspace, **fields: Unpack[templates.Fields]
+) -> Template:
+    """A new template with its default workspace: a run may follow at once.
+
+    Raises what `templates.create` and `create` raise.
+    """
+    template = templates.create(tx, project, **fields)
+    _create(tx, project, new, template)
+    return template
+
+
+def _create(
+    tx: Transaction, project: Project, new: NewWorkspace, template: Template | None
+) -> Workspace:
+    db = tx.db
     if refusal := refusals.of_another_state(db, project):
         raise refusal.as_conflict()
-    if name is None:
-        if template is None:
-            raise Invalid("A workspace without a template needs a name.", code="name-missing")
-        taken = db.scalars(select(Workspace.name).where(Workspace.project_id == project.id))
-        name = names.free(template.name, [*taken, *RESERVED])
     workspace = Workspace(
         project_id=project.id,
         template_id=None if template is None else template.id,
-        name=names.check(name, RESERVED),
-        module_key=_module_key(db, project, module_key),
+        name=names.check(new.name or _name_after(db, project, template), RESERVED),
+        module_key=_module_key(db, project, new.module_key),
     )
     workspace.template, workspace.project = template, project
     names.store(db, workspace, "workspace")
@@ -69,13 +109,39 @@ def create(  # noqa: PLR0913 the columns of a workspace
         template.default_workspace_id = template.default_workspace_id or workspace.id
     project.default_workspace_id = project.default_workspace_id or workspace.id
     audit.record(
-        db, principal, "workspace.create", workspace.id, project_id=project.id,
+        tx, "workspace.create", workspace.id, project_id=project.id,
         name=workspace.name, template=workspace.template_id,
     )  # fmt: skip
+    for variable in new.variables:
+        variables.create(tx, workspace, variable)
     return workspace
 
 
-def get(db: Session, project: Project, reference: str) -> Workspace:
+def _name_after(db: Session, project: Project, template: Template | None) -> str:
+    """The name of the template, with a number when it is taken. Raises Invalid without one."""
+    if template is None:
+        raise Invalid("A workspace without a template needs a name.", code="name-missing")
+    taken = db.scalars(select(Workspace.name).where(Workspace.project_id == project.id))
+    return names.free(template.name, [*taken, *RESERVED])
+
+
+def named(tx: Transaction, project: str, reference: str) -> Workspace:
+    """A workspace, for whoever belongs to its project: operations ask for a scope.
+
+    Raises NotFound, for a stranger too.
+    """
+    return in_project(tx.db, projects.named(tx, project), reference)
+
+
+def get(tx: Transaction, project: str, reference: str) -> Workspace:
+    """One workspace, to be shown. Raises NotFound, Forbidden."""
+    found = named(tx, project, reference)
+    tx.require("runs:read", found.project_id)
+    return found
+
+
+def in_project(db: Session, project: Project, reference: str) -> Workspace:
+    """The workspace of this name or id. Raises NotFound."""
     found = db.scalars(
         select(Workspace)
         .where(Workspace.project_id == project.id, names.called(Workspace, reference))
@@ -99,7 +165,7 @@ def chosen(
     if reference is None:
         raise Invalid("There is no default workspace: name one.", code="no-workspace")
     try:
-        found = get(db, project, reference)
+        found = in_project(db, project, reference)
     except NotFound as error:
         raise Invalid(error.message, code="no-workspace") from None
     if template is not None and found.template_id != template.id:
@@ -111,45 +177,57 @@ def chosen(
 
 
 def find_all(
-    db: Session, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Workspace]:
+    """The workspaces of a project."""
+    tx.require("runs:read", project.id)
     query = (
         select(Workspace)
         .where(Workspace.project_id == project.id)
         .options(joinedload(Workspace.template), joinedload(Workspace.module_key))
     )
-    return page(db, query, Workspace.id, after, limit)
+    return page(tx.db, query, Workspace.id, after, limit)
 
 
-def rename(db: Session, principal: Principal, workspace: Workspace, name: str) -> None:
-    """Its address changes with it. Raises Invalid, and Conflict while a run uses the old one."""
-    if name == workspace.name:
-        return
-    projects.refuse_while_running(db, Run.workspace_id == workspace.id)
+def update(tx: Transaction, workspace: Workspace, **changes: Unpack[Changes]) -> None:
+    """Change a workspace. A new name changes the address of its state.
+
+    A limit needs the scope that LIMITS has for it, too. Raises Forbidden, Invalid, and Conflict:
+    for another template than it has, for a name that is taken, or while a run uses the old one.
+    """
+    tx.require("templates:manage", workspace.project_id)
+    if "template" in changes:
+        _set_template(tx, workspace, changes["template"])
+    if "module_key" in changes:
+        _set_module_key(tx, workspace, changes["module_key"])
+    if limits := {name: changes.get(name) for name in LIMITS if name in changes}:
+        _set_limits(tx, workspace, limits)
+    if "name" in changes and changes["name"] != workspace.name:
+        _rename(tx, workspace, changes["name"])
+
+
+def _rename(tx: Transaction, workspace: Workspace, name: str) -> None:
+    projects.refuse_while_running(tx.db, Run.workspace_id == workspace.id)
     old, workspace.name = workspace.name, names.check(name, RESERVED)
-    names.store(db, workspace, "workspace")
+    names.store(tx.db, workspace, "workspace")
     audit.record(
-        db, principal, "workspace.rename", workspace.id, project_id=workspace.project_id,
-        name=name, old=old,
-    )  # fmt: skip
+        tx, "workspace.rename", workspace.id, project_id=workspace.project_id, name=name, old=old
+    )
 
 
-def set_module_key(
-    db: Session, principal: Principal, project: Project, workspace: Workspace, key: str | None
-) -> None:
+def _set_module_key(tx: Transaction, workspace: Workspace, key: str | None) -> None:
     """The SSH key for private modules; None takes it away. Raises Invalid."""
-    workspace.module_key = _module_key(db, project, key)
-    db.flush()
+    workspace.module_key = _module_key(tx.db, workspace.project, key)
+    tx.db.flush()
     audit.record(
-        db, principal, "workspace.set_module_key", workspace.id, project_id=project.id,
+        tx, "workspace.set_module_key", workspace.id, project_id=workspace.project_id,
         key=workspace.module_key_id,
     )  # fmt: skip
 
 
-def set_template(
-    db: Session, principal: Principal, workspace: Workspace, template: Template
-) -> None:
+def _set_template(tx: Transaction, workspace: Workspace, reference: str) -> None:
     """What it runs from now on. Raises Conflict when it runs another one: its state is of that."""
+    template = templates.chosen(tx.db, workspace.project, reference)
     if workspace.template_id == template.id:
         return
     if workspace.template_id is not None:
@@ -160,74 +238,37 @@ def set_template(
         )
     workspace.template = template
     template.default_workspace_id = template.default_workspace_id or workspace.id
-    db.flush()
+    tx.db.flush()
     audit.record(
-        db, principal, "workspace.set_template", workspace.id, project_id=workspace.project_id,
+        tx, "workspace.set_template", workspace.id, project_id=workspace.project_id,
         template=template.id,
     )  # fmt: skip
 
 
-def set_limits(
-    db: Session, principal: Principal, workspace: Workspace, **limits: int | None
-) -> None:
-    """lock_timeout_seconds needs state:unlock; keep_versions and keep_days state:delete.
-
-    The one lets a lock be taken from its holder, the others let versions go. Raises Forbidden.
-    """
+def _set_limits(tx: Transaction, workspace: Workspace, limits: Mapping[str, object]) -> None:
     for name, limit in limits.items():
-        scope = "state:unlock" if name == "lock_timeout_seconds" else "state:delete"
-        principal.require(scope, workspace.project_id)
+        tx.require(LIMITS[name], workspace.project_id)
         setattr(workspace, name, limit)
-    db.flush()
+    tx.db.flush()
     audit.record(
-        db, principal, "workspace.set_limits", workspace.id, project_id=workspace.project_id,
-        limits=limits,
+        tx, "workspace.set_limits", workspace.id, project_id=workspace.project_id,
+        limits=dict(limits),
     )  # fmt: skip
 
 
-def freeze(db: Session, principal: Principal, workspace: Workspace, reason: str) -> None:
-    """Let nobody take its lock, write its state or queue a run, until it is unfrozen.
-
-    Who holds the lock already may still write and unlock: what is applied is not lost. Raises
-    Conflict, with who and why, when it is frozen already.
-    """
-    _wait_for_lockers(db, workspace)
-    if refusal := refusals.frozen(workspace):
-        raise refusal.as_conflict()
-    workspace.frozen_at = db.scalar(select(now()))
-    workspace.frozen_by, workspace.frozen_reason = principal.name, reason
-    audit.record(
-        db, principal, "workspace.freeze", workspace.id, project_id=workspace.project_id,
-        reason=reason,
-    )  # fmt: skip
-
-
-def unfreeze(db: Session, principal: Principal, workspace: Workspace) -> None:
-    """Harmless when it is not frozen. Runs that waited go on."""
-    _wait_for_lockers(db, workspace)
-    if workspace.frozen_at is None:
-        return
-    workspace.frozen_at = workspace.frozen_by = workspace.frozen_reason = None
-    audit.record(db, principal, "workspace.unfreeze", workspace.id, project_id=workspace.project_id)
-
-
-def _wait_for_lockers(db: Session, workspace: Workspace) -> None:
-    """Whoever takes the lock has its row, and then looks whether the workspace is frozen."""
-    db.refresh(workspace, with_for_update={"of": Workspace})
-    locks.for_update(db, states.of_workspace(db, workspace))
-
-
-def delete(db: Session, principal: Principal, workspace: Workspace) -> None:
+def delete(tx: Transaction, workspace: Workspace) -> None:
     """Delete it with its variables, runs, aliases and deleted state. The audit log stays.
 
     Raises Locked; Conflict while it is frozen, its state holds something, or waits with refused
     writes for a decision, or a run has not ended or is not looked at.
     """
+    tx.require("templates:manage", workspace.project_id)
+    db = tx.db
     db.refresh(workspace, with_for_update={"of": Workspace})
     if refusal := refusals.frozen(workspace):
         raise refusal.as_conflict()
     state = states.of_workspace(db, workspace)
-    lock = locks.for_update(db, state)
+    lock = locks.for_update(tx, state)
     if lock.held:  # somebody's first apply would find no place for what it made
         raise locks.locked(lock)
     if state.current and state.deleted_at is None:
@@ -246,7 +287,7 @@ def delete(db: Session, principal: Principal, workspace: Workspace) -> None:
     _refuse_lost_runs(db, workspace)
     _delete_rows(db, workspace, state)
     audit.record(
-        db, principal, "workspace.delete", workspace.id, project_id=workspace.project_id,
+        tx, "workspace.delete", workspace.id, project_id=workspace.project_id,
         name=workspace.name,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from backend.models import RescuedWrite, StateVersion
 from backend.sealing import keyring_file
 from backend.sealing.blobs import Blobs
 from backend.sealing.durable import sync_folder
-from backend.upkeep.installation import Installation
+from backend.transactions import Installation
 
 DATABASE = "stateroom.db"
 DUMP = "stateroom.dump"  # what pg_dump wrote

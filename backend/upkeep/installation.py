@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from backend.principal import SYSTEM
 from backend.sealing import bindings, crypto
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring, WrongKeyring
+from backend.transactions import Installation, Transaction
 
 # The key that sealed the canary seals everything; before 0.2 it was the first one of the file.
 _CANARY = b"stateroom: what sealed this seals everything"
@@ -30,15 +30,6 @@ _BEFORE_0_2 = b"stateroom"
 
 class NotReady(Exception):
     """The installation cannot be used. The message says what to do."""
-
-
-@dataclass(frozen=True)
-class Installation:
-    settings: Settings
-    database: Database
-    keyring: Keyring
-    blobs: Blobs
-    bell: Bell
 
 
 def version() -> str:
@@ -53,11 +44,15 @@ def prepare(settings: Settings) -> Installation:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings)
     try:
-        keyring = _prepared(settings, database)
+        migrations.upgrade(database.engine)
+        with database.transaction() as db:
+            migrations.one_at_a_time(db.connection())
+            here = _installation(settings, database, _keyring(db, settings))
+            _prepare(Transaction(db, SYSTEM, here))
     except BaseException:  # also an interrupted start leaves no connections behind
         database.close()
         raise
-    return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
+    return here
 
 
 def existing(settings: Settings) -> Installation:
@@ -73,18 +68,17 @@ def existing(settings: Settings) -> Installation:
     except BaseException:  # an interrupted command leaves no connections behind either
         database.close()
         raise
+    return _installation(settings, database, keyring)
+
+
+def _installation(settings: Settings, database: Database, keyring: Keyring) -> Installation:
     return Installation(settings, database, keyring, Blobs(settings.blobs_dir), Bell(settings))
 
 
-def _prepared(settings: Settings, database: Database) -> Keyring:
-    migrations.upgrade(database.engine)
-    with database.transaction() as db:
-        migrations.one_at_a_time(db.connection())
-        keyring = _keyring(db, settings)
-        _check_canary(db, keyring, settings)
-        _audit_key(db, keyring)
-        _first_administrator(db, settings.admin_token_path)
-    return keyring
+def _prepare(tx: Transaction) -> None:
+    _check_canary(tx.db, tx.keyring, tx.settings)
+    _audit_key(tx.db, tx.keyring)
+    _first_administrator(tx, tx.settings.admin_token_path)
 
 
 def seal_canary(keyring: Keyring) -> bytes:
@@ -166,10 +160,10 @@ def _audit_key(db: Session, keyring: Keyring) -> None:
         raise NotReady(error.message) from None
 
 
-def _first_administrator(db: Session, path: Path) -> None:
-    if db.scalar(select(Token.id).where(Token.run_id.is_(None)).limit(1)) is not None:
+def _first_administrator(tx: Transaction, path: Path) -> None:
+    if tx.db.scalar(select(Token.id).where(Token.run_id.is_(None)).limit(1)) is not None:
         return
-    _, secret = tokens.issue(db, SYSTEM, "administrator", ["admin"])
+    _, secret = tokens.issue(tx, "administrator", ["admin"])
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secret + "\n")

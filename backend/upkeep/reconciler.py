@@ -1,106 +1,71 @@
-"""In every process, any number of them: takes runs from silent workers, prunes, and sweeps."""
+"""Duties of every process, any number of them: expire leases, prune histories, sweep leftovers."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from backend.broker import Bell
-from backend.config import Settings
-from backend.db import Database, now
-from backend.errors import Error
+from backend.db import now
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
 from backend.runs import claims
-from backend.sealing.blobs import Blobs
 from backend.states import retention
 from backend.states.retention import Policy
+from backend.transactions import Installation
 
 KEPT_FOR = timedelta(days=1)
-SWEEP_EVERY = timedelta(hours=1)
-LOOK_AT_STATES_EVERY = timedelta(minutes=1)
-PRUNED_AT_ONCE = 10  # transactions in a tick: leases expire in the same thread
+SWEEP_EVERY_SECONDS = 3600.0
+LOOK_AT_STATES_EVERY_SECONDS = 60.0
+PRUNED_AT_ONCE = 10  # transactions of one turn: leases expire in the same thread
 ORPHAN_SECONDS = 24 * 3600.0
 
 log = structlog.get_logger()
 
 
 class Reconciler:
-    """A thread that ticks. A tick that fails is logged, and the next one tries again."""
+    """Each method does a little, and returns the seconds until it is due again."""
 
-    def __init__(self, database: Database, bell: Bell, blobs: Blobs, settings: Settings) -> None:
-        self._database, self._bell, self._blobs = database, bell, blobs
-        self._seconds = settings.poll_seconds
-        self._policy = Policy(settings.keep_versions, settings.keep_days)
+    def __init__(self, here: Installation) -> None:
+        self._here = here
+        self._poll = here.settings.poll_seconds
+        self._policy = Policy(here.settings.keep_versions, here.settings.keep_days)
         self._looked_at = ""  # the last state
-        self._rest = 0.0  # seconds until the first one again
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._tick_until_stopped, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=10)
-
-    def tick(self) -> None:
-        """Expire leases, and ring for the runs that are queued again."""
-        with self._database.transaction() as db:
-            again = claims.expire_leases(db)
+    def expire_leases(self) -> float:
+        """Take runs from silent workers; those that are queued again are rung for."""
+        with self._here.itself.transaction() as tx:
+            again = claims.expire_leases(tx)
         for run_id in again:
             log.warning("run_queued_again", run=run_id)
-            self._bell.ring(run_id)
+        return self._poll
 
-    def prune(self) -> None:
+    def prune(self) -> float:
         """Go on with the next few states: remove what is beyond their retention."""
-        self._rest -= self._seconds
-        if self._rest > 0:
-            return
-        with self._database.reading() as db:
-            found, last = retention.find_surplus(db, self._policy, self._looked_at)
+        with self._here.itself.reading() as tx:
+            found, last = retention.find_surplus(tx.db, self._policy, self._looked_at)
         for surplus in found[:PRUNED_AT_ONCE]:
-            with self._database.transaction() as db:
-                pruned = retention.prune(db, surplus)
+            with self._here.itself.transaction() as tx:
+                pruned = retention.prune(tx, surplus)
             log.info("versions_pruned", state=surplus.state_id, count=pruned)
         if len(found) > PRUNED_AT_ONCE or any(surplus.is_batch for surplus in found):
-            return  # there is more of the same ones
+            return self._poll  # there is more of the same ones
         self._looked_at = last
-        self._rest = 0.0 if last else LOOK_AT_STATES_EVERY.total_seconds()
+        return self._poll if last else LOOK_AT_STATES_EVERY_SECONDS
 
-    def sweep(self) -> None:
+    def sweep(self) -> float:
         """Remove what nobody asks for any more: rows past their time, files without a row."""
-        with self._database.transaction() as db:
+        with self._here.database.transaction() as db:
             retention.forget_files(db)
             db.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now(-KEPT_FOR)))
             db.execute(delete(Token).where(Token.run_id.is_not(None), Token.expires_at < now()))
-        self._blobs.sweep(self._referenced, ORPHAN_SECONDS)
+        self._here.blobs.sweep(self._referenced, ORPHAN_SECONDS)
+        return SWEEP_EVERY_SECONDS
 
     def _referenced(self, names: list[str]) -> set[str]:
-        with self._database.reading() as db:
+        with self._here.database.reading() as db:
             return referenced_blobs(db, names)
-
-    def _tick_until_stopped(self) -> None:
-        sweep_in = 0.0
-        while not self._stopped.wait(self._seconds):
-            self._attempt(self.tick)
-            self._attempt(self.prune)
-            sweep_in -= self._seconds
-            if sweep_in <= 0:
-                self._attempt(self.sweep)
-                sweep_in = SWEEP_EVERY.total_seconds()
-
-    def _attempt(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except (Error, OSError) as error:
-            log.warning("reconciler_failed", work=work.__name__, reason=str(error))
-        except Exception as bug:  # a thread that ends takes no run from a silent worker any more
-            log.exception("reconciler_crashed", work=work.__name__, exc_info=bug)
 
 
 def referenced_blobs(db: Session, names: list[str]) -> set[str]:

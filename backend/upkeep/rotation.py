@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from backend import audit
 from backend.db import Database, now
-from backend.errors import Conflict, Error
+from backend.errors import Conflict
 from backend.models import Canary
-from backend.principal import SYSTEM
 from backend.sealing import keyring_file
 from backend.sealing.keyring import Keyring
 from backend.sealing.sealed import PAGE, SHELVES, RowKey, Shelf, Unopened, pages, text_of
+from backend.transactions import Caller, Installation, Transaction
 from backend.upkeep import installation
 
 AGAIN_SECONDS = 3600.0
@@ -31,15 +30,18 @@ SETTLED = timedelta(hours=1)  # longer than any process takes to seal with the n
 log = structlog.get_logger()
 
 
-def activate(db: Session, keyring: Keyring, key_id: str) -> None:
+def activate(tx: Transaction, key_id: str) -> None:
     """From this commit on, the installation seals with this key of its keyring.
 
-    Running processes follow within their next poll. Raises Unreadable `unknown-key`.
+    Running processes follow within their next poll. For whoever has the machine. Raises Unreadable
+    `unknown-key`.
     """
-    keyring.refresh()
-    keyring.seal_with(key_id)
-    db.execute(update(Canary).values(sealed=installation.seal_canary(keyring), created_at=now()))
-    audit.record(db, SYSTEM, "keyring.activate", key_id)
+    tx.principal.require_installation()
+    tx.keyring.refresh()
+    tx.keyring.seal_with(key_id)
+    canary = installation.seal_canary(tx.keyring)
+    tx.db.execute(update(Canary).values(sealed=canary, created_at=now()))
+    audit.record(tx, "keyring.activate", key_id)
 
 
 def activated_at(db: Session) -> datetime:
@@ -63,11 +65,14 @@ def left(db: Session, keyring: Keyring) -> Counter[str]:
     return sum(of_others, Counter[str]())
 
 
-def drop(database: Database, keyring: Keyring, key_id: str) -> None:
+def drop(caller: Caller, key_id: str) -> None:
     """Take a key that nothing needs out of the keyring's file, for good.
 
-    Raises Conflict when it seals, when something is wrapped by it, or when it may still be used.
+    For whoever has the machine. Raises Conflict when it seals, when something is wrapped by it, or
+    when it may still be used.
     """
+    caller.principal.require_installation()
+    database, keyring = caller.here.database, caller.here.keyring
     if keyring.path is None:
         raise Conflict("STATEROOM_KEYRING is not a file: take the key out of it yourself.")
     if key_id not in keyring.keys:
@@ -76,8 +81,8 @@ def drop(database: Database, keyring: Keyring, key_id: str) -> None:
     keyring_file.remove(keyring.path, key_id)
     try:
         _refuse_needed(database, keyring, key_id)
-        with database.transaction() as db:
-            audit.record(db, SYSTEM, "keyring.drop", key_id)
+        with caller.transaction() as tx:
+            audit.record(tx, "keyring.drop", key_id)
     except BaseException:  # also when nobody could look: then it is kept
         keyring_file.put_back(keyring.path, key_id, keyring.keys[key_id])
         raise
@@ -155,51 +160,39 @@ def _unhurried() -> Iterator[None]:
 
 
 class Rotation:
-    """A thread that seals as the installation does, and re-wraps after a rotation.
+    """A duty: seal as the installation does, and after a rotation re-wrap what older keys wrap.
 
-    What fails is logged, and tried again at the next poll.
+    Any number of processes may have it.
     """
 
-    def __init__(self, database: Database, keyring: Keyring, seconds: float) -> None:
-        self._database, self._keyring, self._seconds = database, keyring, seconds
+    def __init__(self, here: Installation) -> None:
+        self._here = here
+        self._rewrapper: Rewrapper | None = None
         self._done = ""  # the key that everything was last found under
         self._again_at = 0.0
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow_until_stopped, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
-
-    def follow(self) -> None:
-        """Seal with the key that the installation seals with. Raises Unreadable."""
-        with self._database.reading() as db:
-            installation.follow_canary(db, self._keyring)
-
-    def tick(self) -> None:
-        """Follow, and when it is due bring everything under the key that seals."""
+    def __call__(self) -> float:
+        """Look at one more page; return the seconds until it is worth to look again."""
         self.follow()
-        if self._done == self._keyring.current and time.monotonic() < self._again_at:
-            return
-        rewrapper = Rewrapper(self._database, self._keyring)
-        while rewrapper.step():
-            if self._stopped.is_set():
-                return
-        again = AGAIN_SECONDS
-        if rewrapper.rewrapped:
-            log.info("rewrapped", key=self._keyring.current, objects=rewrapper.rewrapped)
-            again = LATECOMERS_SECONDS
-        self._done, self._again_at = self._keyring.current, time.monotonic() + again
+        if self._rewrapper is None:
+            if self._done == self._here.keyring.current and time.monotonic() < self._again_at:
+                return self._here.settings.poll_seconds
+            self._rewrapper = Rewrapper(self._here.database, self._here.keyring)
+        if self._rewrapper.step():
+            return 0.0
+        self._finish(self._rewrapper.rewrapped)
+        return self._here.settings.poll_seconds
 
-    def _follow_until_stopped(self) -> None:
-        while not self._stopped.wait(self._seconds):
-            try:
-                self.tick()
-            except (Error, OSError) as error:
-                log.warning("rotation_failed", reason=str(error))
-            except Exception as bug:  # a thread that ends would seal with an old key for ever
-                log.exception("rotation_crashed", exc_info=bug)
+    def follow(self) -> float:
+        """Seal with the key that the installation seals with. Raises Unreadable."""
+        with self._here.database.reading() as db:
+            installation.follow_canary(db, self._here.keyring)
+        return self._here.settings.poll_seconds
+
+    def _finish(self, rewrapped: int) -> None:
+        again = AGAIN_SECONDS
+        if rewrapped:
+            log.info("rewrapped", key=self._here.keyring.current, objects=rewrapped)
+            again = LATECOMERS_SECONDS
+        self._rewrapper = None
+        self._done, self._again_at = self._here.keyring.current, time.monotonic() + again

@@ -26,7 +26,7 @@ from backend.sealing.sealed import (
     pages,
     text_of,
 )
-from backend.upkeep.installation import Installation
+from backend.transactions import Installation
 
 Check = Callable[[Installation, Any, RowKey], None]
 

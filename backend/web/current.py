@@ -5,16 +5,15 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from flask import current_app, g, request
-from sqlalchemy.orm import Session
 
 from backend.errors import Unauthorised
 from backend.people import tokens
 from backend.people.passwords import Throttle
 from backend.principal import Principal
-from backend.states import aliases
-from backend.upkeep.installation import Installation
+from backend.transactions import Caller, Installation, Transaction
 
 EXTENSION = "stateroom"
+SAY_WHO = "Say who you are: send a token as Bearer, or as the password of Basic."
 
 
 def installation() -> Installation:
@@ -22,12 +21,19 @@ def installation() -> Installation:
     return found
 
 
-def transaction() -> AbstractContextManager[Session]:
-    return installation().database.transaction()
+def caller() -> Caller:
+    """Who sent this request, at this installation. Raises Unauthorised."""
+    return Caller(installation(), principal())
 
 
-def reading() -> AbstractContextManager[Session]:
-    return installation().database.reading()
+def transaction() -> AbstractContextManager[Transaction]:
+    """A write transaction of who sent this request."""
+    return caller().transaction()
+
+
+def reading() -> AbstractContextManager[Transaction]:
+    """For reading only, for who sent this request."""
+    return caller().reading()
 
 
 def throttle() -> Throttle:
@@ -51,29 +57,13 @@ def principal() -> Principal:
     return found
 
 
-def log_in(alias: str) -> None:
-    """Let the login of an alias in, at its address alone. Raises Unauthorised.
-
-    Other credentials are left to `principal`: a token opens the address of an alias too.
-    """
-    given = request.authorization
-    if given is None or given.type != "basic" or tokens.looks_like_one(given.password or ""):
-        return
-    username, password = given.username or "", given.password or ""
-    with reading() as db:
-        found = aliases.authenticate(db, installation().keyring, alias, username, password)
-    if found.use_is_due:
-        with transaction() as db:
-            aliases.note_use(db, found.token_id)
-    g.principal = found
-
-
 def _authenticate(secret: str) -> Principal:
-    with reading() as db:
+    here = installation()
+    with here.database.reading() as db:
         found = tokens.authenticate(db, secret)
     if found.use_is_due:
-        with transaction() as db:
-            tokens.note_use(db, found.token_id)
+        with here.database.express() as bare:
+            bare.change(tokens.NOTE_USE, {"used": found.token_id})
     return found
 
 
@@ -86,5 +76,5 @@ def _secret() -> str:
     elif given is not None and given.type == "basic":
         secret = given.password
     if not secret:
-        raise Unauthorised("Say who you are: send a token as Bearer, or as the password of Basic.")
+        raise Unauthorised(SAY_WHO)
     return secret

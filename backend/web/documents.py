@@ -5,32 +5,27 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from typing import Any, Protocol
 
-from flask import Response, request
+from werkzeug.wrappers import Request, Response
 
-from backend.documents.intake import Received, receive
+from backend.documents.intake import Incoming
 from backend.errors import Invalid
-from backend.models import RescuedWrite, StateVersion
-from backend.web.current import installation
 
 
-def received(quota: int | None) -> Received:
-    """The request's body as a state document: of `quota` bytes at most, when there is one.
+class Document(Protocol):
+    """A version, a rescued write, or a row about one."""
 
-    Raises what `upload.receive` does.
-    """
-    here = installation()
-    limits = (here.settings.max_state_bytes, quota)
-    return receive(
-        request.stream,
-        min(limit for limit in limits if limit is not None),
-        here.blobs,
-        declared=request.content_length,
-        md5=content_md5(),
-    )
+    size: Any  # bytes
+    md5: Any
 
 
-def content_md5() -> bytes | None:
+def incoming(request: Request) -> Incoming:
+    """The request's body as a state document. Raises Invalid for a wrong Content-MD5 header."""
+    return Incoming(request.stream, request.content_length, content_md5(request))
+
+
+def content_md5(request: Request) -> bytes | None:
     """What the client said of its body. Raises Invalid."""
     given = request.headers.get("Content-MD5")
     if given is None:
@@ -41,7 +36,7 @@ def content_md5() -> bytes | None:
         raise Invalid("Content-MD5 is not base64.", code="md5-mismatch") from None
 
 
-def respond(document: StateVersion | RescuedWrite, body: Iterator[bytes]) -> Response:
+def respond(document: Document, body: Iterator[bytes]) -> Response:
     response = Response(body, 200, content_type="application/json")
     response.headers["Content-Length"] = str(document.size)
     response.headers["Content-MD5"] = base64.b64encode(document.md5).decode()

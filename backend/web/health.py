@@ -14,7 +14,7 @@ from sqlalchemy import select
 from backend.errors import Error
 from backend.models import Canary
 from backend.upkeep import installation as installations
-from backend.web.current import installation, reading
+from backend.web.current import installation
 
 bp = Blueprint("health", __name__)
 log = structlog.get_logger()
@@ -41,12 +41,12 @@ def readyz() -> ResponseReturnValue:
 
 
 def _database() -> None:
-    with reading() as db:
+    with installation().database.reading() as db:
         db.scalar(select(Canary.id))
 
 
 def _keyring() -> None:
-    with reading() as db:
+    with installation().database.reading() as db:
         row = db.get_one(Canary, 1)
     installations.open_canary(installation().keyring, row.sealed)
 

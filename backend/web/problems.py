@@ -31,21 +31,21 @@ STATUS: dict[type[errors.Error], int] = {
 
 
 def install(app: Flask) -> None:
-    app.register_error_handler(errors.Error, from_error)
+    app.register_error_handler(errors.Error, lambda error: from_error(error, request.path))
     app.register_error_handler(HTTPException, from_http)
     for broken in (NoMoreData, ParseException):
         app.register_error_handler(broken, from_cut_body)
-    app.register_error_handler(Exception, from_bug)
+    app.register_error_handler(Exception, lambda bug: from_bug(bug, request.path))
 
 
 def status_of(error: errors.Error) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def from_error(error: errors.Error) -> Response:
+def from_error(error: errors.Error, path: str) -> Response:
     status = status_of(error)
     if status >= 500:
-        log.error("request_failed", code=error.code, path=request.path, reason=error.message)
+        log.error("request_failed", code=error.code, path=path, reason=error.message)
     response = problem(status, error.code, error.message, **error.facts)
     if isinstance(error, errors.Unauthorised):
         response.headers["WWW-Authenticate"] = 'Basic realm="Stateroom"'
@@ -73,8 +73,8 @@ def from_cut_body(_error: Exception) -> Response:
     )
 
 
-def from_bug(error: Exception) -> Response:
-    log.error("request_crashed", path=request.path, exc_info=error)
+def from_bug(error: Exception, path: str) -> Response:
+    log.error("request_crashed", path=path, exc_info=error)
     return problem(500, "internal-error", "Something went wrong here. The server's log has more.")
 
 

@@ -1,192 +1,175 @@
 """The state protocol, as real terraform and tofu speak it. No answer here is ever a redirect.
 
-`address` is what the URL says of a state: its alias, or its project and workspace.
+It stands before Flask: what every apply waits for is not to wait for what it does not need.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, request
-from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from flask import Flask
+from gunicorn.http.errors import NoMoreData, ParseException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Request, Response
 
-from backend import audit, errors
-from backend.documents.intake import Received
-from backend.models import State
+from backend import errors
 from backend.people import tokens
-from backend.states import aliases, archive, locks, refusals, rescued, states, trash
+from backend.states import arrivals, serving
+from backend.states.arrivals import Address, Arrival, Credential
 from backend.states.locks import MAX_INFO_BYTES, LockInfo
+from backend.transactions import Installation
 from backend.web import documents, problems
-from backend.web.current import installation, log_in, principal, reading, transaction
+from backend.web.current import SAY_WHO, principal
 
-bp = Blueprint("protocol", __name__, url_prefix="/api/terraform")
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-Address = dict[str, str]
+PREFIX = "/api/terraform/"
 
-ADDRESSES = ("/<alias>", "/state/<project>", "/state/<project>/<workspace>")
-METHODS = ["GET", "POST", "PUT", "DELETE", "LOCK", "UNLOCK"]
-
-
-@bp.before_request
-def let_in() -> None:
-    """Before anything of the body is read, and before a transaction: to note the use is one too."""
-    address: Address = request.view_args or {}
-    if "alias" in address:
-        log_in(address["alias"])
-    principal()
+Verb = Callable[[Request, Arrival], Response]
 
 
-def answer(**address: str) -> ResponseReturnValue:
-    verbs = {
-        "GET": read,
-        "HEAD": read,
-        "POST": write,
-        "PUT": write,
-        "DELETE": delete,
-        "LOCK": lock,
-        "UNLOCK": unlock,
-    }
-    return verbs[request.method](address)
+def install(app: Flask, here: Installation) -> None:
+    """Let everything below PREFIX be answered here, and what was meant to be there be told."""
+    app.wsgi_app = Protocol(here, app.wsgi_app)  # type: ignore[method-assign,assignment]  # as Flask documents it
+    app.register_error_handler(404, _mistyped)
 
 
-def lock_answer(**address: str) -> ResponseReturnValue:
-    """GitLab's form of the lock: POST or PUT takes it, DELETE frees it."""
-    verbs = {"POST": lock, "PUT": lock, "LOCK": lock, "DELETE": unlock, "UNLOCK": unlock}
-    return verbs[request.method](address)
+class Protocol:
+    """Answers for the addresses of states; `otherwise` answers everything else."""
+
+    def __init__(self, here: Installation, otherwise: WSGIApplication) -> None:
+        self._here, self._otherwise = here, otherwise
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse, /) -> Iterable[bytes]:
+        if not environ.get("PATH_INFO", "").startswith(PREFIX):
+            return self._otherwise(environ, start)
+        return self._respond(Request(environ))(environ, start)
+
+    def _respond(self, request: Request) -> Response:
+        try:
+            return self._answer(request)
+        except errors.Error as error:
+            return _problem(error, request)
+        except HTTPException as error:
+            return problems.from_http(error)
+        except (NoMoreData, ParseException) as cut:
+            return problems.from_cut_body(cut)
+        except Exception as bug:  # noqa: BLE001 logged with its traceback
+            return problems.from_bug(bug, request.path)
+
+    def _answer(self, request: Request) -> Response:
+        route = _route(request.path)
+        if route is None:
+            return self._unknown(request)
+        address, verbs = route
+        verb = verbs.get(request.method)
+        if verb is None:
+            raise MethodNotAllowed(valid_methods=[*verbs])
+        with_body = verb is _read
+        arrival = arrivals.arrive(self._here, address, _credential(request), with_body=with_body)
+        return verb(request, arrival)
+
+    def _unknown(self, request: Request) -> Response:
+        with self._here.database.reading() as db:
+            tokens.authenticate(db, _credential(request).secret)
+        return _no_such_address()
 
 
-def read(address: Address) -> ResponseReturnValue:
-    _refuse_redirected_write()
-    with reading() as db:
-        state = _state(db, address, "state:read")
-        archive.refuse(state)
-        version = states.current(db, state)
-    if version is None:
+def _route(path: str) -> tuple[Address, Mapping[str, Verb]] | None:
+    """The address of a state, and what may be done there; None for what is none."""
+    parts = path.removeprefix(PREFIX).removesuffix("/").split("/")
+    if not all(parts):
+        return None
+    match parts:
+        case [alias] | [alias, "lock"] if alias != "state" or len(parts) == 1:
+            address = Address(alias=alias)
+        case ["state", project] | ["state", project, "lock"]:
+            address = Address(project=project)
+        case ["state", project, workspace] | ["state", project, workspace, "lock"]:
+            address = Address(project=project, workspace=workspace)
+        case _:
+            return None
+    is_lock = parts[-1] == "lock" and parts not in (["lock"], ["state", "lock"])
+    return address, LOCK_VERBS if is_lock else VERBS
+
+
+def _credential(request: Request) -> Credential:
+    """What the request says of who sent it. Raises Unauthorised when it says nothing."""
+    given = request.authorization
+    if given is not None and given.type == "bearer" and given.token:
+        return Credential(given.token)
+    if given is not None and given.type == "basic":
+        return Credential(given.password or "", given.username or "")
+    raise errors.Unauthorised(SAY_WHO)
+
+
+def _read(request: Request, arrival: Arrival) -> Response:
+    _refuse_redirected_write(request)
+    body = serving.read(arrival)
+    if body is None:
         return problems.problem(404, "never-written", "This state was never written.")
-    here = installation()
-    body = states.content(version, here.keyring, here.blobs)
-    _note_read(state, version.number)
-    return documents.respond(version, body)
+    return documents.respond(arrival.row, body)
 
 
-def _note_read(state: State, number: int) -> None:
-    """A state is full of secrets: who read it is kept before the first byte goes out."""
-    if principal().run_id is not None:
-        return  # the run itself is in the audit log
-    with transaction() as db:
-        audit.record(
-            db, principal(), "state.read", state.id, project_id=state.project_id, number=number
-        )
+def _write(request: Request, arrival: Arrival) -> Response:
+    serving.write(arrival, documents.incoming(request), request.args.get("ID") or None)
+    return Response(status=200)
 
 
-def write(address: Address) -> ResponseReturnValue:
-    with reading() as db:
-        state = _state(db, address, _writing_scope())
-        quota = refusals.largest_document(db, state)
-    document = documents.received(quota)
-    try:
-        _store(state, document)
-    except (errors.Conflict, errors.Gone) as refusal:
-        refusal.facts["rescued"] = _rescue(state, document, refusal.code)
-        raise
-    return "", 200
+def _delete(_request: Request, arrival: Arrival) -> Response:
+    serving.delete(arrival)
+    return Response(status=200)
 
 
-def _rescue(state: State, document: Received, reason: str) -> str | None:
-    here = installation()
-    with transaction() as db:
-        kept = rescued.keep(
-            db,
-            principal(),
-            state,
-            document,
-            here.keyring,
-            reason=reason,
-            most_bytes=here.settings.max_rescued_bytes,
-        )
-    return None if kept is None else kept.id
+def _lock(request: Request, arrival: Arrival) -> Response:
+    serving.lock(arrival, LockInfo.parse(_lock_body(request)))
+    return Response(status=200)
 
 
-def delete(address: Address) -> ResponseReturnValue:
-    with transaction() as db:
-        state = _state(db, address, "state:delete")
-        trash.delete(db, principal(), state)
-    return "", 200
-
-
-def lock(address: Address) -> ResponseReturnValue:
-    info = LockInfo.parse(_lock_body())
-    with transaction() as db:
-        state = _state(db, address, "state:write")
-        states.fence(db, principal())
-        locks.acquire(db, principal(), state, info)
-    return "", 200
-
-
-def unlock(address: Address) -> ResponseReturnValue:
-    body = _lock_body()
-    if not body:
-        return _force_unlock(address)
-    info = LockInfo.parse(body)
-    with transaction() as db:
-        state = _state(db, address, "state:write")
-        locks.release(db, principal(), state, info.id)
-    return "", 200
-
-
-def _force_unlock(address: Address) -> ResponseReturnValue:
+def _unlock(request: Request, arrival: Arrival) -> Response:
     """Terraform's force-unlock is an UNLOCK without a body: the ID that was typed is not sent."""
-    with transaction() as db:
-        state = _state(db, address, "state:unlock")
-        if locks.for_update(db, state).held:
-            locks.break_lock(db, principal(), state, "force-unlock")
-    return "", 200
+    body = _lock_body(request)
+    if body:
+        serving.unlock(arrival, LockInfo.parse(body))
+    else:
+        serving.force_unlock(arrival)
+    return Response(status=200)
 
 
-def _state(db: Any, address: Address, scope: str) -> State:
-    state = _at(db, address)
-    principal().require(scope, state.project_id)
-    return state
+VERBS: Mapping[str, Verb] = {
+    "GET": _read,
+    "HEAD": _read,
+    "POST": _write,
+    "PUT": _write,
+    "DELETE": _delete,
+    "LOCK": _lock,
+    "UNLOCK": _unlock,
+}
+# on …/lock, also GitLab's form: POST or PUT takes it, DELETE frees it
+LOCK_VERBS: Mapping[str, Verb] = {
+    "POST": _lock,
+    "PUT": _lock,
+    "LOCK": _lock,
+    "DELETE": _unlock,
+    "UNLOCK": _unlock,
+}
 
 
-def _at(db: Any, address: Address) -> State:
-    if "alias" in address:
-        return aliases.state_at(db, principal(), address["alias"])
-    return states.at(db, principal(), address["project"], address.get("workspace"))
-
-
-def _writing_scope() -> str:
-    return tokens.RESCUE if tokens.RESCUE in principal().scopes else "state:write"
-
-
-def _store(state: State, document: Received) -> None:
-    here = installation()
-    with transaction() as db:
-        states.write(
-            db,
-            principal(),
-            db.merge(state, load=False),
-            document,
-            here.keyring,
-            lock_id=request.args.get("ID") or None,
-            refuse_unlocked=here.settings.refuse_unlocked_writes,
-        )
-
-
-def _lock_body() -> bytes:
+def _lock_body(request: Request) -> bytes:
     body = request.stream.read(MAX_INFO_BYTES + 1)
     if len(body) > MAX_INFO_BYTES:
         raise errors.TooLarge(MAX_INFO_BYTES)
-    expected = documents.content_md5()
+    expected = documents.content_md5(request)
     if expected not in {None, hashlib.md5(body, usedforsecurity=False).digest()}:
         raise errors.Invalid("The body was changed on its way.", code="md5-mismatch")
     return body
 
 
-def _refuse_redirected_write() -> None:
+def _refuse_redirected_write(request: Request) -> None:
     """Some proxy turned a write into this GET; a 200 would say "saved" to terraform."""
     written = "Content-MD5" in request.headers or "ID" in request.args or request.is_json
     if written:
@@ -196,42 +179,30 @@ def _refuse_redirected_write() -> None:
         )
 
 
-def _not_found(error: errors.NotFound) -> Response:
-    """404 says "no state yet" to terraform, which then plans to create everything: never here."""
-    return problems.problem(403, "forbidden", error.message)
+def _problem(error: errors.Error, request: Request) -> Response:
+    if isinstance(error, errors.NotFound):
+        # 404 says "no state yet" to terraform, which then plans to create everything: never here
+        return problems.problem(403, "forbidden", error.message)
+    if isinstance(error, errors.Locked):
+        # the holder's LockInfo is the body: the only one that clients show
+        return Response(json.dumps(error.holder), 423, content_type="application/json")
+    if isinstance(error, errors.Invalid) and not isinstance(error, errors.TooLarge):
+        return problems.problem(400, error.code, error.message, **error.facts)
+    return problems.from_error(error, request.path)
 
 
-@bp.app_errorhandler(404)
 def _mistyped(error: HTTPException) -> Response:
-    """The same for an address that nobody serves, but that was meant to be one of ours."""
+    """An address that nobody serves, but that was meant to be one of ours: 404 is not for it."""
+    from flask import request  # noqa: PLC0415 only Flask's own requests come here
+
     if "terraform" not in request.path.split("/"):
         return problems.from_http(error)
     try:
         principal()
     except errors.Unauthorised as stranger:
-        return problems.from_error(stranger)
+        return problems.from_error(stranger, request.path)
+    return _no_such_address()
+
+
+def _no_such_address() -> Response:
     return problems.problem(403, "forbidden", "There is no state at this address: is it mistyped?")
-
-
-def _invalid(error: errors.Invalid) -> Response:
-    if isinstance(error, errors.TooLarge):
-        return problems.from_error(error)
-    return problems.problem(400, error.code, error.message, **error.facts)
-
-
-def _locked(error: errors.Locked) -> Response:
-    """The holder's LockInfo is the body: the only one that clients show."""
-    return Response(json.dumps(error.holder), 423, content_type="application/json")
-
-
-bp.register_error_handler(errors.NotFound, _not_found)
-bp.register_error_handler(errors.Invalid, _invalid)
-bp.register_error_handler(errors.Locked, _locked)
-for path in ADDRESSES:
-    bp.add_url_rule(path, view_func=answer, methods=METHODS, provide_automatic_options=False)
-    bp.add_url_rule(
-        f"{path}/lock",
-        view_func=lock_answer,
-        methods=["POST", "PUT", "DELETE", "LOCK", "UNLOCK"],
-        provide_automatic_options=False,
-    )

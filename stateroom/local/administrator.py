@@ -18,8 +18,7 @@ def command(**given: Any) -> None:
     has it. Revoke what is lost: `stateroom tokens revoke`.
     """
     from backend.people import tokens
-    from backend.principal import SYSTEM
 
-    with shared.installation_at_hand(**given) as here, here.database.transaction() as db:
-        _, secret = tokens.issue(db, SYSTEM, "administrator", ["admin"])
+    with shared.installation_at_hand(**given) as here, here.itself.transaction() as tx:
+        _, secret = tokens.issue(tx, "administrator", ["admin"])
     click.echo(secret)

@@ -14,7 +14,7 @@ import click
 from stateroom.local import shared
 
 if TYPE_CHECKING:
-    from backend.upkeep.installation import Installation
+    from backend.transactions import Installation
 
 SHOW_EVERY_SECONDS = 1.0
 
@@ -120,7 +120,7 @@ def drop_command(*, key_id: str, **given: Any) -> None:
     from backend.upkeep import rotation
 
     with shared.installation_at_hand(**given) as here:
-        rotation.drop(here.database, here.keyring, key_id)
+        rotation.drop(here.itself, key_id)
         click.echo(f"{key_id} is no longer in {here.keyring.path}.")
 
 
@@ -180,8 +180,8 @@ def _staged(here: Installation) -> str:
 def _activate(here: Installation, key_id: str) -> None:
     from backend.upkeep import rotation
 
-    with here.database.transaction() as db:
-        rotation.activate(db, here.keyring, key_id)
+    with here.itself.transaction() as tx:
+        rotation.activate(tx, key_id)
     seconds = here.settings.poll_seconds
     click.echo(f"{key_id} seals from now on; running processes follow within {seconds:g} s.")
     if here.keyring.path is not None:

@@ -11,7 +11,7 @@ from stateroom.local import shared
 if TYPE_CHECKING:
     from flask import Flask
 
-    from backend.upkeep.installation import Installation
+    from backend.transactions import Installation
 
 
 @click.command("server")
@@ -32,19 +32,14 @@ def command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) ->
     import socket
 
     from app import create_app
-    from backend.audit.linker import Linker
-    from backend.upkeep import installation
-    from backend.upkeep.reconciler import Reconciler
-    from backend.upkeep.rotation import Rotation
+    from backend.upkeep import duties, installation
+    from backend.upkeep.ticker import Ticker
     from backend.web import current, serve
 
     def application() -> Flask:
         app = create_app(settings)
         here: Installation = app.extensions[current.EXTENSION]
-        # without it a run would be at work for ever once the last worker is dead
-        Reconciler(here.database, here.bell, here.blobs, settings).start()
-        Linker(here.database, here.keyring).start()
-        Rotation(here.database, here.keyring, settings.poll_seconds).start()
+        Ticker(duties.of_server(here)).start()
         return app
 
     with shared.one_line():

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from backend.config import Settings
-    from backend.upkeep.installation import Installation
+    from backend.transactions import Installation
 
 
 class CommandRefused(click.ClickException):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import event, select
 
-from backend.config import Settings
-from backend.db import Database
 from backend.errors import Forbidden, Unauthorised
 from backend.models import Member, Project, Token, User
 from backend.people import tokens
-from backend.principal import ROLES, SCOPES, SYSTEM, Principal
+from backend.principal import ROLES, SCOPES, Principal
+from backend.transactions import Caller, Installation
 
 LOOKS = {"runs:read", "blocks:read"}
 RUNS = {"runs:create", "runs:cancel", "outputs:read"}
@@ -88,23 +85,16 @@ def test_a_refusal_names_the_scope() -> None:
     assert refused.value.code == "scope-missing"
 
 
-@pytest.fixture
-def opened(settings: Settings) -> Iterator[Database]:
-    database = Database(settings)
-    yield database
-    database.close()
-
-
-def issued(opened: Database, name: str = "one", **columns: str | None) -> tuple[str, str]:
+def issued(here: Installation, name: str = "one", **columns: str | None) -> tuple[str, str]:
     """The id and the secret of a new token."""
-    with opened.transaction() as db:
+    with here.database.transaction() as db:
         token, secret = tokens.store(db, name=name, scopes="admin", created_by="test", **columns)
     return token.id, secret
 
 
-def member(opened: Database, role: str, *, is_admin: bool = False) -> tuple[str, str]:
+def member(here: Installation, role: str, *, is_admin: bool = False) -> tuple[str, str]:
     """The id of a person who is this in a project, and the project's."""
-    with opened.transaction() as db:
+    with here.database.transaction() as db:
         user, project = User(name="ada", is_admin=is_admin), Project(name="shop")
         db.add_all([user, project])
         db.flush()
@@ -112,70 +102,72 @@ def member(opened: Database, role: str, *, is_admin: bool = False) -> tuple[str,
     return user.id, project.id
 
 
-def let_in(opened: Database, secret: str) -> Principal:
-    with opened.reading() as db:
+def let_in(here: Installation, secret: str) -> Principal:
+    with here.database.reading() as db:
         return tokens.authenticate(db, secret)
 
 
-def test_a_plain_token_is_let_in_by_one_statement_and_a_persons_by_two(opened: Database) -> None:
-    user_id, _ = member(opened, "guest")
-    plain, persons = issued(opened)[1], issued(opened, user_id=user_id)[1]
+def test_a_plain_token_is_let_in_by_one_statement_and_a_persons_by_two(here: Installation) -> None:
+    user_id, _ = member(here, "guest")
+    plain, persons = issued(here)[1], issued(here, user_id=user_id)[1]
     asked: list[str] = []
-    event.listen(opened.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(
+        here.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2])
+    )
 
-    let_in(opened, plain)
+    let_in(here, plain)
     of_plain = [statement for statement in asked if statement.startswith("SELECT")]
-    let_in(opened, persons)
+    let_in(here, persons)
     of_both = [statement for statement in asked if statement.startswith("SELECT")]
 
     assert (len(of_plain), len(of_both)) == (1, 3)
 
 
-def test_a_persons_token_carries_the_roles(opened: Database) -> None:
-    user_id, project_id = member(opened, "manager")
+def test_a_persons_token_carries_the_roles(here: Installation) -> None:
+    user_id, project_id = member(here, "manager")
 
-    who = let_in(opened, issued(opened, user_id=user_id)[1])
+    who = let_in(here, issued(here, user_id=user_id)[1])
 
     assert (who.name, who.user_id) == ("ada", user_id)
     assert who.roles == {project_id: ROLES["manager"]}
 
 
-def test_an_administrators_token_carries_none(opened: Database) -> None:
-    user_id, _ = member(opened, "guest", is_admin=True)
+def test_an_administrators_token_carries_none(here: Installation) -> None:
+    user_id, _ = member(here, "guest", is_admin=True)
 
-    who = let_in(opened, issued(opened, user_id=user_id)[1])
+    who = let_in(here, issued(here, user_id=user_id)[1])
 
     assert who.roles is None
     assert who.may("admin", None)
 
 
-def test_the_token_of_a_person_who_is_gone_opens_nothing(opened: Database) -> None:
-    _, secret = issued(opened, user_id="usr_nobody")
+def test_the_token_of_a_person_who_is_gone_opens_nothing(here: Installation) -> None:
+    _, secret = issued(here, user_id="usr_nobody")
 
     with pytest.raises(Unauthorised):
-        let_in(opened, secret)
+        let_in(here, secret)
 
 
-def test_what_is_revoked_takes_everything_below_with_it(opened: Database) -> None:
+def test_what_is_revoked_takes_everything_below_with_it(here: Installation) -> None:
     below: list[str | None] = [None]
     for depth in range(4):
-        below.append(issued(opened, f"depth {depth}", parent_id=below[-1])[0])
-    issued(opened, "other")
+        below.append(issued(here, f"depth {depth}", parent_id=below[-1])[0])
+    issued(here, "other")
 
-    with opened.transaction() as db:
-        tokens.revoke(db, SYSTEM, str(below[2]))
+    with here.itself.transaction() as tx:
+        tokens.revoke(tx, str(below[2]))
 
-    with opened.reading() as db:
+    with here.database.reading() as db:
         alive = set(db.scalars(select(Token.name).where(Token.revoked_at.is_(None))))
-    assert alive == {"depth 0", "other"}
+    assert alive == {"administrator", "depth 0", "other"}
 
 
-def test_a_token_that_was_revoked_meanwhile_makes_no_other(opened: Database) -> None:
-    issued(opened, "somebody else")
-    token_id, secret = issued(opened)
-    who = let_in(opened, secret)
-    with opened.transaction() as db:
-        tokens.revoke(db, SYSTEM, token_id)
+def test_a_token_that_was_revoked_meanwhile_makes_no_other(here: Installation) -> None:
+    issued(here, "somebody else")
+    token_id, secret = issued(here)
+    who = let_in(here, secret)
+    with here.itself.transaction() as tx:
+        tokens.revoke(tx, token_id)
 
-    with pytest.raises(Unauthorised), opened.transaction() as db:
-        tokens.issue(db, who, "late", ["admin"])
+    with pytest.raises(Unauthorised), Caller(here, who).transaction() as tx:
+        tokens.issue(tx, "late", ["admin"])

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from backend.catalogue import templates
 from backend.config import Settings
 from backend.models import Project, Run
-from backend.principal import SYSTEM
 from backend.runs import queue
 from backend.states import workspaces
+from backend.states.workspaces import NewWorkspace
 from backend.upkeep import installation
 from tests.support.processes import Process, wait_until
 from tests.support.stateroom import ROOT
@@ -23,21 +23,16 @@ RUNS = 200
 def queue_runs(settings: Settings) -> set[str]:
     """A run in each of as many workspaces."""
     here = installation.prepare(settings)
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         project = Project(name="many")
-        db.add(project)
-        db.flush()
-        template = templates.create(db, SYSTEM, project, repository="https://example.com/x.git")
+        tx.db.add(project)
+        tx.db.flush()
+        template = templates.create(tx, project, repository="https://example.com/x.git")
         made = [
-            queue.queue(
-                db,
-                SYSTEM,
-                workspaces.create(db, SYSTEM, project, template, name=f"w{number}"),
-                "apply",
-            )
+            workspaces.create(tx, project, NewWorkspace(f"w{number}"), template.name)
             for number in range(RUNS)
         ]
-        queued = {run.id for run in made}
+        queued = {queue.queue(tx, workspace, queue.NewRun("apply")).id for workspace in made}
     here.database.close()
     return queued
 
@@ -68,7 +63,7 @@ def test_two_processes_claim_200_runs_and_none_of_them_twice(
     assert sorted(run_id for run_id, _ in claimed) == sorted(queued)
     assert {epoch for _, epoch in claimed} == {"1"}
     here = installation.prepare(settings)
-    with here.database.reading() as db:
-        rows = db.execute(select(Run.status, Run.epoch, Run.attempts)).all()
+    with here.itself.reading() as tx:
+        rows = tx.db.execute(select(Run.status, Run.epoch, Run.attempts)).all()
     here.database.close()
     assert {tuple(row) for row in rows} == {("preparing", 1, 1)}

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
@@ -17,11 +18,11 @@ from backend.db import now
 from backend.documents import intake
 from backend.errors import Forbidden, Locked
 from backend.models import RescuedWrite, Run, State, Step, Workspace
-from backend.principal import SYSTEM, Principal
+from backend.principal import Principal
 from backend.runs import claims, logs, queue
-from backend.states import locks, states, workspaces
+from backend.states import freezing, locks, states
 from backend.states.locks import LockInfo
-from backend.upkeep.installation import Installation
+from backend.transactions import Caller, Installation
 from execution import events
 from execution.events import Execution
 from tests.support.postgres import Postgres
@@ -32,16 +33,16 @@ from tests.support.rows import add_workspaces
 def run(here: Installation) -> Run:
     """A run at work."""
     [workspace] = add_workspaces(here, "one")
-    with here.database.transaction() as db:
-        queued = queue.queue(db, SYSTEM, workspace, "apply")
-        claimed = claims.claim(db, queued.id, "w1", timedelta(seconds=30))
+    with here.itself.transaction() as tx:
+        queued = queue.queue(tx, workspace, queue.NewRun("apply"))
+        claimed = claims.claim(tx, queued.id, "w1", timedelta(seconds=30))
     assert claimed is not None
     return claimed
 
 
 def log_of(here: Installation, run: Run) -> bytes:
-    with here.database.reading() as db:
-        return logs.read(db, here.keyring, db.get_one(Run, run.id), 0, 1 << 30)
+    with here.itself.reading() as tx:
+        return logs.read(tx, tx.db.get_one(Run, run.id), 0, 1 << 30)
 
 
 @contextmanager
@@ -82,9 +83,9 @@ def test_a_run_that_ends_while_the_database_is_away_ends_as_it_did(
         at_work.output(b"and that was it\n")
         at_work.finish("applied")
 
-    with here.database.reading() as db:
-        assert db.get_one(Run, run.id).status == "applied"
-        steps = db.scalars(select(Step).where(Step.run_id == run.id)).all()
+    with here.itself.reading() as tx:
+        assert tx.db.get_one(Run, run.id).status == "applied"
+        steps = tx.db.scalars(select(Step).where(Step.run_id == run.id)).all()
         assert [(step.name, step.status) for step in steps] == [("apply", "done")]
     assert log_of(here, run) == b"Apply complete!\nand that was it\n"
 
@@ -98,8 +99,8 @@ def test_a_move_whose_answer_was_lost_is_not_taken_for_the_loss_of_the_run(
     at_work.planning()
 
     assert not at_work.fenced
-    with here.database.reading() as db:
-        assert db.get_one(Run, run.id).status == "planning"
+    with here.itself.reading() as tx:
+        assert tx.db.get_one(Run, run.id).status == "planning"
 
 
 def test_a_log_that_never_ends_is_cut_and_says_so(
@@ -123,24 +124,24 @@ def test_an_attempt_that_lost_its_run_does_not_break_the_lock_of_the_next_one(
     here: Installation, run: Run
 ) -> None:
     late = Execution(here, run)
-    with here.database.transaction() as db:
-        db.execute(
+    with here.itself.transaction() as tx:
+        tx.db.execute(
             update(Run).where(Run.id == run.id).values(lease_expires_at=now(-timedelta(seconds=1)))
         )
-    with here.database.transaction() as db:
-        claims.expire_leases(db)
-        again = claims.claim(db, run.id, "w2", timedelta(seconds=30))
+    with here.itself.transaction() as tx:
+        claims.expire_leases(tx)
+        again = claims.claim(tx, run.id, "w2", timedelta(seconds=30))
         assert again is not None
-        state = states.of_workspace(db, again.workspace)
-        next_one = Principal("run", "", frozenset(), run_id=again.id, run_epoch=again.epoch)
-        locks.acquire(db, next_one, state, LockInfo("of the next one"))
+        state = states.of_workspace(tx.db, again.workspace)
+        next_one = replace(tx, principal=claims.itself(again))
+        locks.acquire(next_one, state, LockInfo("of the next one"))
 
     late.rescue(BytesIO(json.dumps(STATE).encode()))
 
-    with here.database.reading() as db:
-        assert locks.get(db, state).held
-        assert db.get_one(State, state.id).current == 0
-        kept = db.scalars(select(RescuedWrite)).one()
+    with here.itself.reading() as tx:
+        assert locks.of_state(tx.db, state).held
+        assert tx.db.get_one(State, state.id).current == 0
+        kept = tx.db.scalars(select(RescuedWrite)).one()
         assert (kept.reason, kept.serial) == ("fenced", 7)
 
 
@@ -148,50 +149,49 @@ def test_the_lock_of_a_run_serves_nobody_else_who_knows_its_id(
     here: Installation, run: Run
 ) -> None:
     info = LockInfo("of the tool")
-    itself = Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
-    writer = Principal("writer", "", frozenset({"state:read", "state:write"}))
-    with here.database.transaction() as db:
-        state = db.scalars(select(State)).one()
-        locks.acquire(db, itself, state, info)
+    itself = Caller(here, claims.itself(run))
+    writer = Caller(here, Principal("writer", "", frozenset({"state:read", "state:write"})))
+    with itself.transaction() as tx:
+        state = tx.db.scalars(select(State)).one()
+        locks.acquire(tx, state, info)
     document = intake.receive(BytesIO(json.dumps(STATE).encode()), 10_000, here.blobs)
 
-    with here.database.transaction() as db, pytest.raises(Locked):
-        locks.acquire(db, writer, state, info)
-    with here.database.transaction() as db, pytest.raises(Locked):
-        states.write(db, writer, state, document, here.keyring, lock_id=info.id)
-    with here.database.transaction() as db, pytest.raises(Forbidden):
-        locks.release(db, writer, state, info.id)
+    with writer.transaction() as tx, pytest.raises(Locked):
+        locks.acquire(tx, state, info)
+    with writer.transaction() as tx, pytest.raises(Locked):
+        states.write(tx, state, document, info.id)
+    with writer.transaction() as tx, pytest.raises(Forbidden):
+        locks.release(tx, state, info.id)
 
-    with here.database.transaction() as db:
-        locks.acquire(db, itself, state, info)  # once more is harmless
-        assert states.write(db, itself, state, document, here.keyring, lock_id=info.id) == 1
+    with itself.transaction() as tx:
+        locks.acquire(tx, state, info)  # once more is harmless
+        assert states.write(tx, state, document, info.id) == 1
 
 
 def test_what_a_tool_could_not_write_is_written_under_its_lock_in_a_frozen_workspace_too(
     here: Installation, run: Run
 ) -> None:
-    itself = Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
-    with here.database.transaction() as db:
-        state = db.scalars(select(State)).one()
-        locks.acquire(db, itself, state, LockInfo("of the tool"))
-        workspaces.freeze(db, SYSTEM, db.get_one(Workspace, run.workspace_id), "we move")
+    with here.itself.transaction() as tx:
+        state = tx.db.scalars(select(State)).one()
+        locks.acquire(replace(tx, principal=claims.itself(run)), state, LockInfo("of the tool"))
+        freezing.freeze(tx, tx.db.get_one(Workspace, run.workspace_id), "we move")
 
     Execution(here, run).rescue(BytesIO(json.dumps(STATE).encode()))
 
-    with here.database.reading() as db:
-        assert db.get_one(State, state.id).current == 1
-        assert not locks.get(db, state).held
-        assert db.scalars(select(RescuedWrite)).all() == []
+    with here.itself.reading() as tx:
+        assert tx.db.get_one(State, state.id).current == 1
+        assert not locks.of_state(tx.db, state).held
+        assert tx.db.scalars(select(RescuedWrite)).all() == []
 
 
 def test_what_a_tool_without_its_lock_could_not_write_is_rescued_in_a_frozen_workspace(
     here: Installation, run: Run
 ) -> None:
-    with here.database.transaction() as db:
-        workspaces.freeze(db, SYSTEM, db.get_one(Workspace, run.workspace_id), "we move")
+    with here.itself.transaction() as tx:
+        freezing.freeze(tx, tx.db.get_one(Workspace, run.workspace_id), "we move")
 
     Execution(here, run).rescue(BytesIO(json.dumps(STATE).encode()))
 
-    with here.database.reading() as db:
-        assert db.scalars(select(State)).one().current == 0
-        assert db.scalars(select(RescuedWrite)).one().reason == "workspace-frozen"
+    with here.itself.reading() as tx:
+        assert tx.db.scalars(select(State)).one().current == 0
+        assert tx.db.scalars(select(RescuedWrite)).one().reason == "workspace-frozen"

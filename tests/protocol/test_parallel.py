@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Event, Thread
 from typing import Any
 
 from backend.states import retention
 from backend.states.retention import Policy
+from backend.upkeep import installation
 from tests.support.documents import lock_info, state_document
 from tests.support.parallel import all_at_once
 from tests.support.place import Place
@@ -60,13 +61,14 @@ def pruned_all_the_time(place: Place, policy: Policy) -> Iterator[None]:
     ended = Event()
 
     def prune() -> None:
-        with place.looking() as database:
+        here = installation.existing(place._settings)
+        with closing(here.database):
             while not ended.is_set():
-                with database.reading() as db:
+                with here.database.reading() as db:
                     found, _ = retention.find_surplus(db, policy, limit=1000)
                 for surplus in found:
-                    with database.transaction() as db:
-                        retention.prune(db, surplus)
+                    with here.itself.transaction() as tx:
+                        retention.prune(tx, surplus)
 
     threads = [Thread(target=prune) for _ in range(2)]
     for thread in threads:

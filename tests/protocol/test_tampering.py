@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from backend.documents.intake import IN_COLUMN
-from backend.models import Key, LogChunk, RescuedWrite, State, StateVersion, Variable, Workspace
-from backend.runs import logs
+from backend.models import (
+    Key,
+    LogChunk,
+    RescuedWrite,
+    Run,
+    State,
+    StateVersion,
+    Variable,
+    Workspace,
+)
+from backend.runs import claims, logs
 from backend.sealing.blobs import Blobs
 from backend.upkeep import installation
 from tests.support.documents import state_document
@@ -247,10 +257,11 @@ def test_the_secrets_of_two_keys_cannot_be_swapped(place: Place) -> None:
 def test_the_pieces_of_a_log_cannot_be_swapped_or_moved(place: Place) -> None:
     runs = [place.queue("plan"), place.queue("plan", workspace=named(place.another_workspace()))]
     here = installation.existing(place._settings)
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         for run in runs:
+            itself = replace(tx, principal=claims.itself(tx.db.get_one(Run, run.id)))
             for _ in range(2):
-                logs.append(db, here.keyring, run.id, 0, f"log of {run.id}\n".encode())
+                logs.append(itself, f"log of {run.id}\n".encode())
     here.database.close()
 
     def mix(db: Session) -> None:

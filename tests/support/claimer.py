@@ -11,23 +11,23 @@ from datetime import timedelta
 from pathlib import Path
 
 from backend import config
-from backend.db import Database
 from backend.runs import claims
+from backend.upkeep import installation
 
 
 def main(name: str, go: Path) -> None:
-    database = Database(config.load())
+    here = installation.existing(config.load())
     print("ready", flush=True)  # noqa: T201 what it is for
     while not go.exists():
         time.sleep(0.001)
     while True:
-        with database.reading() as db:
+        with here.database.reading() as db:
             waiting = claims.claimable(db, 2)
         if not waiting:
             return
         for run_id in waiting:
-            with database.transaction() as db:
-                run = claims.claim(db, run_id, name, timedelta(minutes=5))
+            with here.itself.transaction() as tx:
+                run = claims.claim(tx, run_id, name, timedelta(minutes=5))
             if run is not None:
                 print(run.id, run.epoch, flush=True)  # noqa: T201 as above
 

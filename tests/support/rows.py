@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from backend.models import Project, Template, Workspace
 from backend.states import states
-from backend.upkeep.installation import Installation
+from backend.transactions import Installation
 
 
 def add_workspaces(
     here: Installation, *names: str, repository: str = "https://x.example/r"
 ) -> list[Workspace]:
     """Workspaces of these names, each with an empty state, in a project `alpha`."""
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         project = Project(name="alpha")
-        db.add(project)
-        db.flush()
+        tx.db.add(project)
+        tx.db.flush()
         template = Template(project_id=project.id, name="net", repository=repository)
-        db.add(template)
-        db.flush()
+        tx.db.add(template)
+        tx.db.flush()
         made = [
             Workspace(project_id=project.id, template_id=template.id, name=name) for name in names
         ]
-        db.add_all(made)
-        db.flush()
+        tx.db.add_all(made)
+        tx.db.flush()
         for workspace in made:
-            states.create(db, workspace)
+            states.create(tx.db, workspace)
     return made

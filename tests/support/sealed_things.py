@@ -25,8 +25,8 @@ from backend.models import (
 )
 from backend.sealing import bindings, crypto, keyring_file
 from backend.sealing.keyring import Envelope, Keyring
+from backend.transactions import Installation
 from backend.upkeep import rotation
-from backend.upkeep.installation import Installation
 from backend.upkeep.rotation import SETTLED, Rewrapper
 from tests.support.documents import state_document
 
@@ -38,32 +38,32 @@ TABLES = ["keys", "log_chunks", "rescued_writes", "state_versions", "variables"]
 def fill(here: Installation) -> None:
     """State `s` has a small version, a large one, and one that was removed."""
     ring = here.keyring
-    with here.database.transaction() as db:
-        db.add(Project(id="p", name="shop"))
-        db.flush()
-        db.add(Template(id="t", project_id="p", name="app", repository="x"))
-        db.flush()
-        db.add(Workspace(id="w", project_id="p", template_id="t", name="app"))
-        db.flush()
-        db.add(State(id="s", project_id="p", workspace_id="w", current=3))
+    with here.itself.transaction() as tx:
+        tx.db.add(Project(id="p", name="shop"))
+        tx.db.flush()
+        tx.db.add(Template(id="t", project_id="p", name="app", repository="x"))
+        tx.db.flush()
+        tx.db.add(Workspace(id="w", project_id="p", template_id="t", name="app"))
+        tx.db.flush()
+        tx.db.add(State(id="s", project_id="p", workspace_id="w", current=3))
         of_run = {"project_id": "p", "template_id": "t", "workspace_id": "w", "created_by": "me"}
-        db.add(Run(id="r", operation="plan", **of_run))
+        tx.db.add(Run(id="r", operation="plan", **of_run))
         secret = crypto.seal_value(ring, b"secret", bindings.key("k"))
-        db.add(Key(id="k", project_id="p", name="login", kind="password", secret=secret))
-        db.add(Key(id="n", project_id="p", name="none", kind="none"))
+        tx.db.add(Key(id="k", project_id="p", name="login", kind="password", secret=secret))
+        tx.db.add(Key(id="n", project_id="p", name="none", kind="none"))
         value = crypto.seal_value(ring, b"value", bindings.variable("v"))
-        db.add(Variable(id="v", workspace_id="w", kind="terraform", name="x", value=value))
-        db.flush()
+        tx.db.add(Variable(id="v", workspace_id="w", kind="terraform", name="x", value=value))
+        tx.db.flush()
         for start in (0, 3):
             piece = crypto.seal_value(ring, b"log", bindings.log("r", start))
-            db.add(LogChunk(run_id="r", start=start, length=3, sealed=piece))
-        add_version(here, db, 1, SMALL)
-        add_version(here, db, 2, LARGE)
-        removed = add_version(here, db, 3, SMALL)
+            tx.db.add(LogChunk(run_id="r", start=start, length=3, sealed=piece))
+        add_version(here, tx.db, 1, SMALL)
+        add_version(here, tx.db, 2, LARGE)
+        removed = add_version(here, tx.db, 3, SMALL)
         removed.wrapped_key, removed.sealed, removed.removed_because = b"", None, "retention"
         removed.removed_at = removed.created_at
         kept = _columns(here, SMALL, None)
-        db.add(RescuedWrite(id="rw", state_id="s", reason="serial-too-low", **kept))
+        tx.db.add(RescuedWrite(id="rw", state_id="s", reason="serial-too-low", **kept))
 
 
 def add_version(here: Installation, db: Session, number: int, body: bytes) -> StateVersion:
@@ -90,20 +90,20 @@ def _columns(here: Installation, body: bytes, number: int | None) -> dict[str, A
 def opened(here: Installation, keyring: Keyring) -> list[bytes]:
     """All that is sealed, in clear: what is in EVERYTHING."""
     found = []
-    with here.database.reading() as db:
+    with here.itself.reading() as tx:
         kept = StateVersion.wrapped_key != b""
         for row in (
-            *db.scalars(select(StateVersion).where(kept).order_by(StateVersion.id)),
-            *db.scalars(select(RescuedWrite)),
+            *tx.db.scalars(select(StateVersion).where(kept).order_by(StateVersion.id)),
+            *tx.db.scalars(select(RescuedWrite)),
         ):
             number = row.number if isinstance(row, StateVersion) else None
             aad = bindings.document(row.state_id, number, row.lineage, row.serial)
             data_key = keyring.unwrap(Envelope(row.key_id, row.wrapped_key), aad)
             found.append(b"".join(download(data_key, row.sealed, row.blob, here.blobs)))
-        key, variable = db.get_one(Key, "k"), db.get_one(Variable, "v")
+        key, variable = tx.db.get_one(Key, "k"), tx.db.get_one(Variable, "v")
         found.append(crypto.open_value(keyring, key.secret or b"", bindings.key("k")))
         found.append(crypto.open_value(keyring, variable.value, bindings.variable("v")))
-        pieces = db.scalars(select(LogChunk).order_by(LogChunk.start)).all()
+        pieces = tx.db.scalars(select(LogChunk).order_by(LogChunk.start)).all()
     return found + [
         crypto.open_value(keyring, piece.sealed, bindings.log("r", piece.start)) for piece in pieces
     ]
@@ -113,8 +113,8 @@ def rotate(here: Installation) -> str:
     """A fresh key that seals from now on."""
     assert here.keyring.path
     key_id = keyring_file.add(here.keyring.path)
-    with here.database.transaction() as db:
-        rotation.activate(db, here.keyring, key_id)
+    with here.itself.transaction() as tx:
+        rotation.activate(tx, key_id)
     return key_id
 
 
@@ -127,5 +127,5 @@ def rewrap_all(here: Installation) -> Rewrapper:
 
 def settle(here: Installation) -> None:
     """As if the last rotation were long ago."""
-    with here.database.transaction() as db:
-        db.execute(update(Canary).values(created_at=now(-SETTLED - SETTLED)))
+    with here.itself.transaction() as tx:
+        tx.db.execute(update(Canary).values(created_at=now(-SETTLED - SETTLED)))

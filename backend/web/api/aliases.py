@@ -6,15 +6,14 @@ from typing import Literal
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
-from backend.catalogue import keys, projects
 from backend.models import Alias as AliasRow
-from backend.models import Project
 from backend.models import State as StateRow
-from backend.states import addresses, aliases, states, workspaces
+from backend.states import addresses, aliases, states
+from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
+    WORKSPACE,
     Answer,
     Cursor,
     Name,
@@ -22,16 +21,15 @@ from backend.web.api.answers import (
     Page,
     Reference,
     Repeatable,
+    WorkspacePath,
     answer,
     blueprint,
     once,
     problems,
 )
 from backend.web.api.expiry import Expiring
-from backend.web.api.locks import WorkspacePath
-from backend.web.api.states import WORKSPACE
 from backend.web.api.workspaces import Snippets
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.current import installation, reading, transaction
 
 bp = blueprint("aliases", "Unguessable addresses of a state, each with a login of its own")
 
@@ -85,9 +83,8 @@ class Aliases(Page[Alias]):
 @bp.get(f"{WORKSPACE}/aliases", responses={200: Aliases})
 def list_aliases(path: WorkspacePath, query: Cursor) -> Response:
     """The aliases of a workspace's state, the revoked and expired ones too."""
-    with reading() as db:
-        _, state = _in_workspace(db, path, "state:read")
-        found = aliases.find_all(db, state, query.cursor, query.limit)
+    with reading() as tx:
+        found = aliases.find_all(tx, _state(tx, path), query.cursor, query.limit)
         page = Aliases(
             items=[_shown(alias) for alias in found.items], next_cursor=found.next_cursor
         )
@@ -103,19 +100,14 @@ def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Res
     passwords: list[str | None] = []
 
     def make() -> AliasRow:
-        key = keys.chosen(db, project, body.key)
-        alias, password = aliases.create(
-            db, principal(), state,
-            name=body.name, access=body.access, key=key, expires_at=body.expiry(),
-        )  # fmt: skip
+        new = aliases.NewAlias(body.name, body.access, body.key, body.expiry())
+        alias, password = aliases.create(tx, state, new)
         passwords.append(password)
         return alias
 
-    needed = ["templates:manage", *aliases.SCOPES[body.access]]
-    needed += [] if body.key is None else ["keys:manage"]
-    with transaction() as db:
-        project, state = _in_workspace(db, path, *needed)
-        alias = once(db, header, make, lambda made: aliases.get(db, state, made))
+    with transaction() as tx:
+        state = _state(tx, path)
+        alias = once(tx, header, make, lambda made: aliases.named(tx.db, state, made))
         password = passwords[0] if passwords else None
         made = NewlyMadeAlias(**_detail(alias, password).model_dump(), password=password)
     return answer(made, 201)
@@ -124,26 +116,21 @@ def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Res
 @bp.get(f"{WORKSPACE}/aliases/<alias>", responses={200: AliasDetail})
 def get_alias(path: AliasPath) -> Response:
     """One alias, with snippets whose password is a placeholder."""
-    with reading() as db:
-        _, state = _in_workspace(db, path, "state:read")
-        found = _detail(aliases.get(db, state, path.alias), None)
+    with reading() as tx:
+        found = _detail(aliases.get(tx, _state(tx, path), path.alias), None)
     return answer(found)
 
 
 @bp.delete(f"{WORKSPACE}/aliases/<alias>", responses={204: None})
 def revoke_alias(path: AliasPath) -> Response:
     """Close an alias now, for its login and for tokens."""
-    with transaction() as db:
-        _, state = _in_workspace(db, path, "templates:manage")
-        aliases.revoke(db, principal(), aliases.get(db, state, path.alias))
+    with transaction() as tx:
+        aliases.revoke(tx, _state(tx, path), path.alias)
     return Response(status=204)
 
 
-def _in_workspace(db: Session, path: WorkspacePath, *scopes: str) -> tuple[Project, StateRow]:
-    """The project, for somebody with all of these scopes in it, and the workspace's state."""
-    projects_found = [projects.get(db, principal(), path.project, scope) for scope in scopes]
-    project = projects_found[0]
-    return project, states.of_workspace(db, workspaces.get(db, project, path.workspace))
+def _state(tx: Transaction, path: WorkspacePath) -> StateRow:
+    return states.named(tx, path.project, path.workspace)
 
 
 def _shown(alias: AliasRow) -> Alias:

@@ -12,15 +12,16 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from sqlalchemy.orm import Session
 from werkzeug.exceptions import UnsupportedMediaType
 
 from backend import idempotency, names, paging
 from backend.errors import Forbidden, Invalid, NotFound
+from backend.transactions import Transaction
 from backend.web.current import principal
 from backend.web.problems import problem
 
 PREFIX = "/api/v1"
+WORKSPACE = "/projects/<project>/workspaces/<workspace>"
 MAX_BODY_BYTES = 1_000_000
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token."},
@@ -94,6 +95,10 @@ class ProjectPath(BaseModel):
     project: str = Field(description="The project's name or id")
 
 
+class WorkspacePath(ProjectPath):
+    workspace: str = Field(description="The workspace's name or id")
+
+
 class Named(Answer):
     id: str
     name: str
@@ -160,7 +165,7 @@ def answer(model: BaseModel, status: int = 200) -> Response:
 
 
 def once(
-    db: Session,
+    tx: Transaction,
     header: Repeatable,
     make: Callable[[], Thing],
     again: Callable[[str], Thing],
@@ -169,8 +174,7 @@ def once(
     if header.idempotency_key is None:
         return make()
     return idempotency.once(
-        db,
-        principal(),
+        tx,
         key=header.idempotency_key,
         fingerprint=_fingerprint(),
         make=make,

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from flask import Response
 
+from backend.runs import overviews
 from backend.states import archive
-from backend.web.api.answers import answer, blueprint
-from backend.web.api.locks import WorkspacePath
-from backend.web.api.states import WORKSPACE, State, shown, state_of
-from backend.web.current import principal, transaction
+from backend.web.api.answers import WORKSPACE, WorkspacePath, answer, blueprint
+from backend.web.api.states import State, shown, state_of
+from backend.web.current import transaction
 
 bp = blueprint("archive", "States that were moved to another backend")
 
@@ -14,8 +14,8 @@ bp = blueprint("archive", "States that were moved to another backend")
 @bp.post(f"{WORKSPACE}/states/unarchive", responses={200: State})
 def unarchive_state(path: WorkspacePath) -> Response:
     """Go on with the state here, as it was when it was moved. Nobody may go on with it there."""
-    with transaction() as db:
-        state = state_of(db, path, "state:delete")
-        archive.unarchive(db, principal(), state)
-        opened = shown(db, state)
+    with transaction() as tx:
+        state = state_of(tx, path)
+        archive.unarchive(tx, state)
+        opened = shown(overviews.of_state(tx, state))
     return answer(opened)

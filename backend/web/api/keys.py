@@ -22,7 +22,7 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.current import caller, reading, transaction
 
 bp = blueprint("keys", "The key store: what is put in is never shown again")
 
@@ -75,9 +75,8 @@ class Keys(Page[Key]):
 @bp.get("/projects/<project>/keys", responses={200: Keys})
 def list_keys(path: ProjectPath, query: Cursor) -> Response:
     """The keys of a project, without their secrets."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "keys:manage")
-        found = keys.find_all(db, project, query.cursor, query.limit)
+    with reading() as tx:
+        found = keys.find_all(tx, projects.named(tx, path.project), query.cursor, query.limit)
     return answer(Keys.model_validate(found))
 
 
@@ -87,26 +86,22 @@ def create_key(path: ProjectPath, header: Repeatable, body: NewKey) -> Response:
     given = body.given()
     kind, name = given.pop("kind"), given.pop("name", None)
     secret = off_loop(keys.read, kind, given)  # type: ignore[arg-type]  # the model has these fields
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "keys:manage")
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
         key = once(
-            db,
+            tx,
             header,
-            lambda: keys.create(
-                db, principal(), installation().keyring, project,
-                kind=kind, secret=secret, name=name,
-            ),
-            lambda made: keys.get(db, project, made),
-        )  # fmt: skip
+            lambda: keys.create(tx, project, kind=kind, secret=secret, name=name),
+            lambda made: keys.get(tx, project, made),
+        )
     return answer(Key.model_validate(key), 201)
 
 
 @bp.get("/projects/<project>/keys/<key>", responses={200: Key})
 def get_key(path: KeyPath) -> Response:
     """One key, without its secret."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "keys:manage")
-        key = keys.get(db, project, path.key)
+    with reading() as tx:
+        key = keys.get(tx, projects.named(tx, path.project), path.key)
     return answer(Key.model_validate(key))
 
 
@@ -115,20 +110,13 @@ def update_key(path: KeyPath, body: KeyChange) -> Response:
     """Rename a key, or replace its secret by another one of its kind."""
     given = body.given()
     name = given.pop("name", None)
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "keys:manage")
-        kind = keys.get(db, project, path.key).kind
-    secret = off_loop(keys.read_changes, kind, given)  # type: ignore[arg-type]  # as above
-    with transaction() as db:
-        key = keys.get(db, project, path.key)
-        keys.update(db, principal(), installation().keyring, key, secret=secret, name=name)
+    key = keys.update(caller(), path.project, path.key, given, name)  # type: ignore[arg-type]  # as above
     return answer(Key.model_validate(key))
 
 
 @bp.delete("/projects/<project>/keys/<key>", responses={204: None, **problems(409)})
 def delete_key(path: KeyPath) -> Response:
     """Delete a key that nothing uses."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "keys:manage")
-        keys.delete(db, principal(), keys.get(db, project, path.key))
+    with transaction() as tx:
+        keys.delete(tx, projects.named(tx, path.project), path.key)
     return Response(status=204)

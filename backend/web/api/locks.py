@@ -5,15 +5,13 @@ from typing import Annotated, Any, Self
 
 from flask import Response
 from pydantic import AwareDatetime, Field, computed_field, model_validator
-from sqlalchemy.orm import Session
 
 from backend.catalogue import projects
-from backend.errors import Invalid
 from backend.models import Lock as LockRow
-from backend.models import State
-from backend.states import holds, locks, states, workspaces
+from backend.states import holds, locks, states
 from backend.web.api.answers import (
     WITH_BODY,
+    WORKSPACE,
     Answer,
     Body,
     Cursor,
@@ -21,20 +19,17 @@ from backend.web.api.answers import (
     Page,
     ProjectPath,
     Query,
+    WorkspacePath,
     answer,
     blueprint,
     problems,
 )
-from backend.web.current import principal, reading, transaction
+from backend.web.current import reading, transaction
 
 bp = blueprint("locks", "Who holds a state now")
 
-WORKSPACE_LOCK = "/projects/<project>/workspaces/<workspace>/lock"
+WORKSPACE_LOCK = f"{WORKSPACE}/lock"
 STALE_AFTER = timedelta(minutes=5)
-
-
-class WorkspacePath(ProjectPath):
-    workspace: str = Field(description="The workspace's name or id")
 
 
 class Reason(Query):
@@ -58,14 +53,12 @@ class Hold(Body):
     )
     expires_in_minutes: int | None = Field(None, ge=1, le=43_200, description="Or in so many")
 
-    def until(self) -> datetime:
-        """Raises Invalid unless exactly one of both is given."""
-        if (self.expires_at is None) == (self.expires_in_minutes is None):
-            raise Invalid(
-                "Say when the hold ends: expires_at or expires_in_minutes.", code="expiry-invalid"
-            )
-        minutes = timedelta(minutes=self.expires_in_minutes or 0)
-        return self.expires_at or datetime.now(UTC) + minutes
+    def until(self) -> datetime | None:
+        """None unless exactly one of both is given."""
+        if self.expires_in_minutes is None:
+            return self.expires_at
+        minutes = timedelta(minutes=self.expires_in_minutes)
+        return datetime.now(UTC) + minutes if self.expires_at is None else None
 
 
 class Lock(Answer):
@@ -109,9 +102,8 @@ class HeldLocks(Page[HeldLock]):
 @bp.get("/projects/<project>/locks", responses={200: HeldLocks})
 def list_locks(path: ProjectPath, query: Cursor) -> Response:
     """The locks of a project that are held now."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        found = locks.find_held(db, project, query.cursor, query.limit)
+    with reading() as tx:
+        found = locks.find_held(tx, projects.named(tx, path.project), query.cursor, query.limit)
     items = [
         HeldLock(**_facts(lock), workspace=Named.model_validate(workspace))
         for lock, workspace in found.items
@@ -122,8 +114,8 @@ def list_locks(path: ProjectPath, query: Cursor) -> Response:
 @bp.get(WORKSPACE_LOCK, responses={200: Lock})
 def get_lock(path: WorkspacePath) -> Response:
     """Whether the state is locked, and by whom."""
-    with reading() as db:
-        lock = locks.get(db, _state(db, path, "runs:read"))
+    with reading() as tx:
+        lock = locks.get(tx, states.named(tx, path.project, path.workspace))
     return answer(shown(lock))
 
 
@@ -133,9 +125,9 @@ def hold_lock(path: WorkspacePath, body: Hold) -> Response:
 
     Holding what you hold already changes its reason and its end.
     """
-    with transaction() as db:
-        state = _state(db, path, "state:write")
-        lock = holds.hold(db, principal(), state, body.reason, body.until())
+    with transaction() as tx:
+        state = states.named(tx, path.project, path.workspace)
+        lock = holds.hold(tx, state, body.reason, body.until())
     return answer(shown(lock))
 
 
@@ -145,10 +137,8 @@ def break_lock(path: WorkspacePath, query: Reason) -> Response:
 
     This needs state:unlock; ending a hold of your own needs only state:write.
     """
-    with transaction() as db:
-        project = projects.seen(db, principal(), path.project)
-        state = states.of_workspace(db, workspaces.get(db, project, path.workspace))
-        lock = holds.end(db, principal(), state, query.reason)
+    with transaction() as tx:
+        lock = holds.end(tx, states.named(tx, path.project, path.workspace), query.reason)
     return answer(shown(lock))
 
 
@@ -160,8 +150,3 @@ def _facts(lock: LockRow) -> dict[str, Any]:
     plain = {name: getattr(lock, name) for name in Lock.model_fields if hasattr(lock, name)}
     info = {name: said for name, said in lock.info.items() if name in locks.KEPT}
     return plain | {"info": info, "hold_reason": lock.info.get("Reason")}
-
-
-def _state(db: Session, path: WorkspacePath, scope: str) -> State:
-    project = projects.get(db, principal(), path.project, scope)
-    return states.of_workspace(db, workspaces.get(db, project, path.workspace))

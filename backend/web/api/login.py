@@ -13,10 +13,10 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from backend.errors import Invalid
 from backend.models import Token
-from backend.people import logins, passwords
+from backend.people import logins
 from backend.people.passwords import MAX_LENGTH
 from backend.web.api.answers import MAX_BODY_BYTES, Answer, answer, problems
-from backend.web.current import noted_refusals, reading, throttle, transaction
+from backend.web.current import installation, noted_refusals, throttle
 
 log = structlog.get_logger()
 
@@ -134,26 +134,13 @@ def _log_in(body: Login) -> Response:
     return answer(_issued(token, secret))
 
 
-def _as_client(body: Login) -> tuple[Token, str]:
-    with reading() as db:
-        client = logins.client(db, body.client_id or "", body.client_secret or "")
-    scopes = None if body.scope is None else body.scope.split()
-    with transaction() as db:
-        return logins.exchange(db, client, scopes)
-
-
 def _as_person(body: Login) -> tuple[Token, str]:
-    username, password = body.username or "", body.password or ""
-    throttle().attempt(username)
-    with reading() as db:
-        person = logins.person(db, username)
-    match = passwords.verify(person.password_hash, password)
-    if not match.fits:
-        raise logins.LoginRefused(person.id)
-    throttle().forget(username)
-    rehashed = passwords.hashed(password) if match.outdated else None
-    with transaction() as db:
-        return logins.sign_in(db, person, rehashed)
+    return logins.sign_in(installation(), throttle(), body.username or "", body.password or "")
+
+
+def _as_client(body: Login) -> tuple[Token, str]:
+    scopes = None if body.scope is None else body.scope.split()
+    return logins.exchange(installation(), body.client_id or "", body.client_secret or "", scopes)
 
 
 def _note(refused: logins.LoginRefused) -> None:
@@ -161,8 +148,7 @@ def _note(refused: logins.LoginRefused) -> None:
     log.warning("login_refused", thing=refused.thing)
     if noted_refusals().is_over("login"):
         return
-    with transaction() as db:
-        logins.note_refused(db, refused)
+    logins.note_refused(installation(), refused)
 
 
 def _issued(token: Token, secret: str) -> Issued:

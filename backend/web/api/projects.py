@@ -4,10 +4,10 @@ from datetime import datetime
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
 from backend.catalogue import projects
 from backend.models import Project as ProjectRow
+from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -24,7 +24,7 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.current import principal, reading, transaction
+from backend.web.current import reading, transaction
 
 bp = blueprint("projects", "What people belong to and everything else belongs to")
 
@@ -91,30 +91,30 @@ class Projects(Page[Project]):
 @bp.get("/projects", responses={200: Projects})
 def list_projects(query: Cursor) -> Response:
     """The projects that are open to you."""
-    with reading() as db:
-        found = projects.find_all(db, principal(), query.cursor, query.limit)
+    with reading() as tx:
+        found = projects.find_all(tx, query.cursor, query.limit)
     return answer(Projects.model_validate(found))
 
 
 @bp.post("/projects", responses={201: ProjectDetail, **WITH_BODY, **problems(409)})
 def create_project(header: Repeatable, body: NewProject) -> Response:
     """Create a project: for administrators of the installation."""
-    with transaction() as db:
+    with transaction() as tx:
         project = once(
-            db,
+            tx,
             header,
-            lambda: projects.create(db, principal(), **body.given()),
-            lambda made: projects.get(db, principal(), made, "admin"),
+            lambda: projects.create(tx, **body.given()),
+            lambda made: projects.named(tx, made),
         )
-        found = _detail(db, project)
+        found = _detail(tx, project)
     return answer(found, 201)
 
 
 @bp.get("/projects/<project>", responses={200: ProjectDetail})
 def get_project(path: ProjectPath) -> Response:
     """One project."""
-    with reading() as db:
-        found = _detail(db, projects.get(db, principal(), path.project, "runs:read"))
+    with reading() as tx:
+        found = _detail(tx, projects.get(tx, path.project))
     return answer(found)
 
 
@@ -124,24 +124,23 @@ def update_project(path: ProjectPath, body: ProjectChange) -> Response:
 
     Quotas are changed by administrators of the installation alone.
     """
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "admin")
-        projects.update(db, principal(), project, **body.given())
-        found = _detail(db, project)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        projects.update(tx, project, **body.given())
+        found = _detail(tx, project)
     return answer(found)
 
 
 @bp.delete("/projects/<project>", responses={204: None, **problems(409)})
 def delete_project(path: ProjectPath) -> Response:
     """Delete a project that holds no templates and no states, with its keys and tokens."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "admin")
-        projects.delete(db, principal(), project)
+    with transaction() as tx:
+        projects.delete(tx, projects.named(tx, path.project))
     return Response(status=204)
 
 
-def _detail(db: Session, project: ProjectRow) -> ProjectDetail:
+def _detail(tx: Transaction, project: ProjectRow) -> ProjectDetail:
     return ProjectDetail(
         **Project.model_validate(project).model_dump(),
-        use=Use.model_validate(projects.use(db, project)),
+        use=Use.model_validate(projects.use(tx, project)),
     )

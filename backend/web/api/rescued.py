@@ -2,23 +2,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import Response
 from pydantic import Field
+from werkzeug.wrappers import Response
 
 from backend.states import rescued, restoring
 from backend.states.rescued import Comparison
 from backend.web.api.answers import (
+    WORKSPACE,
     Answer,
     Cursor,
     Page,
     Query,
+    WorkspacePath,
     answer,
     blueprint,
     problems,
 )
-from backend.web.api.locks import WorkspacePath
-from backend.web.api.states import WORKSPACE, Digest, StateVersion, as_file, state_of
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.api.states import Digest, StateVersion, as_file, state_of
+from backend.web.current import caller, installation, reading, transaction
 
 bp = blueprint("rescued", "State documents that were refused, and kept until somebody decides")
 
@@ -68,21 +69,18 @@ class RescuedWriteDetail(RescuedWrite):
 def list_rescued_writes(path: WorkspacePath, query: RescuedList) -> Response:
     """The documents that this state refused, newest first."""
     find = rescued.find_undecided if query.undecided else rescued.find_all
-    with reading() as db:
-        state = state_of(db, path, "state:read")
-        found = find(db, state, query.cursor, query.limit)
+    with reading() as tx:
+        found = find(tx, state_of(tx, path), query.cursor, query.limit)
     return answer(RescuedWrites.model_validate(found))
 
 
 @bp.get(f"{WORKSPACE}/rescued/<rescued_id>", responses={200: RescuedWriteDetail})
 def get_rescued_write(path: RescuedPath) -> Response:
     """One refused document, beside what is stored."""
-    with reading() as db:
-        state = state_of(db, path, "state:read")
-        kept = rescued.get(db, state, path.rescued_id)
-        compared = rescued.compare(db, state, kept)
+    with reading() as tx:
+        compared = rescued.get(tx, state_of(tx, path), path.rescued_id)
     detail = RescuedWriteDetail(
-        **RescuedWrite.model_validate(kept).model_dump(),
+        **RescuedWrite.model_validate(compared.kept).model_dump(),
         comparison=compared.verdict,
         equals_version=compared.equals,
         current=None if compared.current is None else StateVersion.model_validate(compared.current),
@@ -103,9 +101,8 @@ def get_rescued_write(path: RescuedPath) -> Response:
 def download_rescued_write(path: RescuedPath) -> Response:
     """The bytes of a refused document. This is audited."""
     here = installation()
-    with transaction() as db:
-        state = state_of(db, path, "state:read")
-        kept = rescued.download(db, principal(), state, path.rescued_id)
+    with transaction() as tx:
+        kept = rescued.download(tx, state_of(tx, path), path.rescued_id)
     body = rescued.content(kept, here.keyring, here.blobs)
     return as_file(kept, body, f"{path.workspace}-{kept.id}.tfstate")
 
@@ -119,16 +116,9 @@ def promote_rescued_write(path: RescuedPath, query: Force) -> Response:
 
     Not while the state is locked. What OpenTofu encrypted keeps its serial.
     """
-    here = installation()
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        kept, rewriting = restoring.of_rescued(db, state, path.rescued_id, here.keyring, here.blobs)
-    written = rewriting.carry_out(here.blobs)
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        made = restoring.promote(
-            db, principal(), state, kept, written, here.keyring, force=query.force
-        )
+    made = restoring.promote(
+        caller(), path.project, path.workspace, path.rescued_id, force=query.force
+    )
     return answer(StateVersion.model_validate(made), 201)
 
 
@@ -137,7 +127,6 @@ def promote_rescued_write(path: RescuedPath, query: Force) -> Response:
 )
 def dismiss_rescued_write(path: RescuedPath) -> Response:
     """Nobody needs it: its body is removed, who decided so stays."""
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        gone = rescued.dismiss(db, principal(), state, path.rescued_id)
+    with transaction() as tx:
+        gone = rescued.dismiss(tx, state_of(tx, path), path.rescued_id)
     return answer(RescuedWrite.model_validate(gone))

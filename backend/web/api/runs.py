@@ -5,16 +5,16 @@ from typing import Any, Literal
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
-from backend.catalogue import projects, sources, templates
-from backend.models import ENDED, TRANSFERS, Project
+from backend.catalogue import projects, templates
+from backend.models import ENDED, Project, Workspace
 from backend.models import Run as RunRow
-from backend.paging import cut
-from backend.runs import logs, queue, steps
-from backend.states import versions, workspaces
+from backend.runs import logs, overviews, queue, steps
+from backend.states import workspaces
+from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
+    WORKSPACE,
     Answer,
     Body,
     Cursor,
@@ -24,13 +24,13 @@ from backend.web.api.answers import (
     Query,
     Reference,
     Repeatable,
+    WorkspacePath,
     answer,
     blueprint,
     once,
     problems,
 )
-from backend.web.api.locks import WorkspacePath
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.current import reading, transaction
 
 bp = blueprint("runs", "Executions of terraform or tofu")
 
@@ -147,52 +147,52 @@ def summary(run: RunRow) -> Run:
 @bp.get("/projects/<project>/runs", responses={200: Runs})
 def list_runs(path: ProjectPath, query: RunFilter) -> Response:
     """The runs of a project, newest first."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        only = query.workspace and workspaces.get(db, project, query.workspace).id
+    with reading() as tx:
+        project = projects.named(tx, path.project)
         found = queue.find_all(
-            db, project, workspace_id=only, status=query.status,
-            before=query.cursor, limit=query.limit + 1,
+            tx, project, workspace=query.workspace, status=query.status,
+            after=query.cursor, limit=query.limit,
         )  # fmt: skip
-    page = cut(found, query.limit, lambda run: run.id)
-    return answer(Runs(items=[summary(run) for run in page.items], next_cursor=page.next_cursor))
+    return answer(Runs(items=[summary(run) for run in found.items], next_cursor=found.next_cursor))
 
 
 @bp.post("/projects/<project>/runs", responses={201: RunDetail, **WITH_BODY})
 def create_run(path: ProjectPath, header: Repeatable, body: NewRun) -> Response:
     """Queue a run: in a workspace, in a template's default one, or in the project's."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "runs:create")
-        template = body.template and templates.chosen(db, project, body.template)
-        workspace = workspaces.chosen(db, project, body.workspace, template or None)
-        run = _queue(db, header, project, workspace.id, body)
-    return _queued(run)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        template = None
+        if body.template is not None:
+            template = templates.chosen(tx.db, project, body.template)
+        workspace = workspaces.chosen(tx.db, project, body.workspace, template)
+        run = _queue(tx, header, project, workspace, body)
+    return answer(run, 201)
 
 
-@bp.post("/projects/<project>/workspaces/<workspace>/runs", responses={201: RunDetail, **WITH_BODY})
+@bp.post(f"{WORKSPACE}/runs", responses={201: RunDetail, **WITH_BODY})
 def create_workspace_run(
     path: WorkspacePath, header: Repeatable, body: NewWorkspaceRun
 ) -> Response:
     """Queue a run in this workspace."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "runs:create")
-        run = _queue(db, header, project, path.workspace, body)
-    return _queued(run)
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        run = _queue(tx, header, workspace.project, workspace, body)
+    return answer(run, 201)
 
 
 @bp.get("/projects/<project>/runs/<run>", responses={200: RunDetail})
 def get_run(path: RunPath) -> Response:
     """One run: how far it is, what was found, and what it changed."""
-    with reading() as db:
-        found = detail(db, _run(db, path, "runs:read"))
+    with reading() as tx:
+        found = _detail(tx, queue.get(tx, projects.named(tx, path.project), path.run))
     return answer(found)
 
 
 @bp.get("/projects/<project>/runs/<run>/steps", responses={200: Steps})
 def list_steps(path: RunPath) -> Response:
     """The steps of a run, in their order."""
-    with reading() as db:
-        found = steps.find_all(db, _run(db, path, "runs:read"))
+    with reading() as tx:
+        found = steps.find_all(tx, _run(tx, path))
     return answer(Steps(items=[Step.model_validate(step) for step in found]))
 
 
@@ -212,9 +212,9 @@ def list_steps(path: RunPath) -> Response:
 )
 def read_log(path: RunPath, query: LogRange) -> Response:
     """The log from an offset on. Ask again from X-Log-Next-Offset until X-Log-Complete is true."""
-    with reading() as db:
-        run = _run(db, path, "runs:read")
-        text = logs.read(db, installation().keyring, run, query.offset, query.limit)
+    with reading() as tx:
+        run = _run(tx, path)
+        text = logs.read(tx, run, query.offset, query.limit)
     response = Response(text, content_type="text/plain; charset=utf-8")
     reached = query.offset + len(text)
     response.headers["X-Log-Next-Offset"] = str(reached)
@@ -227,40 +227,34 @@ def read_log(path: RunPath, query: LogRange) -> Response:
 @bp.post("/projects/<project>/runs/<run>/cancel", responses={200: RunDetail, **problems(409)})
 def cancel_run(path: RunPath) -> Response:
     """Stop a run: what is half done is saved, and the state unlocked."""
-    with transaction() as db:
-        run = _run(db, path, "runs:cancel")
-        queue.cancel(db, principal(), run, force=False)
-        found = detail(db, run)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        found = _detail(tx, queue.cancel(tx, project, path.run, force=False))
     return answer(found)
 
 
 @bp.post("/projects/<project>/runs/<run>/force-cancel", responses={200: RunDetail, **problems(409)})
 def force_cancel_run(path: RunPath) -> Response:
     """Kill a run now: what it made since its last save is in no state."""
-    with transaction() as db:
-        run = _run(db, path, "runs:cancel")
-        queue.cancel(db, principal(), run, force=True)
-        found = detail(db, run)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        found = _detail(tx, queue.cancel(tx, project, path.run, force=True))
     return answer(found)
 
 
 @bp.post("/projects/<project>/runs/<run>/acknowledge", responses={200: RunDetail, **problems(409)})
 def acknowledge_run(path: RunPath) -> Response:
     """Say that you looked at a lost run: its workspace may go on."""
-    with transaction() as db:
-        run = _run(db, path, "runs:approve")
-        queue.acknowledge(db, principal(), run)
-        found = detail(db, run)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        found = _detail(tx, queue.acknowledge(tx, project, path.run))
     return answer(found)
 
 
-def detail(db: Session, run: RunRow) -> RunDetail:
-    blocker = queue.blocked_by(db, run)
-    facts = _facts(RunDetail, run)
-    facts["blocked_by"] = None if blocker is None else blocker.id
-    facts["workspace_frozen"] = run.workspace.frozen_at is not None
-    facts["steps"] = steps.find_all(db, run)
-    facts["state_versions"] = versions.written_by(db, run)
+def _detail(tx: Transaction, run: RunRow) -> RunDetail:
+    found = overviews.of_run(tx, run)
+    beside = ("blocked_by", "workspace_frozen", "steps", "state_versions")
+    facts = _facts(RunDetail, run) | {name: getattr(found, name) for name in beside}
     return RunDetail.model_validate(facts)
 
 
@@ -271,35 +265,22 @@ def _facts(model: type[Run], run: RunRow) -> dict[str, Any]:
     return facts
 
 
-def _run(db: Session, path: RunPath, scope: str) -> RunRow:
-    project = projects.get(db, principal(), path.project, scope)
-    return queue.get(db, project, path.run)
+def _run(tx: Transaction, path: RunPath) -> RunRow:
+    return queue.named(tx.db, projects.named(tx, path.project), path.run)
 
 
 def _queue(
-    db: Session, header: Repeatable, project: Project, workspace: str, body: NewWorkspaceRun
+    tx: Transaction,
+    header: Repeatable,
+    project: Project,
+    workspace: Workspace,
+    body: NewWorkspaceRun,
 ) -> RunDetail:
-    where = workspaces.get(db, project, workspace)
-    ref = sources.check_ref(body.ref)
-    if body.operation in TRANSFERS:
-        principal().require("state:write", project.id)
+    new = queue.NewRun(body.operation, body.ref, body.message, body.start_empty)
     run = once(
-        db,
+        tx,
         header,
-        lambda: queue.queue(
-            db,
-            principal(),
-            where,
-            body.operation,
-            ref=ref,
-            message=body.message,
-            start_empty=body.start_empty,
-        ),
-        lambda made: queue.get(db, project, made),
+        lambda: queue.queue(tx, workspace, new),
+        lambda made: queue.named(tx.db, project, made),
     )
-    return detail(db, run)
-
-
-def _queued(run: RunDetail) -> Response:
-    installation().bell.ring(run.id)
-    return answer(run, 201)
+    return _detail(tx, run)

@@ -1,30 +1,25 @@
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from flask import Response
 from pydantic import Field
 
-from backend.catalogue import projects
-from backend.documents import diff
-from backend.errors import Unavailable
-from backend.models import StateVersion
-from backend.offload import off_loop
-from backend.states import comparing, states, workspaces
-from backend.web.api.answers import Answer, Query, answer, blueprint, problems
-from backend.web.api.locks import WorkspacePath
-from backend.web.current import installation, principal, transaction
+from backend.states import comparing
+from backend.web.api.answers import (
+    WORKSPACE,
+    Answer,
+    Query,
+    WorkspacePath,
+    answer,
+    blueprint,
+    problems,
+)
+from backend.web.current import caller
 
 bp = blueprint("diff", "What is different between two versions of a state")
 
-AT_ONCE = 2  # each may take a few hundred MB, and a thread that writes of states wait for too
-PATIENCE_SECONDS = 20.0
-
 _WHICH = r"^([1-9][0-9]{0,8}|latest)$"
-_ROOM = threading.BoundedSemaphore(AT_ONCE)
 
 
 class Versions(Query):
@@ -64,7 +59,7 @@ class Diff(Answer):
 
 
 @bp.get(
-    "/projects/<project>/workspaces/<workspace>/states/diff",
+    f"{WORKSPACE}/states/diff",
     responses={200: Diff, **problems(409, 410, 500)},
 )
 def diff_states(path: WorkspacePath, query: Versions) -> Response:
@@ -72,33 +67,7 @@ def diff_states(path: WorkspacePath, query: Versions) -> Response:
 
     By default between the newest version and the one before.
     """
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "state:read")
-        state = states.of_workspace(db, workspaces.get(db, project, path.workspace))
-        pair = comparing.read(db, principal(), state, query.before, query.after)
-    with _room():
-        before = comparing.NOTHING if pair.before is None else _document(pair.before)
-        found = off_loop(diff.diff, before, _document(pair.after))
-    numbers = None if pair.before is None else pair.before.number, pair.after.number
-    return _answer(found, *numbers)
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    if not _ROOM.acquire(timeout=PATIENCE_SECONDS):
-        raise Unavailable("Too many states are being compared. Try again.", code="busy")
-    try:
-        yield
-    finally:
-        _ROOM.release()
-
-
-def _document(version: StateVersion) -> bytes:
-    here = installation()
-    return b"".join(states.content(version, here.keyring, here.blobs))
-
-
-def _answer(found: diff.Diff, before: int | None, after: int) -> Response:
+    found = comparing.compare(caller(), path.project, path.workspace, query.before, query.after)
     parts = ("added", "removed", "changed", "unchanged", "outputs")
-    shown = {name: getattr(found, name) for name in parts}
-    return answer(Diff(from_version=before, to_version=after, **shown))
+    shown = {name: getattr(found.diff, name) for name in parts}
+    return answer(Diff(from_version=found.before, to_version=found.after, **shown))

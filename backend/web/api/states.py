@@ -4,43 +4,40 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from flask import Response
+from flask import request
 from pydantic import BeforeValidator, Field
-from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
 
-from backend.catalogue import projects
 from backend.models import RescuedWrite
 from backend.models import State as StateRow
 from backend.models import StateVersion as VersionRow
+from backend.runs import overviews
+from backend.runs.overviews import StateOverview
 from backend.states import (
-    refusals,
-    rescued,
     restoring,
     states,
     trash,
     uploads,
     versions,
-    workspaces,
 )
+from backend.transactions import Transaction
 from backend.web import documents
 from backend.web.api.answers import (
     WITH_BODY,
+    WORKSPACE,
     Answer,
     Body,
     Cursor,
     Page,
     Query,
+    WorkspacePath,
     answer,
     blueprint,
     problems,
 )
-from backend.web.api.locks import WorkspacePath
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.current import caller, installation, reading, transaction
 
 bp = blueprint("states", "States and their versions", streaming=("upload_state",))
-
-WORKSPACE = "/projects/<project>/workspaces/<workspace>"
-
 
 DOCUMENT: dict[str, Any] = {
     "requestBody": {
@@ -128,15 +125,15 @@ class State(Answer):
     current: StateVersion | None = Field(description="The newest version; null: never written")
 
 
-def shown(db: Session, state: StateRow) -> State:
-    newest = states.newest(db, state)
+def shown(found: StateOverview) -> State:
+    state, current = found.state, found.current
     return State(
         id=state.id,
         deleted_at=state.deleted_at,
         archived_at=state.archived_at,
         archived_to=state.archived_to,
-        rescued=rescued.undecided(db, state),
-        current=None if newest is None else StateVersion.model_validate(newest),
+        rescued=found.rescued,
+        current=None if current is None else StateVersion.model_validate(current),
     )
 
 
@@ -144,9 +141,8 @@ def shown(db: Session, state: StateRow) -> State:
 def list_state_versions(path: WorkspacePath, query: VersionList) -> Response:
     """The versions of a state, newest first."""
     find = versions.find_history if query.removed else versions.find_all
-    with reading() as db:
-        state = state_of(db, path, "state:read")
-        found = find(db, state, query.cursor, query.limit)
+    with reading() as tx:
+        found = find(tx, state_of(tx, path), query.cursor, query.limit)
     return answer(StateVersions.model_validate(found))
 
 
@@ -160,36 +156,31 @@ def upload_state(path: WorkspacePath, query: Upload) -> Response:
 
     Into a state that was never written it is an import: bytes, serial and lineage are kept.
     """
-    here = installation()
-    with reading() as db:
-        quota = refusals.largest_document(db, state_of(db, path, "state:write"))
-    document = documents.received(quota)
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        if query.import_:
-            made = uploads.begin_again(db, principal(), state, document, here.keyring)
-        else:
-            made = uploads.add(db, principal(), state, document, here.keyring, force=query.force)
+    where, document = (path.project, path.workspace), documents.incoming(request)
+    if query.import_:
+        made = uploads.import_document(caller(), *where, document)
+    else:
+        made = uploads.upload(caller(), *where, document, force=query.force)
     return answer(StateVersion.model_validate(made), 201)
 
 
 @bp.delete(f"{WORKSPACE}/states", responses={200: State, **problems(423)})
 def delete_state(path: WorkspacePath) -> Response:
     """Delete the state: its address answers 410 until it is restored. Its versions are kept."""
-    with transaction() as db:
-        state = state_of(db, path, "state:delete")
-        trash.delete(db, principal(), state)
-        gone = shown(db, state)
+    with transaction() as tx:
+        state = state_of(tx, path)
+        trash.delete(tx, state)
+        gone = shown(overviews.of_state(tx, state))
     return answer(gone)
 
 
 @bp.post(f"{WORKSPACE}/states/undelete", responses={200: State, **problems(410)})
 def undelete_state(path: WorkspacePath) -> Response:
     """Bring a deleted state back as it was. One that was purged does not come back."""
-    with transaction() as db:
-        state = state_of(db, path, "state:delete")
-        trash.undelete(db, principal(), state)
-        back = shown(db, state)
+    with transaction() as tx:
+        state = state_of(tx, path)
+        trash.undelete(tx, state)
+        back = shown(overviews.of_state(tx, state))
     return answer(back)
 
 
@@ -200,18 +191,18 @@ def purge_state(path: WorkspacePath) -> Response:
     Its address goes on to answer 410, until a document is imported or the workspace is deleted:
     404 would mean "no state yet", and the next plan would create everything again.
     """
-    with transaction() as db:
-        state = state_of(db, path, "state:delete")
-        trash.purge(db, principal(), state)
-        gone = shown(db, state)
+    with transaction() as tx:
+        state = state_of(tx, path)
+        trash.purge(tx, state)
+        gone = shown(overviews.of_state(tx, state))
     return answer(gone)
 
 
 @bp.get(f"{WORKSPACE}/states/<version>", responses={200: StateVersion, **problems(410)})
 def get_state_version(path: VersionPath) -> Response:
     """One version of a state, without its body."""
-    with reading() as db:
-        version = versions.get(db, state_of(db, path, "state:read"), path.version)
+    with reading() as tx:
+        version = versions.get(tx, state_of(tx, path), path.version)
     return answer(StateVersion.model_validate(version))
 
 
@@ -222,18 +213,16 @@ def get_state_version(path: VersionPath) -> Response:
 def update_state_version(path: VersionPath, body: VersionChange) -> Response:
     """Pin a version, or unpin it."""
     change = versions.pin if body.pinned else versions.unpin
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        changed = change(db, principal(), state, path.version)
+    with transaction() as tx:
+        changed = change(tx, state_of(tx, path), path.version)
     return answer(StateVersion.model_validate(changed))
 
 
 @bp.delete(f"{WORKSPACE}/states/<version>", responses={200: StateVersion, **problems(409, 410)})
 def delete_state_version(path: VersionPath) -> Response:
     """Remove the body of one version: not of the current one, nor of a pinned one."""
-    with transaction() as db:
-        state = state_of(db, path, "state:delete")
-        gone = versions.delete(db, principal(), state, path.version)
+    with transaction() as tx:
+        gone = versions.delete(tx, state_of(tx, path), path.version)
     return answer(StateVersion.model_validate(gone))
 
 
@@ -248,14 +237,7 @@ def restore_state_version(path: VersionPath) -> Response:
     that the current one was restored from already, makes no new one. What OpenTofu encrypted
     keeps its serial, which tofu has sealed inside too, and is recorded as forced.
     """
-    here = installation()
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        version, rewriting = restoring.of_version(db, state, path.version, here.keyring, here.blobs)
-    written = rewriting.carry_out(here.blobs)
-    with transaction() as db:
-        state = state_of(db, path, "state:write")
-        made = restoring.roll_back(db, principal(), state, version, written, here.keyring)
+    made = restoring.restore(caller(), path.project, path.workspace, path.version)
     return answer(StateVersion.model_validate(made), 201)
 
 
@@ -272,16 +254,14 @@ def restore_state_version(path: VersionPath) -> Response:
 def download_state_version(path: VersionPath) -> Response:
     """The bytes of one version; of `latest`, those of the current one. This is audited."""
     here = installation()
-    with transaction() as db:
-        state = state_of(db, path, "state:read")
-        version = versions.download(db, principal(), state, path.version)
+    with transaction() as tx:
+        version = versions.download(tx, state_of(tx, path), path.version)
     body = states.content(version, here.keyring, here.blobs)
     return as_file(version, body, f"{path.workspace}-{version.number}.tfstate")
 
 
-def state_of(db: Session, path: WorkspacePath, scope: str) -> StateRow:
-    project = projects.get(db, principal(), path.project, scope)
-    return states.of_workspace(db, workspaces.get(db, project, path.workspace))
+def state_of(tx: Transaction, path: WorkspacePath) -> StateRow:
+    return states.named(tx, path.project, path.workspace)
 
 
 def as_file(document: VersionRow | RescuedWrite, body: Iterator[bytes], name: str) -> Response:

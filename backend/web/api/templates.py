@@ -5,11 +5,9 @@ from typing import Any, Literal
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
 from backend.catalogue import projects, templates
-from backend.models import Project
-from backend.models import Template as TemplateRow
+from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -26,8 +24,8 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.api.workspaces import TemplateWorkspace, create_in_template
-from backend.web.current import principal, reading, transaction
+from backend.web.api.new_workspace import TemplateWorkspace
+from backend.web.current import reading, transaction
 
 bp = blueprint("templates", "What to run: repository, branch or tag, path, tool, backend mode")
 
@@ -101,22 +99,24 @@ class Templates(Page[Template]):
 @bp.get("/projects/<project>/templates", responses={200: Templates})
 def list_templates(path: ProjectPath, query: Cursor) -> Response:
     """The templates of a project."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        found = templates.find_all(db, project, query.cursor, query.limit)
+    with reading() as tx:
+        project = projects.named(tx, path.project)
+        found = templates.find_all(tx, project, query.cursor, query.limit)
     return answer(Templates.model_validate(found))
 
 
 @bp.post("/projects/<project>/templates", responses={201: Template, **WITH_BODY, **problems(409)})
 def create_template(path: ProjectPath, header: Repeatable, body: NewTemplate) -> Response:
     """Create a template with its default workspace: a run may follow at once."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
+    given: dict[str, Any] = body.given()
+    given.pop("workspace", None)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
         template = once(
-            db,
+            tx,
             header,
-            lambda: _create(db, project, body),
-            lambda made: templates.get(db, project, made),
+            lambda: workspaces.create_template(tx, project, body.workspace.new(), **given),
+            lambda made: templates.named(tx.db, project, made),
         )
     return answer(Template.model_validate(template), 201)
 
@@ -124,9 +124,8 @@ def create_template(path: ProjectPath, header: Repeatable, body: NewTemplate) ->
 @bp.get("/projects/<project>/templates/<template>", responses={200: Template})
 def get_template(path: TemplatePath) -> Response:
     """One template."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        template = templates.get(db, project, path.template)
+    with reading() as tx:
+        template = templates.get(tx, projects.named(tx, path.project), path.template)
     return answer(Template.model_validate(template))
 
 
@@ -136,25 +135,15 @@ def get_template(path: TemplatePath) -> Response:
 )
 def update_template(path: TemplatePath, body: TemplateChange) -> Response:
     """Change a template, for the runs that begin from now on."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
-        template = templates.get(db, project, path.template)
-        templates.update(db, principal(), project, template, **body.given())
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        template = templates.update(tx, project, path.template, **body.given())
     return answer(Template.model_validate(template))
 
 
 @bp.delete("/projects/<project>/templates/<template>", responses={204: None, **problems(409)})
 def delete_template(path: TemplatePath) -> Response:
     """Delete a template that no workspace runs."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
-        templates.delete(db, principal(), templates.get(db, project, path.template))
+    with transaction() as tx:
+        templates.delete(tx, projects.named(tx, path.project), path.template)
     return Response(status=204)
-
-
-def _create(db: Session, project: Project, body: NewTemplate) -> TemplateRow:
-    given: dict[str, Any] = body.given()
-    given.pop("workspace", None)
-    template = templates.create(db, principal(), project, **given)
-    create_in_template(db, project, template, body.workspace)
-    return template

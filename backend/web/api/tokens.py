@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field
 from backend.catalogue import projects
 from backend.models import Token as TokenRow
 from backend.people import members, tokens, users
-from backend.principal import ALIASES, SCOPES, Principal
+from backend.principal import ALIASES, SCOPES
+from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
     Answer,
@@ -109,9 +110,9 @@ class WhoAmI(Answer):
 def who_am_i() -> Response:
     """Whose token this is, and what it may do."""
     who = principal()
-    with reading() as db:
-        user = None if who.user_id is None else users.oneself(db, who)
-        roles = None if who.roles is None or user is None else members.roles_of(db, user.id)
+    with reading() as tx:
+        user = None if who.user_id is None else users.oneself(tx)
+        roles = None if who.roles is None or user is None else members.roles_of(tx.db, user.id)
     return answer(
         WhoAmI(
             token_id=who.token_id,
@@ -127,12 +128,9 @@ def who_am_i() -> Response:
 @bp.get("/tokens", responses={200: Tokens})
 def list_tokens(query: TokenFilter) -> Response:
     """Your own tokens; for administrators of the installation all."""
-    who = principal()
-    if who.user_id is None and not query.mine:
-        who.require_installation()
     find = tokens.find_own if query.mine else tokens.find_all
-    with reading() as db:
-        found = find(db, who, query.cursor, query.limit)
+    with reading() as tx:
+        found = find(tx, query.cursor, query.limit)
     return answer(Tokens.model_validate(found))
 
 
@@ -143,92 +141,87 @@ def create_token(header: Repeatable, body: NewOwnToken) -> Response:
     What administrators of the installation issue with a token that is nobody's opens every
     project.
     """
-    if principal().user_id is None:
-        principal().require_installation()
-    return _issue(_chosen(body.project), header, body)
+
+    def issue() -> tuple[TokenRow, str]:
+        project = None if body.project is None else projects.get(tx, body.project).id
+        return tokens.issue(
+            tx, body.name, body.scopes, project_id=project, expires_at=body.expiry()
+        )
+
+    with transaction() as tx:
+        issued = _once(tx, header, issue, lambda made: tokens.get(tx, made))
+    return answer(issued, 201)
 
 
 @bp.get("/tokens/<token>", responses={200: Token})
 def get_token(path: TokenPath) -> Response:
     """One of your tokens; for administrators of the installation any."""
-    return _get(principal(), path.token)
+    with reading() as tx:
+        found = tokens.get(tx, path.token)
+    return answer(Token.model_validate(found))
 
 
 @bp.delete("/tokens/<token>", responses={204: None, **problems(409)})
 def revoke_token(path: TokenPath) -> Response:
     """End a token now, and what was made with it: one of yours; for administrators any."""
-    return _revoke(principal(), path.token)
+    with transaction() as tx:
+        tokens.revoke(tx, path.token)
+    return Response(status=204)
 
 
 @bp.get("/projects/<project>/tokens", responses={200: Tokens})
 def list_project_tokens(path: ProjectPath, query: Cursor) -> Response:
     """The tokens of a project."""
-    return _list(_within(path.project), query)
+    with reading() as tx:
+        project = projects.named(tx, path.project)
+        found = tokens.find_of_project(tx, project, query.cursor, query.limit)
+    return answer(Tokens.model_validate(found))
 
 
 @bp.post("/projects/<project>/tokens", responses={201: IssuedToken, **WITH_BODY})
 def create_project_token(path: ProjectPath, header: Repeatable, body: NewToken) -> Response:
     """Issue a token for this project alone."""
-    return _issue(_within(path.project).project_id, header, body)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        issued = _once(
+            tx,
+            header,
+            lambda: tokens.issue_for_project(tx, project, body.name, body.scopes, body.expiry()),
+            lambda made: tokens.get_of_project(tx, project, made),
+        )
+    return answer(issued, 201)
 
 
 @bp.get("/projects/<project>/tokens/<token>", responses={200: Token})
 def get_project_token(path: ProjectTokenPath) -> Response:
     """One token of this project."""
-    return _get(_within(path.project), path.token)
+    with reading() as tx:
+        found = tokens.get_of_project(tx, projects.named(tx, path.project), path.token)
+    return answer(Token.model_validate(found))
 
 
 @bp.delete("/projects/<project>/tokens/<token>", responses={204: None, **problems(409)})
 def revoke_project_token(path: ProjectTokenPath) -> Response:
     """End a token of this project now, and what was made with it."""
-    return _revoke(_within(path.project), path.token)
+    with transaction() as tx:
+        tokens.revoke_of_project(tx, projects.named(tx, path.project), path.token)
+    return Response(status=204)
 
 
-def _within(reference: str) -> Principal:
-    """The caller, an administrator, with eyes for this project only."""
-    with reading() as db:
-        project = projects.get(db, principal(), reference, "admin")
-    return replace(principal(), project_id=project.id)
-
-
-def _chosen(project: str | None) -> str | None:
-    if project is None:
-        return None
-    with reading() as db:
-        return projects.get(db, principal(), project, "runs:read").id
-
-
-def _get(who: Principal, token_id: str) -> Response:
-    with reading() as db:
-        found = tokens.get(db, who, token_id)
-    return answer(Token.model_validate(found))
-
-
-def _list(who: Principal, query: Cursor) -> Response:
-    with reading() as db:
-        found = tokens.find_all(db, who, query.cursor, query.limit)
-    return answer(Tokens.model_validate(found))
-
-
-def _issue(project_id: str | None, header: Repeatable, body: NewToken) -> Response:
-    secret: list[str] = []
+def _once(
+    tx: Transaction,
+    header: Repeatable,
+    issue: Callable[[], tuple[TokenRow, str]],
+    again: Callable[[str], TokenRow],
+) -> IssuedToken:
+    """The secret is shown this once: a repetition of the request shows the token without it."""
+    secrets: list[str] = []
 
     def make() -> TokenRow:
-        token, shown_once = tokens.issue(
-            db, principal(), body.name, body.scopes,
-            project_id=project_id, expires_at=body.expiry(),
-        )  # fmt: skip
-        secret.append(shown_once)
+        token, secret = issue()
+        secrets.append(secret)
         return token
 
-    with transaction() as db:
-        token = once(db, header, make, lambda made: tokens.get(db, principal(), made))
-    issued = IssuedToken.model_validate(token)
-    issued.secret = secret[0] if secret else None
-    return answer(issued, 201)
-
-
-def _revoke(who: Principal, token_id: str) -> Response:
-    with transaction() as db:
-        tokens.revoke(db, who, token_id)
-    return Response(status=204)
+    shown = IssuedToken.model_validate(once(tx, header, make, again))
+    shown.secret = secrets[0] if secrets else None
+    return shown

@@ -6,9 +6,8 @@ from typing import Any
 from flask import Response
 from pydantic import Field
 
-from backend.errors import Forbidden
 from backend.models import User as UserRow
-from backend.people import passwords, users
+from backend.people import users
 from backend.people.passwords import MAX_LENGTH, MIN_LENGTH
 from backend.web.api.answers import (
     WITH_BODY,
@@ -23,7 +22,7 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.current import principal, reading, throttle, transaction
+from backend.web.current import caller, reading, throttle, transaction
 
 bp = blueprint("users", "People, who sign in with a name and a password")
 
@@ -92,8 +91,8 @@ def shown(user: UserRow) -> User:
 @bp.get("/users", responses={200: Users})
 def list_users(query: Cursor) -> Response:
     """All users: for administrators of the installation."""
-    with reading() as db:
-        found = users.find_all(db, principal(), query.cursor, query.limit)
+    with reading() as tx:
+        found = users.find_all(tx, query.cursor, query.limit)
     items = [shown(user) for user in found.items]
     return answer(Users(items=items, next_cursor=found.next_cursor))
 
@@ -101,16 +100,16 @@ def list_users(query: Cursor) -> Response:
 @bp.post("/users", responses={201: User, **WITH_BODY, **problems(409)})
 def create_user(header: Repeatable, body: NewUser) -> Response:
     """Create a user: for administrators of the installation."""
-    principal().require_installation()
-    password_hash = None if body.password is None else passwords.hashed(body.password)
-    with transaction() as db:
+    given = body.password
+    password_hash = None if given is None else users.hash_password(caller(), given)
+    with transaction() as tx:
         user = once(
-            db,
+            tx,
             header,
             lambda: users.create(
-                db, principal(), body.name, password_hash=password_hash, is_admin=body.is_admin
+                tx, body.name, password_hash=password_hash, is_admin=body.is_admin
             ),
-            lambda made: users.get(db, principal(), made),
+            lambda made: users.get(tx, made),
         )
     return answer(shown(user), 201)
 
@@ -118,49 +117,40 @@ def create_user(header: Repeatable, body: NewUser) -> Response:
 @bp.get("/users/me", responses={200: User})
 def get_me() -> Response:
     """Yourself: 404 for a token that belongs to no user."""
-    with reading() as db:
-        user = users.oneself(db, principal())
+    with reading() as tx:
+        user = users.oneself(tx)
     return answer(shown(user))
 
 
 @bp.patch("/users/me", responses={200: User, **WITH_BODY, **problems(409, 429)})
 def change_my_password(body: PasswordChange) -> Response:
     """Change your own password. You are signed out everywhere else; your tokens go on."""
-    with reading() as db:
-        me = users.oneself(db, principal())
-    throttle().attempt(me.name)
-    if not passwords.verify(me.password_hash, body.old_password).fits:
-        raise Forbidden("The old password is wrong.", code="old-password-wrong")
-    throttle().forget(me.name)
-    new_hash = passwords.hashed(body.password)
-    with transaction() as db:
-        user = users.change_own_password(db, principal(), me.password_hash, new_hash)
+    user = users.change_own_password(caller(), throttle(), body.old_password, body.password)
     return answer(shown(user))
 
 
 @bp.get("/users/<user>", responses={200: User})
 def get_user(path: UserPath) -> Response:
     """One user: for administrators of the installation."""
-    with reading() as db:
-        user = users.get(db, principal(), path.user)
+    with reading() as tx:
+        user = users.get(tx, path.user)
     return answer(shown(user))
 
 
 @bp.patch("/users/<user>", responses={200: User, **WITH_BODY, **problems(409)})
 def update_user(path: UserPath, body: UserChange) -> Response:
     """Set a user's password, or what he is: for administrators of the installation."""
-    principal().require_installation()
     changes = _changes(body)
-    with transaction() as db:
-        user = users.update(db, principal(), users.get(db, principal(), path.user), **changes)
+    with transaction() as tx:
+        user = users.update(tx, path.user, **changes)
     return answer(shown(user))
 
 
 @bp.delete("/users/<user>", responses={204: None, **problems(409)})
 def delete_user(path: UserPath) -> Response:
     """Delete a user with his memberships. His tokens end, and what was made with them."""
-    with transaction() as db:
-        users.delete(db, principal(), users.get(db, principal(), path.user))
+    with transaction() as tx:
+        users.delete(tx, path.user)
     return Response(status=204)
 
 
@@ -168,5 +158,7 @@ def _changes(body: UserChange) -> Any:
     given = body.given()
     if "password" in given:
         password = given.pop("password")
-        given["password_hash"] = None if password is None else passwords.hashed(password)
+        given["password_hash"] = (
+            None if password is None else users.hash_password(caller(), password)
+        )
     return given

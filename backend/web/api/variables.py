@@ -1,58 +1,35 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
-from backend.catalogue import projects, variables
+from backend.catalogue import variables
 from backend.models import Variable as VariableRow
-from backend.models import Workspace
 from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
+    WORKSPACE,
     Answer,
-    Body,
     Cursor,
     Page,
     Repeatable,
+    WorkspacePath,
     answer,
     blueprint,
     once,
     problems,
 )
-from backend.web.api.locks import WorkspacePath
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.api.new_workspace import NewVariable, VariableChange, VariableToPut
+from backend.web.current import installation, reading, transaction
 
 bp = blueprint("variables", "What a workspace gives to terraform, or to its environment")
-
-WORKSPACE = "/projects/<project>/workspaces/<workspace>"
-Value = Annotated[str, Field(max_length=variables.MAX_VALUE_BYTES, pattern=r"^[^\x00]*$")]
 
 
 class VariablePath(WorkspacePath):
     variable: str = Field(description="The variable's id, or `kind/name`: `terraform/region`")
-
-
-class VariableChange(Body):
-    value: Value = Field(default_factory=str)
-    sensitive: bool = Field(
-        default_factory=bool, description="Never shown again, and masked in logs"
-    )
-    is_expression: bool = Field(
-        default_factory=bool, description="terraform only: the value is HCL, not a string"
-    )
-
-
-class VariableToPut(VariableChange):
-    value: Value
-
-
-class NewVariable(VariableToPut):
-    kind: Literal["terraform", "environment"] = "terraform"
-    name: str = Field(min_length=1, max_length=255)
 
 
 class Variable(Answer):
@@ -69,21 +46,12 @@ class Variables(Page[Variable]):
     pass
 
 
-def create_in(db: Session, workspace: Workspace, new: NewVariable) -> VariableRow:
-    given = new.given()
-    kind, name = given.pop("kind", "terraform"), given.pop("name")
-    return variables.create(
-        db, principal(), installation().keyring, workspace,
-        kind=kind, name=name, fields=given,  # type: ignore[arg-type]  # the model has these fields
-    )  # fmt: skip
-
-
 @bp.get(f"{WORKSPACE}/variables", responses={200: Variables})
 def list_variables(path: WorkspacePath, query: Cursor) -> Response:
     """The variables of a workspace; the values of sensitive ones are null."""
-    with reading() as db:
-        workspace = _workspace(db, path, "runs:read")
-        found = variables.find_all(db, workspace, query.cursor, query.limit)
+    with reading() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        found = variables.find_all(tx, workspace, query.cursor, query.limit)
     items = [_shown(variable) for variable in found.items]
     return answer(Variables(items=items, next_cursor=found.next_cursor))
 
@@ -91,13 +59,13 @@ def list_variables(path: WorkspacePath, query: Cursor) -> Response:
 @bp.post(f"{WORKSPACE}/variables", responses={201: Variable, **WITH_BODY, **problems(409)})
 def create_variable(path: WorkspacePath, header: Repeatable, body: NewVariable) -> Response:
     """Add a variable."""
-    with transaction() as db:
-        workspace = _workspace(db, path, "templates:manage")
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
         variable = once(
-            db,
+            tx,
             header,
-            lambda: create_in(db, workspace, body),
-            lambda made: variables.get(db, workspace, made),
+            lambda: variables.create(tx, workspace, body.new()),
+            lambda made: variables.named(tx.db, workspace, made),
         )
     return answer(_shown(variable), 201)
 
@@ -105,8 +73,9 @@ def create_variable(path: WorkspacePath, header: Repeatable, body: NewVariable) 
 @bp.get(f"{WORKSPACE}/variables/<path:variable>", responses={200: Variable})
 def get_variable(path: VariablePath) -> Response:
     """One variable; the value of a sensitive one is null."""
-    with reading() as db:
-        variable = variables.get(db, _workspace(db, path, "runs:read"), path.variable)
+    with reading() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        variable = variables.get(tx, workspace, path.variable)
     return answer(_shown(variable))
 
 
@@ -116,40 +85,28 @@ def get_variable(path: VariablePath) -> Response:
 )
 def put_variable(path: VariablePath, body: VariableToPut) -> Response:
     """Set a variable as a whole. A `kind/name` that is not there is created."""
-    with transaction() as db:
-        variable = variables.put(
-            db, principal(), installation().keyring, _workspace(db, path, "templates:manage"),
-            reference=path.variable, fields=body.given(),  # type: ignore[arg-type]  # as above
-        )  # fmt: skip
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        variable = variables.put(tx, workspace, path.variable, body.fields())
     return answer(_shown(variable))
 
 
 @bp.patch(f"{WORKSPACE}/variables/<path:variable>", responses={200: Variable, **WITH_BODY})
 def update_variable(path: VariablePath, body: VariableChange) -> Response:
     """Change some of a variable. A sensitive one stays so, unless it gets a new value."""
-    with transaction() as db:
-        workspace = _workspace(db, path, "templates:manage")
-        variable = variables.update(
-            db, principal(), installation().keyring, workspace,
-            variable=variables.get(db, workspace, path.variable),
-            changes=body.given(),  # type: ignore[arg-type]  # as above
-        )  # fmt: skip
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        variable = variables.update(tx, workspace, path.variable, body.fields())
     return answer(_shown(variable))
 
 
 @bp.delete(f"{WORKSPACE}/variables/<path:variable>", responses={204: None})
 def delete_variable(path: VariablePath) -> Response:
     """Delete a variable."""
-    with transaction() as db:
-        workspace = _workspace(db, path, "templates:manage")
-        variable = variables.get(db, workspace, path.variable)
-        variables.delete(db, principal(), workspace, variable)
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        variables.delete(tx, workspace, path.variable)
     return Response(status=204)
-
-
-def _workspace(db: Session, path: WorkspacePath, scope: str) -> Workspace:
-    project = projects.get(db, principal(), path.project, scope)
-    return workspaces.get(db, project, path.workspace)
 
 
 def _shown(variable: VariableRow) -> Variable:

@@ -5,15 +5,16 @@ from datetime import datetime
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
-from backend.catalogue import projects, templates
-from backend.models import Project, Template
+from backend.catalogue import projects
+from backend.models import Project
 from backend.models import Workspace as WorkspaceRow
-from backend.runs import queue
-from backend.states import addresses, locks, states, workspaces
+from backend.runs import overviews
+from backend.states import addresses, freezing, workspaces
+from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
+    WORKSPACE,
     Answer,
     Body,
     Cursor,
@@ -23,27 +24,21 @@ from backend.web.api.answers import (
     ProjectPath,
     Reference,
     Repeatable,
+    WorkspacePath,
     answer,
     blueprint,
     once,
     problems,
 )
-from backend.web.api.locks import Lock, WorkspacePath
+from backend.web.api.locks import Lock
 from backend.web.api.locks import shown as shown_lock
+from backend.web.api.new_workspace import TemplateWorkspace
 from backend.web.api.runs import Run, summary
-from backend.web.api.states import State, shown
-from backend.web.api.variables import NewVariable, create_in
-from backend.web.current import installation, principal, reading, transaction
+from backend.web.api.states import State
+from backend.web.api.states import shown as shown_state
+from backend.web.current import installation, reading, transaction
 
 bp = blueprint("workspaces", "Where a template runs: each has a state of its own")
-
-LIMITS = ("lock_timeout_seconds", "keep_versions", "keep_days")
-
-
-class TemplateWorkspace(Body):
-    name: Name = Field(default_factory=str, description="By default the template's, made unique")
-    module_key: Reference | None = Field(None, description="An SSH key for private modules")
-    variables: list[NewVariable] = Field(default_factory=list, max_length=200)
 
 
 class NewWorkspace(TemplateWorkspace):
@@ -124,25 +119,12 @@ class WorkspaceDetail(Workspace):
     last_run: Run | None = Field(description="Null without runs:read too")
 
 
-def create_in_template(
-    db: Session, project: Project, template: Template | None, new: TemplateWorkspace
-) -> WorkspaceRow:
-    given = new.given()
-    workspace = workspaces.create(
-        db, principal(), project, template,
-        name=given.get("name"), module_key=given.get("module_key"),
-    )  # fmt: skip
-    for variable in new.variables:
-        create_in(db, workspace, variable)
-    return workspace
-
-
 @bp.get("/projects/<project>/workspaces", responses={200: Workspaces})
 def list_workspaces(path: ProjectPath, query: Cursor) -> Response:
     """The workspaces of a project."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        found = workspaces.find_all(db, project, query.cursor, query.limit)
+    with reading() as tx:
+        project = projects.named(tx, path.project)
+        found = workspaces.find_all(tx, project, query.cursor, query.limit)
     return answer(Workspaces.model_validate(found))
 
 
@@ -151,53 +133,41 @@ def list_workspaces(path: ProjectPath, query: Cursor) -> Response:
 )
 def create_workspace(path: ProjectPath, header: Repeatable, body: NewWorkspace) -> Response:
     """Create a workspace, with an empty state. Without a template it only keeps that state."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
-        template = None if body.template is None else templates.chosen(db, project, body.template)
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
         workspace = once(
-            db,
+            tx,
             header,
-            lambda: create_in_template(db, project, template, body),
-            lambda made: workspaces.get(db, project, made),
+            lambda: workspaces.create(tx, project, body.new(), body.template),
+            lambda made: workspaces.in_project(tx.db, project, made),
         )
-        found = _detail(db, project, workspace)
+        found = _detail(tx, workspace)
     return answer(found, 201)
 
 
-@bp.get("/projects/<project>/workspaces/<workspace>", responses={200: WorkspaceDetail})
+@bp.get(WORKSPACE, responses={200: WorkspaceDetail})
 def get_workspace(path: WorkspacePath) -> Response:
     """One workspace: its addresses, its state, who holds the lock, and its last run."""
-    with reading() as db:
-        project = projects.get(db, principal(), path.project, "runs:read")
-        found = _detail(db, project, workspaces.get(db, project, path.workspace))
+    with reading() as tx:
+        found = _detail(tx, workspaces.get(tx, path.project, path.workspace))
     return answer(found)
 
 
 @bp.patch(
-    "/projects/<project>/workspaces/<workspace>",
+    WORKSPACE,
     responses={200: WorkspaceDetail, **WITH_BODY, **problems(409)},
 )
 def update_workspace(path: WorkspacePath, body: WorkspaceChange) -> Response:
     """Change a workspace. A new name changes the address of its state."""
-    given = body.given()
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
-        workspace = workspaces.get(db, project, path.workspace)
-        if "template" in given:
-            template = templates.chosen(db, project, given["template"])
-            workspaces.set_template(db, principal(), workspace, template)
-        if "module_key" in given:
-            workspaces.set_module_key(db, principal(), project, workspace, given["module_key"])
-        if limits := {name: given[name] for name in LIMITS if name in given}:
-            workspaces.set_limits(db, principal(), workspace, **limits)
-        if "name" in given:
-            workspaces.rename(db, principal(), workspace, given["name"])
-        found = _detail(db, project, workspace)
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        workspaces.update(tx, workspace, **body.given())
+        found = _detail(tx, workspace)
     return answer(found)
 
 
 @bp.post(
-    "/projects/<project>/workspaces/<workspace>/freeze",
+    f"{WORKSPACE}/freeze",
     responses={200: WorkspaceDetail, **WITH_BODY, **problems(409)},
 )
 def freeze_workspace(path: WorkspacePath, body: Freezing) -> Response:
@@ -206,45 +176,40 @@ def freeze_workspace(path: WorkspacePath, body: Freezing) -> Response:
     Reading stays possible. Who holds the lock already may still write and unlock; runs that are
     queued wait.
     """
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "state:unlock")
-        workspace = workspaces.get(db, project, path.workspace)
-        workspaces.freeze(db, principal(), workspace, body.reason)
-        found = _detail(db, project, workspace)
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        freezing.freeze(tx, workspace, body.reason)
+        found = _detail(tx, workspace)
     return answer(found)
 
 
-@bp.post("/projects/<project>/workspaces/<workspace>/unfreeze", responses={200: WorkspaceDetail})
+@bp.post(f"{WORKSPACE}/unfreeze", responses={200: WorkspaceDetail})
 def unfreeze_workspace(path: WorkspacePath) -> Response:
     """Let a frozen workspace go on, and the runs that waited for it."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "state:unlock")
-        workspace = workspaces.get(db, project, path.workspace)
-        workspaces.unfreeze(db, principal(), workspace)
-        found = _detail(db, project, workspace)
+    with transaction() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        freezing.unfreeze(tx, workspace)
+        found = _detail(tx, workspace)
     return answer(found)
 
 
-@bp.delete(
-    "/projects/<project>/workspaces/<workspace>", responses={204: None, **problems(409, 423)}
-)
+@bp.delete(WORKSPACE, responses={204: None, **problems(409, 423)})
 def delete_workspace(path: WorkspacePath) -> Response:
     """Delete a workspace whose state is empty or deleted, with its runs and variables."""
-    with transaction() as db:
-        project = projects.get(db, principal(), path.project, "templates:manage")
-        workspaces.delete(db, principal(), workspaces.get(db, project, path.workspace))
+    with transaction() as tx:
+        workspaces.delete(tx, workspaces.named(tx, path.project, path.workspace))
     return Response(status=204)
 
 
-def _detail(db: Session, project: Project, workspace: WorkspaceRow) -> WorkspaceDetail:
-    state = states.of_workspace(db, workspace)
+def _detail(tx: Transaction, workspace: WorkspaceRow) -> WorkspaceDetail:
+    found = overviews.of_workspace(tx, workspace.project, workspace)
     return WorkspaceDetail(
         **Workspace.model_validate(workspace).model_dump(),
-        is_default=project.default_workspace_id == workspace.id,
-        state=shown(db, state),
-        addresses=_addresses(project, workspace),
-        lock=shown_lock(locks.get(db, state)),
-        last_run=_last_run(db, project, workspace),
+        is_default=found.is_default,
+        state=shown_state(found.state),
+        addresses=_addresses(workspace.project, workspace),
+        lock=shown_lock(found.lock),
+        last_run=None if found.last_run is None else summary(found.last_run),
     )
 
 
@@ -253,10 +218,3 @@ def _addresses(project: Project, workspace: WorkspaceRow) -> Addresses:
     found = addresses.of_workspace(url, project.name, workspace.name)
     snippets = Snippets(**asdict(addresses.snippets(found)))
     return Addresses(**asdict(found), username=addresses.USERNAME, snippets=snippets)
-
-
-def _last_run(db: Session, project: Project, workspace: WorkspaceRow) -> Run | None:
-    if not principal().may("runs:read", project.id):
-        return None
-    found = queue.find_all(db, project, workspace_id=workspace.id, limit=1)
-    return summary(found[0]) if found else None

@@ -22,15 +22,16 @@ from backend.db import now
 from backend.errors import Unreadable
 from backend.models import AuditEntry, AuditKey, AuditLink
 from backend.principal import SYSTEM
+from backend.transactions import Caller, Installation
 from backend.upkeep import installation
-from backend.upkeep.installation import Installation, NotReady
+from backend.upkeep.installation import NotReady
 
 Tamper = Callable[..., None]
 
 
 @pytest.fixture
 def linker(here: Installation) -> Linker:
-    return Linker(here.database, here.keyring)
+    return Linker(here)
 
 
 @pytest.fixture
@@ -66,30 +67,28 @@ def tamper(here: Installation) -> Tamper:
 
 
 def write(here: Installation, count: int) -> None:
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         for number in range(count):
-            audit.record(db, SYSTEM, "thing.do", f"thing-{number}", note="ä\u2028\x00", share=0.1)
+            audit.record(tx, "thing.do", f"thing-{number}", note="ä\u2028\x00", share=0.1)
 
 
 def entries(here: Installation) -> int:
-    with here.database.reading() as db:
-        return db.scalar(select(func.count()).select_from(AuditEntry)) or 0
+    with here.itself.reading() as tx:
+        return tx.db.scalar(select(func.count()).select_from(AuditEntry)) or 0
 
 
 def head(here: Installation) -> Head:
-    with here.database.reading() as db:
-        return audit_chain.head(db)
+    with here.itself.reading() as tx:
+        return audit_chain.head(tx.db)
 
 
 def verify(here: Installation, known: Head = NOTHING) -> ChainReport:
-    with here.database.reading() as db:
-        key = audit_chain.key(db, here.keyring)
-    return audit_verify.verify(here.database, key, known)
+    return audit_verify.verify(here.itself, known)
 
 
 def entry_of(here: Installation, number: int) -> str:
-    with here.database.reading() as db:
-        return db.scalars(select(AuditLink.entry_id).where(AuditLink.number == number)).one()
+    with here.itself.reading() as tx:
+        return tx.db.scalars(select(AuditLink.entry_id).where(AuditLink.number == number)).one()
 
 
 def finds(here: Installation, number: int, kind: str, known: Head = NOTHING) -> str:
@@ -205,12 +204,12 @@ def test_entries_that_changed_places_are_found(
 
 
 def restore_first(here: Installation, entry_id: str) -> None:
-    with here.database.transaction() as db:
-        key = audit_chain.key(db, here.keyring)
-        entry = db.execute(select(*audit_chain.COLUMNS).where(AuditEntry.id == entry_id)).one()
+    with here.itself.transaction() as tx:
+        key = audit_chain.key(tx.db, here.keyring)
+        entry = tx.db.execute(select(*audit_chain.COLUMNS).where(AuditEntry.id == entry_id)).one()
         made = audit_chain.hash_of(audit_chain.BEFORE_THE_FIRST, audit_chain.fields_of(entry))
         link = {"number": 1, "entry_id": entry_id, "hash": made}
-        db.execute(insert(AuditLink), link | {"mac": audit_chain.sign(key, 1, made)})
+        tx.db.execute(insert(AuditLink), link | {"mac": audit_chain.sign(key, 1, made)})
 
 
 def test_an_inserted_link_is_found_however_well_it_is_computed(
@@ -238,9 +237,9 @@ def test_a_chain_that_was_made_anew_without_the_key_is_found(
 
 def forge(here: Installation, place: Head, key: bytes) -> None:
     """A link as somebody makes it who knows how, and does not have the key."""
-    with here.database.transaction() as db:
-        previous = audit_chain.head(db)
-        entry = db.execute(
+    with here.itself.transaction() as tx:
+        previous = audit_chain.head(tx.db)
+        entry = tx.db.execute(
             select(*audit_chain.COLUMNS)
             .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
             .where(AuditLink.number.is_(None))
@@ -249,7 +248,7 @@ def forge(here: Installation, place: Head, key: bytes) -> None:
         ).one()
         made = audit_chain.hash_of(previous.hash, audit_chain.fields_of(entry))
         link = {"number": place.number, "entry_id": entry.id, "hash": made}
-        db.execute(insert(AuditLink), link | {"mac": audit_chain.sign(key, place.number, made)})
+        tx.db.execute(insert(AuditLink), link | {"mac": audit_chain.sign(key, place.number, made)})
 
 
 def test_a_changed_hash_is_found(here: Installation, chain: Head, tamper: Tamper) -> None:
@@ -281,7 +280,7 @@ def test_an_end_that_was_cut_off_and_grew_again_is_found_by_a_head_that_was_note
         id=lost,
     )  # fmt: skip
     write(here, 3)
-    Linker(here.database, here.keyring).tick()
+    Linker(here).tick()
 
     assert verify(here).broken is None
     assert "made anew" in finds(here, 10, "changed", chain)
@@ -301,7 +300,7 @@ def test_a_linker_says_when_links_that_it_knew_are_gone(
 
 
 def test_many_linkers_at_once_make_one_chain(here: Installation) -> None:
-    linkers = [Linker(here.database, here.keyring) for _ in range(4)]
+    linkers = [Linker(here) for _ in range(4)]
     stop = threading.Event()
 
     def go_on(linker: Linker) -> None:
@@ -335,28 +334,28 @@ def test_a_linker_that_dies_before_its_commit_leaves_nothing(
 
 
 def link_and_die(here: Installation) -> None:
-    with here.database.transaction() as db:
-        key = audit_chain.key(db, here.keyring)
-        assert audit_chain.link_recent(db, key, timedelta(minutes=1)).count == 5
+    with here.itself.transaction() as tx:
+        key = audit_chain.key(tx.db, here.keyring)
+        assert audit_chain.link_recent(tx.db, key, timedelta(minutes=1)).count == 5
         raise KeyboardInterrupt
 
 
 def test_an_entry_that_was_committed_long_after_it_was_made_is_linked(
     here: Installation, chain: Head
 ) -> None:
-    with here.database.transaction() as db:
-        old(db, timedelta(hours=3))
+    with here.itself.transaction() as tx:
+        old(tx.db, timedelta(hours=3))
 
-    Linker(here.database, here.keyring).tick()
+    Linker(here).tick()
 
     assert verify(here).unlinked == 0
 
 
 def test_a_patrol_over_many_old_entries_ends_with_all_of_them_linked(here: Installation) -> None:
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         for _ in range(2500):
-            old(db, timedelta(days=3))
-    linker = Linker(here.database, here.keyring)
+            old(tx.db, timedelta(days=3))
+    linker = Linker(here)
 
     for _ in range(4):
         linker.tick()
@@ -375,27 +374,27 @@ def test_the_audit_log_says_which_of_two_of_one_name_it_was(here: Installation) 
     from dataclasses import replace  # noqa: PLC0415
 
     impostor = replace(SYSTEM, name="administrator", token_id="tok_other")
-    with here.database.transaction() as db:
-        audit.record(db, impostor, "thing.do", "x")
+    with Caller(here, impostor).transaction() as tx:
+        audit.record(tx, "thing.do", "x")
 
-    with here.database.reading() as db:
-        found = audit.find_all(db, audit.Filter(principal="tok_other")).items
+    with here.itself.reading() as tx:
+        found = audit.find_all(tx, audit.Filter(principal="tok_other")).items
         assert [row.entry.principal for row in found] == ["administrator"]
 
 
 def test_a_chain_without_its_key_stops_the_start(
     here: Installation, chain: Head, settings: Settings
 ) -> None:
-    with here.database.transaction() as db:
-        db.delete(db.get_one(AuditKey, 1))
+    with here.itself.transaction() as tx:
+        tx.db.delete(tx.db.get_one(AuditKey, 1))
 
     with pytest.raises(NotReady, match="audit_key"):
         installation.prepare(settings)
 
 
 def test_the_key_of_another_installation_does_not_open(here: Installation) -> None:
-    with here.database.transaction() as db:
-        row = db.get_one(AuditKey, 1)
+    with here.itself.transaction() as tx:
+        row = tx.db.get_one(AuditKey, 1)
         row.sealed = row.sealed[:-1] + bytes([row.sealed[-1] ^ 1])
 
     with here.database.reading() as db, pytest.raises(Unreadable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,14 +11,13 @@ from sqlalchemy import func, select, update
 
 from backend.db import now
 from backend.errors import Conflict, Unauthorised
-from backend.models import AuditEntry, Run, State, Workspace
+from backend.models import AuditEntry, Project, Run, State, Workspace
 from backend.people import tokens
-from backend.principal import SYSTEM
+from backend.principal import RESCUE
 from backend.runs import claims, moves, queue
-from backend.states import locks, states
-from backend.states import workspaces as freezing
+from backend.states import fencing, freezing, locks, states
 from backend.states.locks import LockInfo
-from backend.upkeep.installation import Installation
+from backend.transactions import Caller, Installation, Transaction
 from tests.support.rows import add_workspaces
 
 LEASE = timedelta(seconds=30)
@@ -29,34 +29,38 @@ def workspaces(here: Installation) -> list[Workspace]:
 
 
 def queued(here: Installation, workspace: Workspace, operation: str = "apply") -> str:
-    with here.database.transaction() as db:
-        return queue.queue(db, SYSTEM, workspace, operation).id
+    with here.itself.transaction() as tx:
+        return queue.queue(tx, workspace, queue.NewRun(operation)).id
 
 
 def claim(here: Installation, run_id: str, worker: str = "w1") -> Run | None:
-    with here.database.transaction() as db:
-        return claims.claim(db, run_id, worker, LEASE)
+    with here.itself.transaction() as tx:
+        return claims.claim(tx, run_id, worker, LEASE)
 
 
 def move(here: Installation, run: Run, *path: str) -> None:
     for status in path:
-        with here.database.transaction() as db:
-            moves.move(db, claims.of_epoch(db, run.id, run.epoch), status)
+        with Caller(here, claims.itself(run)).transaction() as tx:
+            moves.move(tx, claims.own(tx), status)
 
 
 def silence(here: Installation, run: Run) -> list[str]:
     """Its worker is silent for longer than its lease, and a reconciler notices."""
-    with here.database.transaction() as db:
-        db.execute(
+    with here.itself.transaction() as tx:
+        tx.db.execute(
             update(Run).where(Run.id == run.id).values(lease_expires_at=now(-timedelta(seconds=1)))
         )
-    with here.database.transaction() as db:
-        return claims.expire_leases(db)
+    with here.itself.transaction() as tx:
+        return claims.expire_leases(tx)
 
 
 def row(here: Installation, run_id: str) -> Run:
-    with here.database.reading() as db:
-        return db.get_one(Run, run_id)
+    with here.itself.reading() as tx:
+        return tx.db.get_one(Run, run_id)
+
+
+def project_of(tx: Transaction, run_id: str) -> Project:
+    return tx.db.get_one(Run, run_id).workspace.project
 
 
 def test_a_queued_run_is_claimed_once(here: Installation, workspaces: list[Workspace]) -> None:
@@ -98,8 +102,8 @@ def test_a_workspace_runs_one_after_the_other_in_the_order_they_came(
     at_work = claim(here, first)
     assert at_work is not None
     assert claim(here, second) is None
-    with here.database.reading() as db:
-        blocker = queue.blocked_by(db, db.get_one(Run, second))
+    with here.itself.reading() as tx:
+        blocker = queue.blocked_by(tx.db, tx.db.get_one(Run, second))
     assert blocker is not None
     assert blocker.id == first
 
@@ -115,8 +119,8 @@ def test_the_oldest_run_of_a_free_workspace_is_offered_first(
     queued(here, workspaces[0])
     free = queued(here, workspaces[1])
 
-    with here.database.reading() as db:
-        offered = claims.claimable(db, 5)
+    with here.itself.reading() as tx:
+        offered = claims.claimable(tx.db, 5)
 
     assert offered == [free]
 
@@ -164,8 +168,8 @@ def test_a_silent_worker_in_the_apply_loses_its_run_and_blocks_the_workspace(
 
     assert row(here, run.id).status == "lost"
     assert claim(here, waiting) is None
-    with here.database.transaction() as db:
-        queue.acknowledge(db, SYSTEM, db.get_one(Run, run.id))
+    with here.itself.transaction() as tx:
+        queue.acknowledge(tx, project_of(tx, run.id), run.id)
     assert row(here, run.id).status == "lost"
     assert claim(here, waiting) is not None
 
@@ -179,18 +183,18 @@ def test_a_worker_that_was_silent_too_long_can_move_nothing(
 
     with pytest.raises(moves.Moved):
         move(here, run, "planning")
-    with here.database.transaction() as db:
-        assert claims.renew(db, run.id, run.epoch, LEASE) is None
+    with Caller(here, claims.itself(run)).transaction() as tx:
+        assert claims.renew(tx, LEASE) is None
 
 
 def test_a_renewed_lease_is_not_taken_away(here: Installation, workspaces: list[Workspace]) -> None:
     run = claim(here, queued(here, workspaces[0]))
     assert run is not None
 
-    with here.database.transaction() as db:
-        assert claims.renew(db, run.id, run.epoch, LEASE) == (False, False)
-    with here.database.transaction() as db:
-        assert claims.expire_leases(db) == []
+    with Caller(here, claims.itself(run)).transaction() as tx:
+        assert claims.renew(tx, LEASE) == (False, False)
+    with here.itself.transaction() as tx:
+        assert claims.expire_leases(tx) == []
 
     assert row(here, run.id).status == "preparing"
 
@@ -200,19 +204,19 @@ def test_the_credential_of_a_run_dies_with_its_epoch(
 ) -> None:
     run = claim(here, queued(here, workspaces[0]))
     assert run is not None
-    with here.database.transaction() as db:
-        state = states.of_workspace(db, workspaces[0])
-        secret = tokens.issue_for_run(db, run, state.id)
-    with here.database.reading() as db:
-        assert tokens.authenticate(db, secret).holds("state:write")
+    with here.itself.transaction() as tx:
+        state = states.of_workspace(tx.db, workspaces[0])
+        secret = tokens.issue_for_run(tx.db, run, state.id)
+    with here.itself.reading() as tx:
+        assert tokens.authenticate(tx.db, secret).holds("state:write")
 
     silence(here, run)
 
-    with here.database.reading() as db:
-        late = tokens.authenticate(db, secret)
-        assert late.scopes == {tokens.RESCUE}
-        with pytest.raises(Conflict):
-            states.fence(db, late)
+    with here.itself.reading() as tx:
+        late = tokens.authenticate(tx.db, secret)
+    assert late.scopes == {RESCUE}
+    with Caller(here, late).reading() as tx, pytest.raises(Conflict):
+        fencing.fence(tx)
 
 
 def test_a_token_that_is_not_one_opens_nothing(here: Installation) -> None:
@@ -223,23 +227,24 @@ def test_a_token_that_is_not_one_opens_nothing(here: Installation) -> None:
 def test_the_lock_of_a_run_ends_with_it(here: Installation, workspaces: list[Workspace]) -> None:
     run = claim(here, queued(here, workspaces[0]))
     assert run is not None
-    with here.database.transaction() as db:
-        state = states.of_workspace(db, workspaces[0])
-        itself = tokens.authenticate(db, tokens.issue_for_run(db, run, state.id))
-        locks.acquire(db, itself, state, LockInfo("lock-1", {"ID": "lock-1"}))
+    with here.itself.transaction() as tx:
+        state = states.of_workspace(tx.db, workspaces[0])
+        itself = tokens.authenticate(tx.db, tokens.issue_for_run(tx.db, run, state.id))
+        as_run = replace(tx, principal=itself)
+        locks.acquire(as_run, state, LockInfo("lock-1", {"ID": "lock-1"}))
     move(here, run, "planning", "planned", "applying")
 
     silence(here, run)
 
-    with here.database.reading() as db:
-        assert not locks.get(db, db.get_one(State, state.id)).held
+    with here.itself.reading() as tx:
+        assert not locks.of_state(tx.db, tx.db.get_one(State, state.id)).held
 
 
 def test_a_queued_run_is_canceled_at_once(here: Installation, workspaces: list[Workspace]) -> None:
     run_id = queued(here, workspaces[0])
 
-    with here.database.transaction() as db:
-        queue.cancel(db, SYSTEM, db.get_one(Run, run_id), force=False)
+    with here.itself.transaction() as tx:
+        queue.cancel(tx, project_of(tx, run_id), run_id, force=False)
 
     assert row(here, run_id).status == "canceled"
     assert claim(here, run_id) is None
@@ -251,13 +256,13 @@ def test_a_run_at_work_hears_that_it_should_stop(
     run = claim(here, queued(here, workspaces[0]))
     assert run is not None
 
-    with here.database.transaction() as db:
-        queue.cancel(db, SYSTEM, db.get_one(Run, run.id), force=False)
-        assert claims.heard(db, run.id, run.epoch) == (True, False)
-        queue.cancel(db, SYSTEM, db.get_one(Run, run.id), force=True)
+    with here.itself.transaction() as tx:
+        queue.cancel(tx, project_of(tx, run.id), run.id, force=False)
+        assert claims.heard(tx.db, run.id, run.epoch) == (True, False)
+        queue.cancel(tx, project_of(tx, run.id), run.id, force=True)
 
-    with here.database.reading() as db:
-        assert claims.heard(db, run.id, run.epoch) == (True, True)
+    with here.itself.reading() as tx:
+        assert claims.heard(tx.db, run.id, run.epoch) == (True, True)
 
 
 def test_an_ended_run_cannot_be_canceled(here: Installation, workspaces: list[Workspace]) -> None:
@@ -265,8 +270,8 @@ def test_an_ended_run_cannot_be_canceled(here: Installation, workspaces: list[Wo
     assert run is not None
     move(here, run, "errored")
 
-    with here.database.transaction() as db, pytest.raises(Conflict):
-        queue.cancel(db, SYSTEM, db.get_one(Run, run.id), force=False)
+    with here.itself.transaction() as tx, pytest.raises(Conflict):
+        queue.cancel(tx, project_of(tx, run.id), run.id, force=False)
 
 
 @pytest.mark.parametrize("status", ["queued", "preparing", "applied", "lost"])
@@ -289,8 +294,8 @@ def test_every_move_leaves_one_audit_entry(here: Installation, workspaces: list[
 
     move(here, run, "planning", "planned", "applying", "applied")
 
-    with here.database.reading() as db:
-        entries = db.execute(
+    with here.itself.reading() as tx:
+        entries = tx.db.execute(
             select(AuditEntry.action, func.count())
             .where(AuditEntry.object == run.id)
             .group_by(AuditEntry.action)
@@ -305,13 +310,13 @@ def test_a_run_that_was_queued_before_a_freeze_waits_for_its_end(
     here: Installation, workspaces: list[Workspace]
 ) -> None:
     run_id = queued(here, workspaces[0])
-    with here.database.transaction() as db:
-        freezing.freeze(db, SYSTEM, db.get_one(Workspace, workspaces[0].id), "we move")
+    with here.itself.transaction() as tx:
+        freezing.freeze(tx, tx.db.get_one(Workspace, workspaces[0].id), "we move")
 
     assert claim(here, run_id) is None
-    with here.database.reading() as db:
-        assert claims.claimable(db, 10) == []
-    with here.database.transaction() as db:
-        freezing.unfreeze(db, SYSTEM, db.get_one(Workspace, workspaces[0].id))
-        assert claims.claimable(db, 10) == [run_id]
+    with here.itself.reading() as tx:
+        assert claims.claimable(tx.db, 10) == []
+    with here.itself.transaction() as tx:
+        freezing.unfreeze(tx, tx.db.get_one(Workspace, workspaces[0].id))
+        assert claims.claimable(tx.db, 10) == [run_id]
     assert claim(here, run_id) is not None

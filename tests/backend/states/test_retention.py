@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,15 +17,14 @@ from backend.db import now
 from backend.documents.heading import Heading
 from backend.documents.intake import Received
 from backend.models import AuditEntry, Project, State, StateVersion, Workspace
-from backend.principal import SYSTEM
 from backend.sealing.blobs import Blobs
 from backend.sealing.frames import new_data_key, seal_frames
 from backend.states import locks, retention, states, versions
 from backend.states.locks import LockInfo
 from backend.states.retention import Policy
 from backend.states.states import Origin
+from backend.transactions import Installation
 from backend.upkeep import installation
-from backend.upkeep.installation import Installation
 from backend.upkeep.reconciler import Reconciler
 
 KEEP_ALL = Policy(1000, None)
@@ -35,23 +35,21 @@ class Kept:
 
     def __init__(self, here: Installation) -> None:
         self.here = here
-        with here.database.transaction() as db:
+        with here.itself.transaction() as tx:
             self.project = Project(name="alpha")
-            db.add(self.project)
-            db.flush()
+            tx.db.add(self.project)
+            tx.db.flush()
             self.workspace = Workspace(project_id=self.project.id, name="one")
-            db.add(self.workspace)
-            db.flush()
-            self.state = states.create(db, self.workspace)
+            tx.db.add(self.workspace)
+            tx.db.flush()
+            self.state = states.create(tx.db, self.workspace)
 
     def write(self, count: int, *, blob: str | None = None) -> None:
         for _ in range(count):
-            with self.here.database.transaction() as db:
-                state = db.get_one(State, self.state.id)
+            with self.here.itself.transaction() as tx:
+                state = tx.db.get_one(State, self.state.id)
                 serial = state.current + 1
-                states.append(
-                    db, SYSTEM, state, _document(serial, blob), self.here.keyring, Origin(None)
-                )
+                states.append(tx, state, _document(serial, blob), Origin(None))
 
     def change(self, **workspace: int | None) -> None:
         self._set(Workspace, self.workspace.id, **workspace)
@@ -61,43 +59,43 @@ class Kept:
 
     def pin(self, *numbers: int) -> None:
         for number in numbers:
-            with self.here.database.transaction() as db:
-                versions.pin(db, SYSTEM, self.state, str(number))
+            with self.here.itself.transaction() as tx:
+                versions.pin(tx, self.state, str(number))
 
     def age(self, days: int, *numbers: int) -> None:
-        with self.here.database.transaction() as db:
-            db.execute(
+        with self.here.itself.transaction() as tx:
+            tx.db.execute(
                 update(StateVersion)
                 .where(StateVersion.number.in_(numbers))
                 .values(created_at=now(-timedelta(days=days)))
             )
 
     def numbers(self) -> list[int]:
-        with self.here.database.reading() as db:
-            page = versions.find_all(db, self.state, limit=200)
-            assert versions.kept(db, self.state) == len(page.items)
+        with self.here.itself.reading() as tx:
+            page = versions.find_all(tx, self.state, limit=200)
+            assert versions.kept(tx.db, self.state) == len(page.items)
             return [version.number for version in page.items]
 
     def prune(self, policy: Policy) -> int:
         """A round over all states: how many versions went."""
         count, after = 0, ""
         while True:
-            with self.here.database.reading() as db:
-                found, after = retention.find_surplus(db, policy, after)
+            with self.here.itself.reading() as tx:
+                found, after = retention.find_surplus(tx.db, policy, after)
             for surplus in found:
-                with self.here.database.transaction() as db:
-                    count += retention.prune(db, surplus)
+                with self.here.itself.transaction() as tx:
+                    count += retention.prune(tx, surplus)
             if not after:
                 return count
 
     def actions(self, action: str) -> list[dict[str, object]]:
-        with self.here.database.reading() as db:
+        with self.here.itself.reading() as tx:
             found = select(AuditEntry.detail).where(AuditEntry.action == action)
-            return list(db.scalars(found.order_by(AuditEntry.id)))
+            return list(tx.db.scalars(found.order_by(AuditEntry.id)))
 
     def _set(self, table: type[Workspace | Project], row: str, **values: int | None) -> None:
-        with self.here.database.transaction() as db:
-            db.execute(update(table).where(table.id == row).values(**values))
+        with self.here.itself.transaction() as tx:
+            tx.db.execute(update(table).where(table.id == row).values(**values))
 
 
 def _document(serial: int, blob: str | None) -> Received:
@@ -183,8 +181,8 @@ def test_a_quota_of_the_project_is_kept_with_the_pinned_ones_in_it(kept: Kept) -
 
 def test_a_deleted_state_keeps_all_it_has(kept: Kept) -> None:
     kept.write(5)
-    with kept.here.database.transaction() as db:
-        db.execute(update(State).values(deleted_at=now()))
+    with kept.here.itself.transaction() as tx:
+        tx.db.execute(update(State).values(deleted_at=now()))
 
     assert kept.prune(Policy(1, 1)) == 0
 
@@ -192,24 +190,24 @@ def test_a_deleted_state_keeps_all_it_has(kept: Kept) -> None:
 def test_a_locked_state_is_pruned_when_its_lock_has_ended_and_was_compacted(kept: Kept) -> None:
     kept.write(5)
     info = LockInfo("l-1")
-    with kept.here.database.transaction() as db:
-        locks.acquire(db, SYSTEM, kept.state, info)
+    with kept.here.itself.transaction() as tx:
+        locks.acquire(tx, kept.state, info)
 
     assert kept.prune(Policy(1, 1)) == 0
-    with kept.here.database.transaction() as db:
-        locks.release(db, SYSTEM, kept.state, info.id)
+    with kept.here.itself.transaction() as tx:
+        locks.release(tx, kept.state, info.id)
 
     assert kept.prune(Policy(1, 1)) == 4
 
 
 def test_what_was_pinned_since_it_was_chosen_stays(kept: Kept) -> None:
     kept.write(4)
-    with kept.here.database.reading() as db:
-        (surplus,), _ = retention.find_surplus(db, Policy(1, None))
+    with kept.here.itself.reading() as tx:
+        (surplus,), _ = retention.find_surplus(tx.db, Policy(1, None))
     kept.pin(2)
 
-    with kept.here.database.transaction() as db:
-        assert retention.prune(db, surplus) == 2
+    with kept.here.itself.transaction() as tx:
+        assert retention.prune(tx, surplus) == 2
 
     assert kept.numbers() == [4, 2]
 
@@ -229,7 +227,7 @@ def test_the_reconciler_goes_on_until_nothing_is_left_to_prune(
     kept.write(12)
     here = kept.here
     few = settings.model_copy(update={"keep_versions": 2})
-    reconciler = Reconciler(here.database, here.bell, here.blobs, few)
+    reconciler = Reconciler(replace(here, settings=few))
 
     for _ in range(3):
         reconciler.prune()
@@ -241,8 +239,8 @@ def test_removed_versions_open_no_more(kept: Kept) -> None:
     kept.write(2)
     kept.prune(Policy(1, None))
 
-    with kept.here.database.reading() as db:
-        row = states.version(db, kept.state, 1)
+    with kept.here.itself.reading() as tx:
+        row = states.version(tx.db, kept.state, 1)
 
     assert (row.sealed, row.wrapped_key) == (None, b"")
     assert row.removed_because == "retention"
@@ -258,22 +256,20 @@ def _blob_of(blobs: Blobs, age: float) -> tuple[str, Path]:
     return name, path
 
 
-def test_the_file_of_a_removed_version_stays_for_a_day_for_backups(
-    kept: Kept, settings: Settings
-) -> None:
+def test_the_file_of_a_removed_version_stays_for_a_day_for_backups(kept: Kept) -> None:
     here = kept.here
     name, path = _blob_of(here.blobs, age=30 * 86_400.0)
     kept.write(1, blob=name)
     kept.write(1)
-    reconciler = Reconciler(here.database, here.bell, here.blobs, settings)
+    reconciler = Reconciler(here)
     kept.prune(Policy(1, None))
 
     reconciler.sweep()
     assert path.exists()
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         removed = StateVersion.removed_at.is_not(None)
         long_ago = now(-timedelta(hours=25))
-        db.execute(update(StateVersion).where(removed).values(removed_at=long_ago))
+        tx.db.execute(update(StateVersion).where(removed).values(removed_at=long_ago))
     reconciler.sweep()
     assert path.exists()  # no row names it any more: that was noted, for another day
     os.utime(path, (1, 1))

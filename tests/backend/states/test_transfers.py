@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from backend.principal import SYSTEM, Principal
 from backend.runs import claims, moves, queue
 from backend.states import archive, locks, states, transfers
 from backend.states.locks import LockInfo
-from backend.upkeep.installation import Installation
+from backend.transactions import Caller, Installation
 from tests.support.documents import encrypted_document, state_document
 from tests.support.rows import add_workspaces
 
@@ -32,35 +33,30 @@ def workspace(here: Installation) -> Workspace:
 @pytest.fixture
 def run(here: Installation, workspace: Workspace) -> Run:
     """A run at work."""
-    with here.database.transaction() as db:
-        queued = queue.queue(db, SYSTEM, workspace, "export-state")
-        claimed = claims.claim(db, queued.id, "w1", LEASE)
+    with here.itself.transaction() as tx:
+        queued = queue.queue(tx, workspace, queue.NewRun("export-state"))
+        claimed = claims.claim(tx, queued.id, "w1", LEASE)
     assert claimed is not None
     return claimed
-
-
-def itself(run: Run) -> Principal:
-    return Principal("run", "", frozenset(), run_id=run.id, run_epoch=run.epoch)
 
 
 def take_in(
     here: Installation, workspace: Workspace, body: bytes, who: Principal = SYSTEM
 ) -> StateVersion:
     document = intake.receive(io.BytesIO(body), 1 << 30, here.blobs)
-    with here.database.transaction() as db:
-        state = states.of_workspace(db, workspace)
-        return transfers.take_in(db, who, state, document, here.keyring)
+    with Caller(here, who).transaction() as tx:
+        return transfers.take_in(tx, states.of_workspace(tx.db, workspace), document)
 
 
 def standing(here: Installation, workspace: Workspace) -> str:
-    with here.database.reading() as db:
-        state = states.of_workspace(db, workspace)
-        return transfers.standing(db, state, here.keyring, here.blobs)
+    with here.itself.reading() as tx:
+        state = states.of_workspace(tx.db, workspace)
+        return transfers.standing(tx.db, state, here.keyring, here.blobs)
 
 
 def change(here: Installation, workspace: Workspace, **values: Any) -> None:
-    with here.database.transaction() as db:
-        db.execute(update(State).where(State.workspace_id == workspace.id).values(values))
+    with here.itself.transaction() as tx:
+        tx.db.execute(update(State).where(State.workspace_id == workspace.id).values(values))
 
 
 def test_a_document_is_taken_in_once(here: Installation, workspace: Workspace) -> None:
@@ -91,24 +87,24 @@ def test_what_does_not_follow_ours_changes_nothing(
         take_in(here, workspace, document)
 
     assert refused.value.code == code
-    with here.database.reading() as db:
-        assert states.of_workspace(db, workspace).current == 1
+    with here.itself.reading() as tx:
+        assert states.of_workspace(tx.db, workspace).current == 1
 
 
 def test_nothing_is_taken_in_under_a_lock_or_by_a_run_that_was_taken_away(
     here: Installation, workspace: Workspace, run: Run
 ) -> None:
-    with here.database.transaction() as db:
-        locks.acquire(db, SYSTEM, states.of_workspace(db, workspace), LockInfo("of-ann"))
+    with here.itself.transaction() as tx:
+        locks.acquire(tx, states.of_workspace(tx.db, workspace), LockInfo("of-ann"))
     with pytest.raises(Locked):
         take_in(here, workspace, state_document())
 
-    with here.database.transaction() as db:
-        db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
-    with here.database.transaction() as db:
-        claims.expire_leases(db)
+    with here.itself.transaction() as tx:
+        tx.db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
+    with here.itself.transaction() as tx:
+        claims.expire_leases(tx)
     with pytest.raises(Conflict) as late:
-        take_in(here, workspace, state_document(), itself(run))
+        take_in(here, workspace, state_document(), claims.itself(run))
     assert late.value.code == "fenced"
 
 
@@ -153,13 +149,13 @@ def test_a_run_is_told_where_earlier_ones_kept_their_state(
     known: str | None,
 ) -> None:
     for operation, status, verdict, inject in past:
-        with here.database.transaction() as db:
-            queued = queue.queue(db, SYSTEM, workspace, operation)
+        with here.itself.transaction() as tx:
+            queued = queue.queue(tx, workspace, queue.NewRun(operation))
             queued.status = status
             queued.detection = {"verdict": verdict, "inject": inject}
 
-    with here.database.reading() as db:
-        assert transfers.elsewhere(db, workspace) == known
+    with here.itself.reading() as tx:
+        assert transfers.elsewhere(tx.db, workspace) == known
 
 
 def test_only_who_holds_the_lock_archives_and_a_person_opens_it_again(
@@ -167,21 +163,22 @@ def test_only_who_holds_the_lock_archives_and_a_person_opens_it_again(
 ) -> None:
     take_in(here, workspace, state_document())
     refusals: list[Error] = []
-    with here.database.transaction() as db:
-        state = states.of_workspace(db, workspace)
+    with here.itself.transaction() as tx:
+        state = states.of_workspace(tx.db, workspace)
+        as_run = replace(tx, principal=claims.itself(run))
         with pytest.raises(Conflict) as refused:
-            archive.archive(db, itself(run), state, "mine", "there")
+            archive.archive(as_run, state, "mine", "there")
         refusals.append(refused.value)
-        locks.acquire(db, itself(run), state, LockInfo("mine"))
-        archive.archive(db, itself(run), state, "mine", "there")
-        archive.archive(db, itself(run), state, "mine", "there")
+        locks.acquire(as_run, state, LockInfo("mine"))
+        archive.archive(as_run, state, "mine", "there")
+        archive.archive(as_run, state, "mine", "there")
         with pytest.raises(Gone) as gone:
             archive.refuse(state)
         refusals.append(gone.value)
-        assert not locks.get(db, state).held
+        assert not locks.of_state(tx.db, state).held
 
-        archive.unarchive(db, SYSTEM, state)
-        archive.unarchive(db, SYSTEM, state)
+        archive.unarchive(tx, state)
+        archive.unarchive(tx, state)
         archive.refuse(state)
 
     assert [error.code for error in refusals] == ["lock-lost", "state-archived"]
@@ -200,20 +197,20 @@ def test_only_who_holds_the_lock_archives_and_a_person_opens_it_again(
 def test_a_transfer_that_was_lost_says_where_the_state_is(
     here: Installation, workspace: Workspace, operation: str, archived: str | None, said: str
 ) -> None:
-    with here.database.transaction() as db:
-        queued = queue.queue(db, SYSTEM, workspace, operation)
-        claimed = claims.claim(db, queued.id, "w1", LEASE)
+    with here.itself.transaction() as tx:
+        queued = queue.queue(tx, workspace, queue.NewRun(operation))
+        claimed = claims.claim(tx, queued.id, "w1", LEASE)
         assert claimed is not None
         for status in ("planning", "planned", "applying"):
-            moves.move(db, claimed, status)
-        db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
+            moves.move(tx, claimed, status)
+        tx.db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
     if archived:
         change(here, workspace, archived_at=now(), archived_to=archived)
 
-    with here.database.transaction() as db:
-        claims.expire_leases(db)
+    with here.itself.transaction() as tx:
+        claims.expire_leases(tx)
 
-    with here.database.reading() as db:
-        lost = db.get_one(Run, claimed.id)
+    with here.itself.reading() as tx:
+        lost = tx.db.get_one(Run, claimed.id)
         assert (lost.status, lost.error_code) == ("lost", "worker-lost")
         assert said in (lost.error_message or "")

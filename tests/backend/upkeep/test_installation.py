@@ -18,7 +18,7 @@ from tests.support.project import ROOT
 START = """
 import sys
 from pathlib import Path
-from backend import installation
+from backend.upkeep import installation
 from backend.config import Settings
 settings = Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2])
 sys.stdin.readline()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from backend.errors import Conflict, Unreadable
 from backend.models import AuditEntry, Base, Canary, StateVersion, Variable
 from backend.sealing import bindings, crypto, keyring_file, sealed
 from backend.sealing.keyring import Keyring
+from backend.transactions import Installation
 from backend.upkeep import installation, rotation
-from backend.upkeep.installation import Installation
 from backend.upkeep.rotation import Rewrapper, Rotation
 from tests.support.sealed_things import (
     EVERYTHING,
@@ -48,8 +49,8 @@ def elsewhere(here: Installation) -> Iterator[Installation]:
 
 def left(here: Installation) -> list[str]:
     """The tables that have something under another key than the current one."""
-    with here.database.reading() as db:
-        return sorted(set(rotation.left(db, here.keyring)) & set(TABLES))
+    with here.itself.reading() as tx:
+        return sorted(set(rotation.left(tx.db, here.keyring)) & set(TABLES))
 
 
 def test_a_rotation_brings_everything_under_the_new_key(here: Installation) -> None:
@@ -61,8 +62,8 @@ def test_a_rotation_brings_everything_under_the_new_key(here: Installation) -> N
 
     assert (left(here), done.unopened) == ([], {})
     assert opened(here, Keyring({new: here.keyring.keys[new]})) == EVERYTHING
-    with here.database.reading() as db:
-        found = rotation.counts(db)
+    with here.itself.reading() as tx:
+        found = rotation.counts(tx.db)
     assert old not in found
     assert found[new]["state_versions"] == 2  # the removed one has no key
 
@@ -77,8 +78,8 @@ def test_every_table_that_holds_something_sealed_is_looked_at() -> None:
 def test_a_rotation_is_in_the_audit_log(here: Installation) -> None:
     new = rotate(here)
 
-    with here.database.reading() as db:
-        entry = db.scalars(select(AuditEntry).where(AuditEntry.object == new)).one()
+    with here.itself.reading() as tx:
+        entry = tx.db.scalars(select(AuditEntry).where(AuditEntry.object == new)).one()
     assert (entry.action, entry.principal) == ("keyring.activate", "stateroom")
 
 
@@ -86,7 +87,7 @@ def test_another_process_follows_a_rotation(here: Installation, elsewhere: Insta
     new = rotate(here)
     assert elsewhere.keyring.current != new
 
-    Rotation(elsewhere.database, elsewhere.keyring, 1).follow()
+    Rotation(elsewhere).follow()
 
     assert elsewhere.keyring.current == new
 
@@ -95,7 +96,9 @@ def test_a_key_that_was_only_added_seals_nothing(here: Installation) -> None:
     old = here.keyring.current
     keyring_file.add(here.settings.keyring_path)
 
-    Rotation(here.database, here.keyring, 1).tick()
+    duty = Rotation(here)
+    while duty() == 0:
+        pass
 
     assert here.keyring.current == old
     assert left(here) == []
@@ -126,9 +129,9 @@ def test_a_rewrapping_that_ended_half_way_is_taken_up(here: Installation) -> Non
 
 
 def test_several_rewrap_at_once(here: Installation, elsewhere: Installation) -> None:
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         for number in range(4, 1200):
-            add_version(here, db, number, SMALL)
+            add_version(here, tx.db, number, SMALL)
     rotate(here)
 
     with ThreadPoolExecutor() as pool:
@@ -160,32 +163,32 @@ def test_two_rotations_at_once_keep_both_keys_and_one_of_them_seals(
 
 def test_a_value_that_was_changed_meanwhile_stays_changed(here: Installation) -> None:
     shelf = next(shelf for shelf in sealed.SHELVES if shelf.name == "variables")
-    with here.database.reading() as db:
-        (found,) = shelf.after(db, None, 10)
+    with here.itself.reading() as tx:
+        (found,) = shelf.after(tx.db, None, 10)
     rotate(here)
     changed = crypto.seal_value(here.keyring, b"changed", bindings.variable("v"))
-    with here.database.transaction() as db:
-        db.execute(update(Variable).values(value=changed))
+    with here.itself.transaction() as tx:
+        tx.db.execute(update(Variable).values(value=changed))
 
-    with here.database.transaction() as db:
-        shelf.rewrap(db, here.keyring, [found.place])
+    with here.itself.transaction() as tx:
+        shelf.rewrap(tx.db, here.keyring, [found.place])
 
-    with here.database.reading() as db:
-        assert db.get_one(Variable, "v").value == changed
+    with here.itself.reading() as tx:
+        assert tx.db.get_one(Variable, "v").value == changed
 
 
 def test_what_does_not_open_is_left_as_it_is_and_named(here: Installation) -> None:
-    with here.database.transaction() as db:
-        db.get_one(StateVersion, "sv000001").wrapped_key = b"\0" * 60
-        db.get_one(Variable, "v").value = b"nothing that we know"
+    with here.itself.transaction() as tx:
+        tx.db.get_one(StateVersion, "sv000001").wrapped_key = b"\0" * 60
+        tx.db.get_one(Variable, "v").value = b"nothing that we know"
     rotate(here)
 
     done = rewrap_all(here)
 
     assert set(done.unopened) == {("state_versions", "sv000001"), ("variables", "v")}
     assert left(here) == ["state_versions", "variables"]
-    with here.database.reading() as db:
-        assert db.get_one(StateVersion, "sv000001").wrapped_key == b"\0" * 60
+    with here.itself.reading() as tx:
+        assert tx.db.get_one(StateVersion, "sv000001").wrapped_key == b"\0" * 60
 
 
 def test_a_key_is_dropped_when_nothing_needs_it(here: Installation) -> None:
@@ -194,7 +197,7 @@ def test_a_key_is_dropped_when_nothing_needs_it(here: Installation) -> None:
     rewrap_all(here)
     settle(here)
 
-    rotation.drop(here.database, here.keyring, old)
+    rotation.drop(here.itself, old)
 
     keyring = Keyring.load(here.settings.keyring_path)
     assert old not in keyring.keys
@@ -206,9 +209,9 @@ def test_a_key_that_something_needs_is_not_dropped(here: Installation) -> None:
     settle(here)
 
     with pytest.raises(Conflict, match="2 of state_versions") as caught:
-        rotation.drop(here.database, here.keyring, old)
+        rotation.drop(here.itself, old)
     with pytest.raises(Conflict, match="seals"):
-        rotation.drop(here.database, here.keyring, new)
+        rotation.drop(here.itself, new)
 
     assert caught.value.code == "key-needed"
     assert {old, new} <= {*Keyring.load(here.settings.keyring_path).keys}
@@ -220,7 +223,7 @@ def test_a_key_that_somebody_may_still_seal_with_is_not_dropped(here: Installati
     rewrap_all(here)
 
     with pytest.raises(Conflict, match="Drop it later"):
-        rotation.drop(here.database, here.keyring, old)
+        rotation.drop(here.itself, old)
 
     assert old in Keyring.load(here.settings.keyring_path).keys
 
@@ -234,7 +237,7 @@ def test_a_machine_without_the_new_key_says_so_at_its_start_and_at_work(
     old, _ = of_another_machine.current, rotate(here)
 
     with pytest.raises(Unreadable) as caught:
-        Rotation(here.database, of_another_machine, 1).follow()
+        Rotation(replace(here, keyring=of_another_machine)).follow()
     with pytest.raises(installation.NotReady, match="does not open this database"):
         installation.prepare(here.settings.model_copy(update={"keyring_file": copy}))
 
@@ -248,9 +251,9 @@ def test_an_installation_of_before_goes_on_with_the_first_key_of_its_file(
     here = installation.prepare(settings)
     new = keyring_file.new_line(here.keyring.keys)
     settings.keyring_path.write_text(new + settings.keyring_path.read_text())  # by hand
-    with here.database.transaction() as db:
+    with here.itself.transaction() as tx:
         old = crypto.seal_value(here.keyring, b"stateroom", bindings.CANARY)
-        db.execute(update(Canary).values(sealed=old))
+        tx.db.execute(update(Canary).values(sealed=old))
     here.database.close()
 
     again = installation.prepare(settings)

@@ -10,7 +10,6 @@ from flask import Flask
 
 from backend import audit
 from backend.audit.linker import Linker
-from backend.principal import SYSTEM
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import state_document
@@ -20,8 +19,7 @@ STATE = "/api/terraform/state/shop/app"
 
 @pytest.fixture
 def linker(app: Flask) -> Linker:
-    here = app.extensions["stateroom"]
-    return Linker(here.database, here.keyring)
+    return Linker(app.extensions["stateroom"])
 
 
 def listed(caller: Caller, path: str = "/audit", **query: Any) -> list[dict[str, Any]]:
@@ -133,9 +131,9 @@ def test_an_export_of_a_period_or_a_project_has_its_entries_only(
 
 
 def test_an_export_of_many_entries_is_whole(boss: Caller, app: Flask) -> None:
-    with app.extensions["stateroom"].database.transaction() as db:
+    with app.extensions["stateroom"].itself.transaction() as tx:
         for number in range(1100):
-            audit.record(db, SYSTEM, "thing.do", f"thing-{number}")
+            audit.record(tx, "thing.do", f"thing-{number}")
 
     numbers = [line["number"] for line in lines(boss)]
 

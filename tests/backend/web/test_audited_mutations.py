@@ -160,8 +160,8 @@ def runs_of(world: World) -> None:
 
 
 def at_work(world: World, run_id: str) -> None:
-    with world.app.extensions["stateroom"].database.transaction() as db:
-        assert claims.claim(db, run_id, "worker", timedelta(seconds=60)) is not None
+    with world.app.extensions["stateroom"].itself.transaction() as tx:
+        assert claims.claim(tx, run_id, "worker", timedelta(seconds=60)) is not None
 
 
 def ends(world: World) -> None:

@@ -250,13 +250,13 @@ def test_too_many_passwords_at_once_are_answered_with_come_again(
     boss: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boss.made("/users", {"name": "ada", "password": PASSWORD})
-    monkeypatch.setattr(passwords, "PATIENCE_SECONDS", 0.05)
-    taken = [passwords._ROOM.acquire(timeout=30) for _ in range(passwords.AT_ONCE)]
+    monkeypatch.setattr(passwords.ROOM, "_seconds", 0.05)
+    taken = [passwords.ROOM._places.acquire(timeout=30) for _ in range(passwords.ROOM.at_once)]
     try:
         answer = log_in(boss, username="ada", password=PASSWORD)
     finally:
         for _ in taken:
-            passwords._ROOM.release()
+            passwords.ROOM._places.release()
 
     refused(answer, 503, "busy")
     assert answer.headers["Retry-After"]
@@ -268,7 +268,7 @@ def test_no_more_than_two_passwords_are_checked_at_once() -> None:
     most: list[int] = []
 
     def check() -> None:
-        most.append(passwords._ROOM._value)
+        most.append(passwords.ROOM._places._value)
         assert passwords.verify(kept, PASSWORD).fits
 
     threads = [threading.Thread(target=check) for _ in range(4)]
@@ -277,7 +277,7 @@ def test_no_more_than_two_passwords_are_checked_at_once() -> None:
     for thread in threads:
         thread.join()
 
-    assert passwords._ROOM._value == passwords.AT_ONCE
+    assert passwords.ROOM._places._value == passwords.ROOM.at_once
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password() -> None:

@@ -11,6 +11,7 @@ from flask import Flask
 
 from backend.models import RescuedWrite
 from backend.states import rescued
+from backend.web.protocol import Protocol
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document, lock_info, state_document
@@ -213,11 +214,12 @@ def test_a_full_store_keeps_the_older_ones_and_refuses_all_the_same(
 
 @one_database
 def test_refused_bytes_have_a_limit_for_each_state(
-    boss: Caller, app: Flask, app_workspace: str, rescue: Callable[..., str]
+    boss: Caller, app: Flask, rescue: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = app.extensions["stateroom"]
     tight = here.settings.model_copy(update={"max_rescued_bytes": 1000})
-    app.extensions["stateroom"] = replace(here, settings=tight)
+    protocol = Protocol(replace(here, settings=tight), app.wsgi_app)
+    monkeypatch.setattr(app, "wsgi_app", protocol)
     rescue(state_document(4, lineage="l"), stored=state_document(5, lineage="l"))
 
     answer = boss.call("POST", STATE, data=state_document(3, lineage="l", size=900))

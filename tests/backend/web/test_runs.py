@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from backend.models import Run
-from backend.principal import SYSTEM
-from backend.runs import logs, moves, steps
+from backend.runs import claims, logs, moves, steps
+from backend.transactions import Transaction
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 
@@ -112,14 +115,20 @@ def test_only_a_lost_run_is_acknowledged(boss: Caller, shop: str, app: Flask) ->
     assert answer.json["status"] == "lost"
 
 
+@contextmanager
+def told_by(run_id: str, app: Flask) -> Iterator[Transaction]:
+    """A transaction of the run itself, whatever its status."""
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        yield replace(tx, principal=claims.itself(tx.db.get_one(Run, run_id)))
+
+
 def test_a_log_is_read_piece_by_piece_until_it_is_complete(
     boss: Caller, shop: str, app: Flask
 ) -> None:
     run = boss.made(f"{shop}/runs")
-    here = app.extensions["stateroom"]
-    with here.database.transaction() as db:
-        logs.append(db, here.keyring, run["id"], 0, "größe: 3\n".encode())
-        logs.append(db, here.keyring, run["id"], 0, b"done\n")
+    with told_by(run["id"], app) as tx:
+        logs.append(tx, "größe: 3\n".encode())
+        logs.append(tx, b"done\n")
     path = f"{shop}/runs/{run['id']}/log"
 
     first = boss.get(path, limit=4)
@@ -135,11 +144,11 @@ def test_a_log_is_read_piece_by_piece_until_it_is_complete(
 
 def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> None:
     run = boss.made(f"{shop}/runs")
-    with app.extensions["stateroom"].database.transaction() as db:
-        steps.start(db, run["id"], 1, "clone", 1)
-        steps.start(db, run["id"], 1, "detect", 2)
-    with app.extensions["stateroom"].database.transaction() as db:
-        steps.end(db, run["id"], 1, "clone", "done", {"commit": "abc"})
+    with told_by(run["id"], app) as tx:
+        steps.start(tx, "clone", 1)
+        steps.start(tx, "detect", 2)
+    with told_by(run["id"], app) as tx:
+        steps.end(tx, "clone", "done", {"commit": "abc"})
 
     shown = boss.get(f"{shop}/runs/{run['id']}/steps").json["items"]
 
@@ -153,14 +162,13 @@ def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> 
 
 def test_a_failed_run_says_what_is_wrong(boss: Caller, shop: str, app: Flask) -> None:
     run = boss.made(f"{shop}/runs")
-    with app.extensions["stateroom"].database.transaction() as db:
-        row = db.get_one(Run, run["id"])
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        row = tx.db.get_one(Run, run["id"])
         row.status = "preparing"
-        db.flush()
+        tx.db.flush()
         moves.move(
-            db, row, "errored", principal=SYSTEM,
-            error_code="ref-not-found", error_message="There is no branch.",
-        )  # fmt: skip
+            tx, row, "errored", error_code="ref-not-found", error_message="There is no branch."
+        )
 
     shown = boss.get(f"{shop}/runs/{run['id']}").json
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.web.api import state_diff
+from backend.states import comparing
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document, state_document
@@ -144,11 +144,11 @@ def test_a_stranger_gets_404_and_a_member_without_the_scope_403(
 def test_only_a_few_states_are_compared_at_once(
     boss: Caller, diff: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state_diff, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(comparing.ROOM, "_seconds", 0.05)
     written(boss, document(1, "a"), document(2, "b"))
     with ExitStack() as others:
-        for _ in range(state_diff.AT_ONCE):
-            others.enter_context(state_diff._room())
+        for _ in range(comparing.ROOM.at_once):
+            others.enter_context(comparing.ROOM.enter())
 
         refused(boss.get(diff), 503, "busy")
 

@@ -121,11 +121,11 @@ def test_a_runs_credential_opens_nothing_of_the_api(
     boss: Caller, shop: str, app: Flask, client: FlaskClient
 ) -> None:
     run_id = boss.made(f"{shop}/runs")["id"]
-    with app.extensions["stateroom"].database.transaction() as db:
-        run = claims.claim(db, run_id, "worker", timedelta(seconds=60))
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        run = claims.claim(tx, run_id, "worker", timedelta(seconds=60))
         assert run is not None
-        state = states.of_workspace(db, db.get_one(Workspace, run.workspace_id))
-        credential = Caller(client, tokens.issue_for_run(db, run, state.id))
+        state = states.of_workspace(tx.db, tx.db.get_one(Workspace, run.workspace_id))
+        credential = Caller(client, tokens.issue_for_run(tx.db, run, state.id))
 
     assert credential.call("GET", "/api/terraform/state/shop/app").status_code == 404
     for path in ("/whoami", "/projects", shop, f"{shop}/runs/{run_id}"):

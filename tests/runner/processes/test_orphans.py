@@ -10,7 +10,7 @@ from tests.support.project import ROOT
 SCENE = """
 import subprocess, time
 from pathlib import Path
-from runner import orphans
+from runner.processes import orphans
 
 def alive(seconds):
     count = 0

@@ -12,7 +12,7 @@ from tests.support.project import ROOT
 SCRIPT = """
 import os, sys, threading, time
 from pathlib import Path
-from runner import process, stuck
+from runner.processes import process, stuck
 
 hung = Path(sys.argv[1]) / "hung"
 

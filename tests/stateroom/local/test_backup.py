@@ -19,8 +19,8 @@ from backend.db import Database
 from backend.models import Project, RescuedWrite, StateVersion
 from backend.people import tokens
 from backend.sealing.keyring import Keyring
+from backend.transactions import Installation
 from backend.upkeep import installation
-from backend.upkeep.installation import Installation
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document
 from tests.support.local_command import must, stateroom

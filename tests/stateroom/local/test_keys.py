@@ -12,7 +12,7 @@ from sqlalchemy import text
 from backend.config import Settings
 from backend.models import StateVersion, Variable
 from backend.sealing.keyring import Keyring
-from backend.upkeep.installation import Installation
+from backend.transactions import Installation
 from tests.support.databases import one_database
 from tests.support.local_command import must, stateroom
 from tests.support.sealed_things import EVERYTHING, fill, opened, settle

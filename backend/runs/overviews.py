@@ -1,0 +1,92 @@
+"""What is shown of a run or a workspace at one glance, by the API and by the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from backend.models import Lock, Project, Run, State, StateVersion, Step, Workspace
+from backend.runs import queue, steps
+from backend.states import locks, rescued, states, versions
+from backend.transactions import Transaction
+
+
+@dataclass(frozen=True)
+class StateOverview:
+    """`rescued`: how many refused writes wait for somebody's decision."""
+
+    state: State
+    current: StateVersion | None
+    rescued: int
+
+
+@dataclass(frozen=True)
+class WorkspaceOverview:
+    """`last_run` is None for who may not see runs, too."""
+
+    workspace: Workspace
+    is_default: bool
+    state: StateOverview
+    lock: Lock
+    last_run: Run | None
+
+
+@dataclass(frozen=True)
+class RunOverview:
+    """`blocked_by` is the run that a queued one waits for; `state_versions` are what it wrote."""
+
+    run: Run
+    blocked_by: str | None
+    workspace_frozen: bool
+    steps: Sequence[Step]
+    state_versions: Sequence[int]
+
+
+def of_workspace(tx: Transaction, project: Project, workspace: Workspace) -> WorkspaceOverview:
+    """For who may see runs, and for who has just changed the workspace."""
+    tx.require_any(("runs:read", "templates:manage", "state:unlock"), project.id)
+    state = states.of_workspace(tx.db, workspace)
+    sees_runs = tx.principal.may("runs:read", project.id)
+    return WorkspaceOverview(
+        workspace=workspace,
+        is_default=project.default_workspace_id == workspace.id,
+        state=_of_state(tx.db, state),
+        lock=locks.of_state(tx.db, state),
+        last_run=_last_run(tx.db, workspace) if sees_runs else None,
+    )
+
+
+def of_state(tx: Transaction, state: State) -> StateOverview:
+    """For who may see states, and for who has just deleted one or brought one back."""
+    tx.require_any(("state:read", "state:delete"), state.project_id)
+    return _of_state(tx.db, state)
+
+
+def of_run(tx: Transaction, run: Run) -> RunOverview:
+    """For who may see runs, and for who has just asked something of this one."""
+    tx.require_any(("runs:read", "runs:create", "runs:cancel", "runs:approve"), run.project_id)
+    blocker = queue.blocked_by(tx.db, run)
+    return RunOverview(
+        run=run,
+        blocked_by=None if blocker is None else blocker.id,
+        workspace_frozen=run.workspace.frozen_at is not None,
+        steps=steps.of_run(tx.db, run),
+        state_versions=versions.written_by(tx.db, run),
+    )
+
+
+def _of_state(db: Session, state: State) -> StateOverview:
+    return StateOverview(state, states.newest(db, state), rescued.undecided(db, state))
+
+
+def _last_run(db: Session, workspace: Workspace) -> Run | None:
+    return db.scalars(
+        select(Run)
+        .where(Run.workspace_id == workspace.id)
+        .options(joinedload(Run.workspace), joinedload(Run.template))
+        .order_by(Run.id.desc())
+        .limit(1)
+    ).one_or_none()

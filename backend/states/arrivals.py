@@ -1,0 +1,193 @@
+"""Who comes to which state: credential, address, state and newest version in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, String, and_, bindparam, or_, select
+
+from backend.errors import NotFound
+from backend.express import Statement
+from backend.models import Alias, Key, Member, Project, State, StateVersion, Token, Workspace
+from backend.people import tokens
+from backend.principal import ROLES, Principal
+from backend.sealing import crypto
+from backend.states import aliases
+from backend.transactions import Caller, Installation
+
+
+class Address(NamedTuple):
+    """What a URL says of a state: its alias, or its project and workspace.
+
+    Without a workspace it is the default one of the project.
+    """
+
+    alias: str | None = None
+    project: str = ""
+    workspace: str | None = None
+
+
+class Credential(NamedTuple):
+    """What a request says of who sent it: a token alone, or a username and a password."""
+
+    secret: str
+    username: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Who asks, and a row about the state and its newest version.
+
+    `state_id` of the row is None for an address that nobody has, or that is not open to who asks.
+    """
+
+    here: Installation
+    principal: Principal
+    row: Any
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.here, self.principal)
+
+    def require(self, *scopes: str) -> None:
+        """Raise NotFound for an address that is not open to who asks, Forbidden without a scope.
+
+        One of the scopes is enough.
+        """
+        if self.row.state_id is None or not self.principal.sees(self.row.project_id):
+            raise NotFound(
+                "There is no state at this address, or it is not open to this credential."
+            )
+        if not any(self.principal.may(scope, self.row.project_id) for scope in scopes):
+            self.principal.require(scopes[-1], self.row.project_id)
+
+
+def arrive(
+    here: Installation, address: Address, given: Credential, *, with_body: bool = False
+) -> Arrival:
+    """Find out who asks for which state. Raises Unauthorised for who is not known.
+
+    At the address of an alias that is its login, or a token; elsewhere a token, which is sent as
+    the password when a username comes with it.
+    """
+    by_login = address.alias is not None and given.username is not None
+    if by_login and not tokens.looks_like_one(given.secret):
+        row = _ask(here, _BY_LOGIN[with_body], address)
+        username = given.username or ""
+        who = aliases.principal_of(here.keyring, row, username, given.secret)
+        _note_use(here, who, aliases.NOTE_USE)
+        return Arrival(here, who, row)
+    if not crypto.token_well_formed(given.secret):
+        raise tokens.invalid()
+    row = _ask(here, _BY_TOKEN[_kind(address), with_body], address, given.secret)
+    if row is None:
+        raise tokens.invalid()
+    roles = {} if row.role is None else {row.project_id: ROLES[row.role]}
+    who = tokens.principal_of(row, roles)
+    _note_use(here, who, tokens.NOTE_USE)
+    return Arrival(here, who, row)
+
+
+def _note_use(here: Installation, who: Principal, statement: Statement) -> None:
+    """Remember that a credential was used, also for something that is refused: once a minute."""
+    if who.use_is_due:
+        with here.database.express() as bare:
+            bare.change(statement, {"used": who.token_id})
+
+
+def _ask(here: Installation, statement: Statement, address: Address, secret: str = "") -> Any:
+    asked: dict[str, Any] = {"hash": crypto.token_hash(secret)} if secret else {}
+    if address.alias is not None:
+        asked["address"] = aliases.checked(address.alias)
+    else:
+        asked["project"] = _text(address.project)
+        if address.workspace is not None:
+            asked["workspace"] = _text(address.workspace)
+    with here.database.asking() as bare:
+        return bare.one(statement, asked)
+
+
+def _text(name: str) -> str:
+    """The name; for what can be none, one that nobody has: PostgreSQL takes no NUL."""
+    return "" if "\0" in name else name
+
+
+def _kind(address: Address) -> str:
+    if address.alias is not None:
+        return "alias"
+    return "default" if address.workspace is None else "workspace"
+
+
+_STATE = (
+    *(State.id.label("state_id"), State.project_id, State.current, State.deleted_at),
+    *(State.archived_at, State.archived_to, Project.max_state_bytes),
+    *(StateVersion.number, StateVersion.serial, StateVersion.lineage, StateVersion.size),
+    *(StateVersion.md5, StateVersion.removed_at, StateVersion.removed_because),
+)
+_BODY = (StateVersion.key_id, StateVersion.wrapped_key, StateVersion.blob, StateVersion.sealed)
+_NEWEST = and_(StateVersion.state_id == State.id, StateVersion.number == State.current)
+
+
+def _called(model: type[Project | Workspace], parameter: str) -> ColumnElement[bool]:
+    name = bindparam(parameter, type_=String())
+    return or_(model.name == name, model.id == name)
+
+
+def _at_alias(query: Select[Any], is_open: ColumnElement[bool]) -> Select[Any]:
+    of_alias = and_(State.id == Alias.state_id, is_open)
+    return (
+        query.outerjoin(Alias, aliases.AT)
+        .outerjoin(State, of_alias)
+        .outerjoin(Project, Project.id == State.project_id)
+    )
+
+
+def _at_workspace(
+    query: Select[Any], is_open: ColumnElement[bool], which: ColumnElement[bool]
+) -> Select[Any]:
+    of_workspace = and_(State.workspace_id == Workspace.id, is_open)
+    return (
+        query.outerjoin(Project, _called(Project, "project"))
+        .outerjoin(Workspace, which)
+        .outerjoin(State, of_workspace)
+    )
+
+
+def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
+    query = select(*tokens.COLUMNS, *columns, Member.role).select_from(Token)
+    is_open = and_(
+        or_(Token.project_id.is_(None), Token.project_id == State.project_id),
+        or_(Token.state_id.is_(None), Token.state_id == State.id),
+    )
+    named = and_(Workspace.project_id == Project.id, _called(Workspace, "workspace"))
+    if kind == "alias":
+        query = _at_alias(tokens.joined(query), is_open)
+    else:
+        default = Workspace.id == Project.default_workspace_id
+        which = named if kind == "workspace" else default
+        query = _at_workspace(tokens.joined(query), is_open, which)
+    in_project = and_(Member.project_id == State.project_id, Member.user_id == Token.user_id)
+    return Statement(query.outerjoin(Member, in_project).outerjoin(StateVersion, _NEWEST))
+
+
+def _by_login(columns: Sequence[Any]) -> Statement:
+    return Statement(
+        select(*aliases.COLUMNS, *columns)
+        .select_from(Alias)
+        .join(State, State.id == Alias.state_id)
+        .join(Project, Project.id == State.project_id)
+        .outerjoin(Key, Key.id == Alias.key_id)
+        .outerjoin(StateVersion, _NEWEST)
+        .where(aliases.AT)
+    )
+
+
+_COLUMNS = {False: _STATE, True: (*_STATE, *_BODY)}
+_BY_LOGIN = {with_body: _by_login(columns) for with_body, columns in _COLUMNS.items()}
+_BY_TOKEN = {
+    (kind, with_body): _by_token(kind, columns)
+    for kind in ("alias", "default", "workspace")
+    for with_body, columns in _COLUMNS.items()
+}

@@ -1,0 +1,92 @@
+"""What terraform asks of a state: one read, then at most one write transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backend.audit import entries
+from backend.documents.intake import Incoming
+from backend.errors import Conflict, Gone
+from backend.models import State
+from backend.principal import RESCUE
+from backend.states import archive, locks, refusals, rescued, states, trash
+from backend.states.arrivals import Arrival
+from backend.states.locks import LockInfo
+from backend.transactions import Transaction
+
+
+def read(arrival: Arrival) -> Iterator[bytes] | None:
+    """The newest version, byte for byte; None: the state was never written.
+
+    A state is full of secrets: who read it is in the audit log before the first byte goes out; a
+    run is there itself. Raises NotFound, Forbidden, Gone and Unreadable.
+    """
+    arrival.require("state:read")
+    here, row = arrival.here, arrival.row
+    archive.refuse(row)
+    states.refuse_deleted(row)
+    if row.current == 0:
+        return None
+    body = states.content(row, here.keyring, here.blobs)
+    if arrival.principal.run_id is None:
+        seen = entries.entry(
+            arrival.principal, "state.read", row.state_id, row.project_id, number=row.number
+        )
+        with here.database.express() as bare:
+            bare.change(entries.INSERT, seen)
+    return body
+
+
+def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
+    """Store a document as the newest version, under the lock of this ID or under none.
+
+    What is refused is kept for a person to decide on, and named by the refusal as `rescued`. Raises
+    NotFound, Forbidden, what `intake.receive` raises, and what `states.write` does.
+    """
+    arrival.require(RESCUE, "state:write")
+    limit = refusals.largest(arrival.row.max_state_bytes, arrival.here.settings)
+    received = document.receive(limit, arrival.here.blobs)
+    try:
+        with _slowly(arrival) as (tx, state):
+            states.write(tx, state, received, lock_id)
+    except (Conflict, Gone) as refusal:
+        with _slowly(arrival) as (tx, state):
+            kept = rescued.keep(tx, state, received, refusal.code)
+            refusal.facts["rescued"] = None if kept is None else kept.id
+        raise
+
+
+def lock(arrival: Arrival, info: LockInfo) -> None:
+    """Take the lock. Raises NotFound, Forbidden, Locked with the holder, and Conflict."""
+    arrival.require("state:write")
+    with _slowly(arrival) as (tx, state):
+        locks.acquire(tx, state, info)
+
+
+def unlock(arrival: Arrival, info: LockInfo) -> None:
+    """Free the lock. Raises NotFound, Forbidden, and Conflict when another ID holds it."""
+    arrival.require("state:write")
+    with _slowly(arrival) as (tx, state):
+        locks.release(tx, state, info.id)
+
+
+def force_unlock(arrival: Arrival) -> None:
+    """Terraform's force-unlock sends no ID: break whatever lock there is."""
+    arrival.require("state:unlock")
+    with _slowly(arrival) as (tx, state):
+        locks.break_any(tx, state, "force-unlock")
+
+
+def delete(arrival: Arrival) -> None:
+    """Take the state away, until a person restores it. Raises Locked, and Conflict when frozen."""
+    arrival.require("state:delete")
+    with _slowly(arrival) as (tx, state):
+        trash.delete(tx, state)
+
+
+@contextmanager
+def _slowly(arrival: Arrival) -> Iterator[tuple[Transaction, State]]:
+    """A transaction for whatever is not the common case, and the state as a mapped object."""
+    with arrival.caller.transaction() as tx:
+        yield tx, tx.db.get_one(State, arrival.row.state_id)

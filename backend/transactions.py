@@ -1,0 +1,102 @@
+"""An installation, who works with it, and one transaction of theirs.
+
+What a function takes says what it does. A `Caller`: it opens transactions. A `Transaction`: it
+works in that one, for its principal, and requires the scope that this needs. A `Session`: it only
+asks, for an operation that has decided who may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.orm import Session
+
+from backend.broker import Bell
+from backend.config import Settings
+from backend.db import Database
+from backend.principal import SYSTEM, Principal
+from backend.sealing.blobs import Blobs
+from backend.sealing.keyring import Keyring
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What everything works with: a database, its keyring, its large files, and the bell."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    blobs: Blobs
+    bell: Bell
+
+    @property
+    def itself(self) -> Caller:
+        """Stateroom's own caller: for what no person, token or run has asked for."""
+        return Caller(self, SYSTEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One transaction of one principal, and what its operations work with."""
+
+    db: Session
+    principal: Principal
+    here: Installation
+    _rung_for: list[str] = field(default_factory=list)
+
+    @property
+    def keyring(self) -> Keyring:
+        return self.here.keyring
+
+    @property
+    def blobs(self) -> Blobs:
+        return self.here.blobs
+
+    @property
+    def settings(self) -> Settings:
+        return self.here.settings
+
+    def require(self, scope: str, project_id: str | None) -> None:
+        """Raise Forbidden unless the principal has this scope in the project; None: everywhere."""
+        self.principal.require(scope, project_id)
+
+    def require_any(self, scopes: Iterable[str], project_id: str) -> None:
+        """Raise Forbidden unless the principal has one of these scopes in the project."""
+        if not any(self.principal.may(scope, project_id) for scope in scopes):
+            self.require(next(iter(scopes)), project_id)
+
+    def as_itself(self) -> Transaction:
+        """The same transaction for Stateroom itself: what follows from the request by a rule."""
+        return replace(self, principal=SYSTEM)
+
+    def ring(self, run_id: str) -> None:
+        """Tell the workers about a run, once this transaction is committed."""
+        self._rung_for.append(run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal at an installation. Its transactions are bound to it."""
+
+    here: Installation
+    principal: Principal
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """For writing: committed when the block ends, rolled back when it raises.
+
+        The bell rings after the commit, for every run that was asked to. Raises Unavailable.
+        """
+        with self.here.database.transaction() as db:
+            tx = Transaction(db, self.principal, self.here)
+            yield tx
+        for run_id in tx._rung_for:  # noqa: SLF001 it is ours
+            self.here.bell.ring(run_id)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """For reading only. Raises Unavailable."""
+        with self.here.database.reading() as db:
+            yield Transaction(db, self.principal, self.here)

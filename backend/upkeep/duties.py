@@ -1,0 +1,36 @@
+"""Everything that an installation repeats, as the duties of one ticker in each process."""
+
+from __future__ import annotations
+
+from backend.audit.linker import TICK_SECONDS, Linker
+from backend.transactions import Installation
+from backend.upkeep.reconciler import Reconciler
+from backend.upkeep.rotation import Rotation
+from backend.upkeep.ticker import Duty
+
+
+def of_server(here: Installation) -> list[Duty]:
+    """Those of a process that answers requests. Without workers, too, runs come to an end."""
+    poll = here.settings.poll_seconds
+    return [
+        *_of_every_process(here),
+        Duty("link", Linker(here), TICK_SECONDS),
+        Duty("rotate", Rotation(here), poll),
+    ]
+
+
+def of_worker(here: Installation) -> list[Duty]:
+    """Those of a worker. On SQLite the server has the rest: two who write wait for each other."""
+    if not here.settings.is_sqlite:
+        return of_server(here)
+    follow = Duty("follow", Rotation(here).follow, here.settings.poll_seconds)
+    return [*_of_every_process(here), follow]
+
+
+def _of_every_process(here: Installation) -> list[Duty]:
+    reconciler, poll = Reconciler(here), here.settings.poll_seconds
+    return [
+        Duty("expire-leases", reconciler.expire_leases, poll),
+        Duty("prune", reconciler.prune, poll),
+        Duty("sweep", reconciler.sweep, poll),
+    ]

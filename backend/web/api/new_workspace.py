@@ -1,0 +1,52 @@
+"""The bodies that say what a workspace and its variables are made of: several routes take them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from backend.catalogue import variables
+from backend.states import workspaces
+from backend.web.api.answers import Body, Name, Reference
+
+Value = Annotated[str, Field(max_length=variables.MAX_VALUE_BYTES, pattern=r"^[^\x00]*$")]
+
+
+class VariableChange(Body):
+    value: Value = Field(default_factory=str)
+    sensitive: bool = Field(
+        default_factory=bool, description="Never shown again, and masked in logs"
+    )
+    is_expression: bool = Field(
+        default_factory=bool, description="terraform only: the value is HCL, not a string"
+    )
+
+    def fields(self) -> variables.Fields:
+        """The fields that were sent, but for what the variable is called."""
+        given = self.given()
+        return {n: given[n] for n in ("value", "sensitive", "is_expression") if n in given}  # type: ignore[return-value]  # mypy knows no name in it
+
+
+class VariableToPut(VariableChange):
+    value: Value
+
+
+class NewVariable(VariableToPut):
+    kind: Literal["terraform", "environment"] = "terraform"
+    name: str = Field(min_length=1, max_length=255)
+
+    def new(self) -> variables.NewVariable:
+        return variables.NewVariable(self.kind, self.name, self.fields())
+
+
+class TemplateWorkspace(Body):
+    name: Name = Field(default_factory=str, description="By default the template's, made unique")
+    module_key: Reference | None = Field(None, description="An SSH key for private modules")
+    variables: list[NewVariable] = Field(default_factory=list, max_length=200)
+
+    def new(self) -> workspaces.NewWorkspace:
+        given = self.given()
+        return workspaces.NewWorkspace(
+            given.get("name"), given.get("module_key"), [one.new() for one in self.variables]
+        )

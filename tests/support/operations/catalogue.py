@@ -1,0 +1,101 @@
+"""Operations on projects, and on what is kept in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backend.catalogue import keys, projects, templates, variables
+from backend.catalogue.variables import NewVariable
+from backend.principal import PIN_HOSTS
+from tests.support.operations.world import (
+    INSTALLATION,
+    SECRET,
+    Case,
+    Look,
+    case,
+    project,
+    workspace,
+)
+
+LOOKUPS: Mapping[str, Look] = {
+    "catalogue.projects.named": lambda tx, _w: projects.named(tx, "shop"),
+}
+
+CASES: dict[str, Case] = {
+    "catalogue.keys.create": case(
+        "keys:manage",
+        call=lambda tx, w: keys.create(tx, project(tx, w), kind="password", secret=SECRET),
+    ),
+    "catalogue.keys.get": case(
+        "keys:manage", call=lambda tx, w: keys.get(tx, project(tx, w), "login")
+    ),
+    "catalogue.keys.find_all": case(
+        "keys:manage", call=lambda tx, w: keys.find_all(tx, project(tx, w))
+    ),
+    "catalogue.keys.update": case(
+        "keys:manage",
+        call=lambda c, _w: keys.update(c, "shop", "login", {"password": "y"}),
+        by_caller=True,
+    ),
+    "catalogue.keys.delete": case(
+        "keys:manage", call=lambda tx, w: keys.delete(tx, project(tx, w), "login")
+    ),
+    "catalogue.projects.find_all": case("runs:read", call=lambda tx, _w: projects.find_all(tx)),
+    "catalogue.projects.get": case("runs:read", call=lambda tx, _w: projects.get(tx, "shop")),
+    "catalogue.projects.use": case(
+        "runs:read", call=lambda tx, w: projects.use(tx, project(tx, w))
+    ),
+    "catalogue.projects.create": case(
+        INSTALLATION, call=lambda tx, _w: projects.create(tx, name="other")
+    ),
+    "catalogue.projects.update": case(
+        "admin", call=lambda tx, w: projects.update(tx, project(tx, w), description="x")
+    ),
+    "catalogue.projects.pin_host_keys": case(
+        PIN_HOSTS, call=lambda tx, w: projects.pin_host_keys(tx, project(tx, w), "h ssh-rsa x")
+    ),
+    "catalogue.projects.delete": case(
+        INSTALLATION, call=lambda tx, w: projects.delete(tx, project(tx, w))
+    ),
+    "catalogue.templates.create": case(
+        "templates:manage",
+        call=lambda tx, w: templates.create(tx, project(tx, w), repository="https://h.example/x"),
+    ),
+    "catalogue.templates.get": case(
+        "runs:read", call=lambda tx, w: templates.get(tx, project(tx, w), "app")
+    ),
+    "catalogue.templates.find_all": case(
+        "runs:read", call=lambda tx, w: templates.find_all(tx, project(tx, w))
+    ),
+    "catalogue.templates.update": case(
+        "templates:manage",
+        call=lambda tx, w: templates.update(tx, project(tx, w), "app", path="x"),
+    ),
+    "catalogue.templates.delete": case(
+        "templates:manage", call=lambda tx, w: templates.delete(tx, project(tx, w), "app")
+    ),
+    "catalogue.variables.create": case(
+        "templates:manage",
+        call=lambda tx, w: variables.create(
+            tx, workspace(tx, w), NewVariable("terraform", "y", {"value": "1"})
+        ),
+    ),
+    "catalogue.variables.put": case(
+        "templates:manage",
+        call=lambda tx, w: variables.put(tx, workspace(tx, w), "terraform/x", {"value": "1"}),
+    ),
+    "catalogue.variables.get": case(
+        "runs:read", call=lambda tx, w: variables.get(tx, workspace(tx, w), "terraform/x")
+    ),
+    "catalogue.variables.find_all": case(
+        "runs:read", call=lambda tx, w: variables.find_all(tx, workspace(tx, w))
+    ),
+    "catalogue.variables.update": case(
+        "templates:manage",
+        call=lambda tx, w: variables.update(tx, workspace(tx, w), "terraform/x", {"value": "2"}),
+    ),
+    "catalogue.variables.delete": case(
+        "templates:manage",
+        call=lambda tx, w: variables.delete(tx, workspace(tx, w), "terraform/x"),
+    ),
+}

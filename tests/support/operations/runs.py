@@ -1,0 +1,58 @@
+"""Operations on runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from backend.principal import REPORT
+from backend.runs import claims, logs, moves, overviews, queue, steps
+from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
+
+PARTS = {"runs.claims.taken_away"}
+SOON = timedelta(seconds=30)
+
+CASES: dict[str, Case] = {
+    "runs.claims.claim": case(
+        INSTALLATION, call=lambda tx, w: claims.claim(tx, w.run_id, "w1", SOON)
+    ),
+    "runs.claims.expire_leases": case(INSTALLATION, call=lambda tx, _w: claims.expire_leases(tx)),
+    "runs.claims.renew": case(REPORT, call=lambda tx, _w: claims.renew(tx, SOON), as_run=True),
+    "runs.claims.own": case(REPORT, call=lambda tx, _w: claims.own(tx), as_run=True),
+    "runs.claims.note": case(REPORT, call=lambda tx, _w: claims.note(tx, commit="c"), as_run=True),
+    "runs.logs.append": case(REPORT, call=lambda tx, _w: logs.append(tx, b"x"), as_run=True),
+    "runs.logs.read": case("runs:read", call=lambda tx, w: logs.read(tx, run(tx, w), 0, 10)),
+    "runs.moves.move": case(
+        any_of=(REPORT, "runs:cancel", "runs:approve"),
+        call=lambda tx, w: moves.move(tx, run(tx, w), "canceled"),
+    ),
+    "runs.overviews.of_workspace": case(
+        any_of=("runs:read", "templates:manage", "state:unlock"),
+        call=lambda tx, w: overviews.of_workspace(tx, project(tx, w), workspace(tx, w)),
+    ),
+    "runs.overviews.of_state": case(
+        any_of=("state:read", "state:delete"),
+        call=lambda tx, w: overviews.of_state(tx, state(tx, w)),
+    ),
+    "runs.overviews.of_run": case(
+        any_of=("runs:read", "runs:create", "runs:cancel", "runs:approve"),
+        call=lambda tx, w: overviews.of_run(tx, run(tx, w)),
+    ),
+    "runs.queue.queue": case(
+        "runs:create",
+        "state:write",
+        call=lambda tx, w: queue.queue(tx, workspace(tx, w), queue.NewRun("import-state")),
+    ),
+    "runs.queue.get": case("runs:read", call=lambda tx, w: queue.get(tx, project(tx, w), w.run_id)),
+    "runs.queue.find_all": case("runs:read", call=lambda tx, w: queue.find_all(tx, project(tx, w))),
+    "runs.queue.cancel": case(
+        "runs:cancel", call=lambda tx, w: queue.cancel(tx, project(tx, w), w.run_id, force=False)
+    ),
+    "runs.queue.acknowledge": case(
+        "runs:approve", call=lambda tx, w: queue.acknowledge(tx, project(tx, w), w.run_id)
+    ),
+    "runs.steps.find_all": case("runs:read", call=lambda tx, w: steps.find_all(tx, run(tx, w))),
+    "runs.steps.start": case(REPORT, call=lambda tx, _w: steps.start(tx, "plan", 1), as_run=True),
+    "runs.steps.end": case(
+        REPORT, call=lambda tx, _w: steps.end(tx, "plan", "done", {}), as_run=True
+    ),
+}
