@@ -7,7 +7,19 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHES = ("states", "memory", "runs", "detection", "sealing", "diff", "listing", "rewrap")
+BENCHES = (
+    *(
+        "in_process",
+        "states",
+        "memory",
+        "runs",
+        "detection",
+        "sealing",
+        "diff",
+        "listing",
+        "rewrap",
+    ),
+)
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from sqlalchemy import func, select
 
 from backend.models import StateVersion
 from backend.sealing import keyring_file
+from backend.transactions import Installation
 from backend.upkeep import installation as installations
 from backend.upkeep import rotation
-from backend.upkeep.installation import Installation
 from bench import installed, yardstick
 from bench.installed import Addresses
 from bench.rounds import WIDTH, options, percentile, show
@@ -56,8 +56,8 @@ class Round:
 def rotate(here: Installation) -> str:
     assert here.keyring.path
     key_id = keyring_file.add(here.keyring.path)
-    with here.database.transaction() as db:
-        rotation.activate(db, here.keyring, key_id)
+    with here.itself.transaction() as tx:
+        rotation.activate(tx, key_id)
     return key_id
 
 
@@ -65,8 +65,8 @@ def is_done(here: Installation, key_id: str) -> bool:
     of_others = select(func.count()).where(
         StateVersion.key_id != key_id, StateVersion.wrapped_key != b""
     )
-    with here.database.reading() as db:
-        return db.scalar(of_others) == 0
+    with here.itself.reading() as tx:
+        return tx.db.scalar(of_others) == 0
 
 
 def seconds_of(here: Installation, key_id: str) -> float:
@@ -94,7 +94,7 @@ def measure(running: Stateroom, folder: Path, extent: Extent) -> None:
     here = installations.existing(running.configuration)
     with yardstick.running(folder / "yardstick") as stick:
         addresses = Addresses.create(running, "bench", 2)
-        bench = Bench(addresses, stick, folder)
+        bench = Bench(addresses, stick, folder, "SQLite")
         for workspace in (FILLED, WRITTEN):
             addresses.lock(workspace)
         bench.ours([bench.writes("10 KB", FILLED)], extent.versions)

@@ -1,4 +1,9 @@
-"""What terraform asks of a state: one read, then at most one write transaction."""
+"""What terraform asks of a state: one read, then at most one write transaction.
+
+The common case of each request takes a handful of statements past SQLAlchemy. Whatever is not that
+case (a lock that another holds, a lower serial, a quota …) is left to the operation itself, which
+decides it from the beginning: nothing is decided here that it would decide otherwise.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from backend.documents.intake import Incoming
 from backend.errors import Conflict, Gone
 from backend.models import State
 from backend.principal import RESCUE
-from backend.states import archive, locks, refusals, rescued, states, trash
+from backend.states import archive, common_case, locks, refusals, rescued, states, trash
 from backend.states.arrivals import Arrival
 from backend.states.locks import LockInfo
 from backend.transactions import Transaction
@@ -48,8 +53,9 @@ def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
     limit = refusals.largest(arrival.row.max_state_bytes, arrival.here.settings)
     received = document.receive(limit, arrival.here.blobs)
     try:
-        with _slowly(arrival) as (tx, state):
-            states.write(tx, state, received, lock_id)
+        if not common_case.write(arrival, received, lock_id):
+            with _slowly(arrival) as (tx, state):
+                states.write(tx, state, received, lock_id)
     except (Conflict, Gone) as refusal:
         with _slowly(arrival) as (tx, state):
             kept = rescued.keep(tx, state, received, refusal.code)
@@ -60,15 +66,17 @@ def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
 def lock(arrival: Arrival, info: LockInfo) -> None:
     """Take the lock. Raises NotFound, Forbidden, Locked with the holder, and Conflict."""
     arrival.require("state:write")
-    with _slowly(arrival) as (tx, state):
-        locks.acquire(tx, state, info)
+    if not common_case.lock(arrival, info):
+        with _slowly(arrival) as (tx, state):
+            locks.acquire(tx, state, info)
 
 
 def unlock(arrival: Arrival, info: LockInfo) -> None:
     """Free the lock. Raises NotFound, Forbidden, and Conflict when another ID holds it."""
     arrival.require("state:write")
-    with _slowly(arrival) as (tx, state):
-        locks.release(tx, state, info.id)
+    if not common_case.unlock(arrival, info.id):
+        with _slowly(arrival) as (tx, state):
+            locks.release(tx, state, info.id)
 
 
 def force_unlock(arrival: Arrival) -> None:

@@ -13,6 +13,7 @@ from tests.support.project import ROOT
 
 BENCH = ROOT / "bench"
 LINES = {
+    "in_process": ("GET in process", "POST in process", "LOCK and UNLOCK in process"),
     "states": ("POST 100 KB, 8 clients", "LOCK, UNLOCK, 1 client", "p99 of GET", "read with"),
     "memory": ("the idle process", "memory of POST", "memory of GET", "GET, 5 MB incompressible"),
     "listing": ("200 workspaces", "100 locks", "a page of workspaces", "a page of locks"),
