@@ -52,7 +52,9 @@ def watched(engine: Engine) -> Iterator[Cost]:
         event.remove(engine, "before_cursor_execute", execute)
 
 
-def test_a_request_of_terraform_takes_a_connection_to_read_and_at_most_one_to_write(app: Flask, admin: str) -> None:
+def test_a_request_of_terraform_takes_a_connection_to_read_and_at_most_one_to_write(
+    app: Flask, admin: str
+) -> None:
     caller = Caller(app.test_client(), admin)
     caller.made("/projects", {"name": "p"})
     repository = "https://example.com/never/cloned.git"

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.processes import wait_until
+from tests.support.processes import dying_with_us, wait_until
 from tests.support.required import missing
 
 TEMPLATE = "migrated"
@@ -37,7 +37,9 @@ class Postgres:
         log = (self._folder / "log").open("ab")
         with log:
             self._server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-k", self._folder, *_options(settings)],
+                dying_with_us(
+                    [binaries / "postgres", "-D", data, "-k", self._folder, *_options(settings)]
+                ),
                 cwd=self._folder,
                 env=_environment(),
                 stdout=log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,11 +14,28 @@ from typing import TypeVar
 
 import psutil
 
+from tests.support.required import missing
+
 Found = TypeVar("Found")
 
 
+def dying_with_us(argv: Sequence[object]) -> list[str]:
+    """The command line of a process that is killed as soon as the one that starts it has ended.
+
+    pytest may be killed before a fixture can stop anything. The kernel counts the thread that
+    starts the process: start it in one that lives as long as the tests.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        missing("setpriv (of util-linux) is not installed")
+    return [setpriv, "--pdeathsig", "KILL", "--", *map(str, argv)]
+
+
 class Process:
-    """One child of the test in a session of its own, whose output goes to a file."""
+    """One child of the test in a session of its own, whose output goes to a file.
+
+    It is killed when the process of the test ends without having stopped it.
+    """
 
     def __init__(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path
@@ -25,7 +43,7 @@ class Process:
         self.log = log
         with log.open("ab") as output:
             self._child = subprocess.Popen(
-                list(argv),
+                dying_with_us(argv),
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,

@@ -16,6 +16,7 @@ from contextlib import closing
 import pytest
 
 from backend.web import serve
+from tests.support.processes import dying_with_us
 from tests.support.project import ROOT
 
 SERVER = """
@@ -52,7 +53,7 @@ class Server:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            argv, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            dying_with_us(argv), env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
         )
         assert self.process.stdin
         assert self.process.stdout

@@ -13,6 +13,7 @@ import pytest
 from runner.errors import Stopped, ToolError
 from runner.processes.process import StopLevel, background, capture, child_environment, run
 from runner.tools.tool import Tool
+from tests.support.processes import dying_with_us
 
 ENV = {"PATH": os.defpath}
 SLOW = """
@@ -296,7 +297,8 @@ def start_worker(any_tool: Tool, folder: Path) -> subprocess.Popen[bytes]:
         "                output=log.write, deadline=60, stop_grace=20, stop=lambda:\n"
         "                process.StopLevel(int((folder / 'stop').exists())))\n"
     )
-    worker = subprocess.Popen([sys.executable, "-c", script, str(folder), *any_tool.argv])
+    argv = [sys.executable, "-c", script, str(folder), *any_tool.argv]
+    worker = subprocess.Popen(dying_with_us(argv))
     assert eventually(lambda: b"(local-exec): going" in (folder / "log").read_bytes(), 60)
     return worker
 
