@@ -21,7 +21,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app = OpenAPI(
         "stateroom",
         info=Info(title="Stateroom", version=installation.version()),
-        servers=[Server(url=settings.public_url)],
+        servers=[Server(url=settings.url)],
         security_schemes=api.SECURITY_SCHEMES,
         validation_error_callback=api.invalid_request,
         validation_error_model=api.Problem,

@@ -12,7 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 PREFIX = "STATEROOM_"
 # What the same environment may say to the commands that talk to a server.
-OF_THE_CLIENT = {f"{PREFIX}{name}" for name in ("TOKEN", "TOKEN_FILE", "PROJECT", "WORKSPACE")}
+OF_THE_CLIENT = {
+    f"{PREFIX}{name}" for name in ("URL", "TOKEN", "TOKEN_FILE", "PROJECT", "WORKSPACE")
+}
+_CLIENTS_URL = f"{PREFIX}URL"  # in 0.1 it was the server's
+_PUBLIC_URL = f"{PREFIX}PUBLIC_URL"
 
 
 class WrongSetting(Exception):
@@ -58,8 +62,8 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="Address the server listens on")
     port: int = Field(8420, ge=0, le=65535, description="Port the server listens on")
-    url: Annotated[str, AfterValidator(_http_url)] = Field(
-        "", description="Where clients and workers reach the server; default http://HOST:PORT"
+    public_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        "", description="Where terraform and people reach the server; default http://HOST:PORT"
     )
     server_processes: int = Field(
         1, ge=1, le=64, description="Server processes; more than 1 needs PostgreSQL"
@@ -138,10 +142,16 @@ class Settings(BaseModel):
         return not self.database_url.startswith("postgresql")
 
     @property
-    def public_url(self) -> str:
+    def url(self) -> str:
+        """Where terraform, people and workers reach the server."""
+        return self.public_url or self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """Where the server is reached from its own machine."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 an address to compare with, not to bind
-        return self.url or f"http://{host}:{self.port}"
+        return f"http://{host}:{self.port}"
 
     @property
     def database(self) -> str:
@@ -195,6 +205,19 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
         raise WrongSetting(f"{name.rstrip('_')}: {reason}".replace("\n", " ")) from None
 
 
+def refuse_clients_url(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raise WrongSetting when only the client's variable says where this server is reached.
+
+    It is ignored when it says what holds without it: a shell may have it for the commands.
+    """
+    told = environ.get(_CLIENTS_URL, "").rstrip("/")
+    if told and not settings.public_url and told != settings.local_url:
+        raise WrongSetting(
+            f"{_CLIENTS_URL}: a server takes its address from {_PUBLIC_URL}. Set that to the "
+            f"address at which this server is reached, or unset {_CLIENTS_URL}."
+        )
+
+
 def variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Those that are settings, or should be: all of ours but the client's."""
     ours = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
@@ -210,7 +233,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         elif name.endswith("_file") and name[:-5] in Settings.model_fields:
             values[name[:-5]] = _read(variable, text)
         else:
-            raise WrongSetting(f"{variable}: there is no such setting")
+            hint = f": it is {_PUBLIC_URL}_FILE" if variable == f"{_CLIENTS_URL}_FILE" else ""
+            raise WrongSetting(f"{variable}: there is no such setting{hint}")
     return values
 
 

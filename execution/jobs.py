@@ -19,7 +19,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
     template, workspace, project = run.template, run.workspace, run.workspace.project
     state = states.of_workspace(db, workspace)
     settings = here.settings
-    at = addresses.of_workspace(settings.public_url, project.name, workspace.name)
+    at = addresses.of_workspace(settings.url, project.name, workspace.name)
     return Job(
         run_id=run.id,
         epoch=run.epoch,

@@ -129,9 +129,9 @@ def _of_redirect(answer: Answer) -> str:
     target = urlsplit(answer.headers.get("location", ""))
     if target.scheme == "https":
         return (
-            "If the address begins with http://, write https://: everywhere, STATEROOM_URL too. "
-            "And let the proxy refuse state addresses over http (nginx: return 403) instead of "
-            "redirecting them."
+            "If the address begins with http://, write https://: everywhere, in "
+            "STATEROOM_PUBLIC_URL too. And let the proxy refuse state addresses over http (nginx: "
+            "return 403) instead of redirecting them."
         )
     if target.path.endswith("/"):
         return (

@@ -23,7 +23,7 @@ FAR = 300.0  # seconds of a clock that is far off
 LOCKS = ("LOCK", "UNLOCK")
 IN_CLEAR = (
     "States and passwords go over the wire in clear.",
-    "Put TLS before the server, and https:// into STATEROOM_URL.",
+    "Put TLS before the server, and https:// into STATEROOM_PUBLIC_URL.",
 )
 
 
@@ -221,7 +221,8 @@ def the_address_that_is_shown_is_the_one_that_was_used(target: Target) -> None:
         f"{'' if _answers(shown) else '; nothing answers at the shown one from here'}.",
         "Whoever pastes a snippet, and every run, goes to the shown one: what was checked here is "
         "another way.",
-        f"Set STATEROOM_URL={used} on servers and workers, or ask doctor about the shown one.",
+        f"Set STATEROOM_PUBLIC_URL={used} on servers and workers, or ask doctor about the shown "
+        "one.",
     )
 
 

@@ -43,7 +43,7 @@ def command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) ->
         return app
 
     with shared.one_line():
-        settings = shared.settings(**given)
+        settings = shared.settings_of_a_service(**given)
         listener = socket.socket(fileno=listen_fd) if listen_fd else serve.listen(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         installation.prepare(settings).database.close()

@@ -39,6 +39,15 @@ def settings(**given: Any) -> Settings:
     return found
 
 
+def settings_of_a_service(**given: Any) -> Settings:
+    """The settings of a process that says where the server is. Raises WrongSetting."""
+    from backend import config
+
+    found = settings(**given)
+    config.refuse_clients_url(found, os.environ)
+    return found
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
     """What an operator can put right is said in one line."""
@@ -95,7 +104,7 @@ def check_work_dir(settings: Settings) -> None:
 
 
 def welcome(settings: Settings, token: str | None) -> None:
-    click.echo(f"Stateroom is at {settings.public_url}")
+    click.echo(f"Stateroom is at {settings.url}")
     if token:
         click.echo(f"The administrator's token, shown once: {token}")
     if settings.admin_token_path.exists():

@@ -25,7 +25,7 @@ def command(**given: Any) -> None:
     from stateroom.local import supervisor
 
     with shared.one_line():
-        settings = shared.settings(**given)
+        settings = shared.settings_of_a_service(**given)
         shared.check_work_dir(settings)
         listener = serve.listen(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})

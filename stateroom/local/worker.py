@@ -19,6 +19,6 @@ def command(**given: Any) -> None:
     import worker
 
     with shared.one_line():
-        settings = shared.settings(**given)
+        settings = shared.settings_of_a_service(**given)
         shared.check_work_dir(settings)
         worker.main(settings)

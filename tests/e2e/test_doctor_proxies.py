@@ -62,7 +62,7 @@ def test_a_deployment_behind_nginx_as_the_manual_has_it_is_sound(
 ) -> None:
     port = free_port()
     certificate = self_signed(tmp_path / "tls.pem")
-    here = new_stateroom(url=f"https://127.0.0.1:{port}")
+    here = new_stateroom(public_url=f"https://127.0.0.1:{port}")
     here.start_server()
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```nginx\n(.+?)```", manual, re.DOTALL)
@@ -157,7 +157,7 @@ def test_another_address_in_the_snippets_is_mentioned(
     outcomes = behind(GOOD)
 
     assert is_sound(outcomes), said(outcomes)
-    assert "Set STATEROOM_URL=http://127.0.0.1:" in said(outcomes)
+    assert "Set STATEROOM_PUBLIC_URL=http://127.0.0.1:" in said(outcomes)
 
 
 def test_a_stripped_authorization_is_named(proxy: Proxy, stateroom: Stateroom) -> None:

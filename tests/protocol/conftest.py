@@ -45,7 +45,7 @@ def running(
             folder = tmp_path_factory.mktemp(f"application-{database}")
             settings = Settings(data_dir=folder, port=free_port(), database_url=url)
             app = create_app(settings)
-            wire = Application(app, settings.public_url)
+            wire = Application(app, settings.url)
             made[database] = Running(settings, wire, token_of(folder))
         return made[database]
 

@@ -24,7 +24,7 @@ class Reborn:
     """The application in this process. When it dies, another one is made over what is stored."""
 
     def __init__(self, configuration: Settings) -> None:
-        self.url = configuration.public_url
+        self.url = configuration.url
         self._settings = configuration
         self._applications: list[Application] = []
         self.die()

@@ -147,4 +147,4 @@ def _detail(alias: AliasRow, password: str | None) -> AliasDetail:
 
 
 def _addresses(alias: AliasRow) -> addresses.Addresses:
-    return addresses.of_alias(installation().settings.public_url, alias.address)
+    return addresses.of_alias(installation().settings.url, alias.address)

@@ -214,7 +214,7 @@ def _detail(tx: Transaction, workspace: WorkspaceRow) -> WorkspaceDetail:
 
 
 def _addresses(project: Project, workspace: WorkspaceRow) -> Addresses:
-    url = installation().settings.public_url
+    url = installation().settings.url
     found = addresses.of_workspace(url, project.name, workspace.name)
     snippets = Snippets(**asdict(addresses.snippets(found)))
     return Addresses(**asdict(found), username=addresses.USERNAME, snippets=snippets)

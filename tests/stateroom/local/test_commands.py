@@ -141,6 +141,19 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
     assert done.stderr.startswith(f"Error: {name}: ")
 
 
+@pytest.mark.parametrize("command", ["up", "server", "worker"])
+def test_a_server_that_is_told_its_address_by_the_clients_variable_does_not_start(
+    folder: Path, command: str
+) -> None:
+    done = stateroom(folder, command, STATEROOM_URL="https://stateroom.example.com")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: STATEROOM_URL: a server takes its address from STATEROOM_PUBLIC_URL. Set that to "
+        "the address at which this server is reached, or unset STATEROOM_URL.\n"
+    )
+
+
 @pytest.mark.parametrize("command", ["up", "worker"])
 def test_a_data_folder_whose_name_is_too_long_for_sockets_is_refused_at_the_start(
     folder: Path, command: str
