@@ -59,7 +59,7 @@ def _plan(context: RunContext, checkout: Checkout) -> bool:
     with context.step("plan") as detail:
         command = commands.plan(context.tool, job.operation, file, job.variables)
         code = context.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
-        detail |= {"changes": context.changes}
+        detail |= {"changes": context.changes, "has_changes": code == CHANGES}
         context.events.noted({"changes": context.changes})
     if code == NO_CHANGES or job.operation == "plan":
         return False

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import sys
-import time
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from client.api import Api, Item, RequestRefused, path
+from stateroom import again
 from stateroom.options import connected, in_project
+from stateroom.remote import following
 from stateroom.tables import Show
 
 LIST = {
@@ -25,6 +28,7 @@ DETAIL = LIST | {
     "commit": "commit",
     "message": "message",
     "waits for": "blocked_by",
+    "asked to stop": "cancel_requested_at",
     "tool": "tool",
     "sandbox": "sandbox",
     "backend": "detection.verdict",
@@ -40,41 +44,91 @@ STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
 )
-POLL_SECONDS = 1.0
+CHANGES = 2  # the exit status of a plan, as with `terraform plan -detailed-exitcode`
+
+
+class WrongUsage(click.UsageError):
+    """Exit status 1, where 2 means something else."""
+
+    exit_code = 1
+
+
+class Queue(click.Command):
+    """With --detailed-exitcode, 2 means "changes": wrong usage is 1 then, as terraform has it."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **more: Any
+    ) -> click.Context:
+        with _usage(is_detailed="--detailed-exitcode" in args):
+            return super().make_context(info_name, args, *rest, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _usage(is_detailed=ctx.params["detailed"]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage(*, is_detailed: bool) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if is_detailed:
+            raise WrongUsage(error.format_message(), error.ctx) from None
+        raise
 
 
 @click.group("runs")
 def command() -> None:
-    """What terraform and tofu were asked to do, and how far it is."""
+    """Executions of terraform and tofu: queue, follow, cancel and list them."""
 
 
-@command.command("queue")
-@click.option("-w", "--workspace", envvar="STATEROOM_WORKSPACE", help="Default: the project's.")
+@command.command("queue", cls=Queue)
+@click.option(
+    "-w", "--workspace", envvar="STATEROOM_WORKSPACE",
+    help="Where to run. Default: the project's default workspace.",
+)  # fmt: skip
 @click.option(
     "--operation", type=click.Choice(OPERATIONS), default="apply", show_default=True,
-    help="import-state and export-state move the state here, and away.",
+    help="import-state moves the state here from the backend of the sources, export-state moves "
+    "it there.",
 )  # fmt: skip
-@click.option("--ref", help="A branch, tag or commit instead of the template's.")
-@click.option("--message", help="Why.")
+@click.option("--ref", help="Run this branch, tag or commit instead of the template's.")
+@click.option("--message", help="A note that is shown with the run: the reason for it.")
 @click.option(
     "--start-empty", is_flag=True, default=None,
-    help="Begin with nothing here, although earlier runs kept their state elsewhere.",
+    help="Begin with an empty state here, although earlier runs kept their state elsewhere.",
 )  # fmt: skip
-@click.option("--wait", is_flag=True, help="Follow the log; exit status 1 unless it succeeds.")
+@click.option(
+    "--wait", is_flag=True,
+    help="Print the log until the run ends. Exit with 1 unless the run succeeds.",
+)  # fmt: skip
+@click.option(
+    "--detailed-exitcode", "detailed", is_flag=True,
+    help="For --operation plan with --wait: exit with 0 for no changes, 1 for an error, 2 for "
+    "changes.",
+)  # fmt: skip
 @in_project
 @connected
-def queue_run(api: Api, show: Show, *, project: str, wait: bool, **run: Any) -> None:
-    """Queue a run in a workspace."""
+def queue_run(
+    api: Api, show: Show, *, project: str, wait: bool, detailed: bool, **run: Any
+) -> None:
+    """Queue a run in a workspace; a worker executes it as soon as the workspace is free.
+
+    Ctrl-C during --wait stops only this command: the run goes on, and `runs cancel` stops it.
+    """
+    if detailed and (not wait or run["operation"] != "plan"):
+        raise click.UsageError("--detailed-exitcode needs --operation plan and --wait.")
     made = api.post(f"{project}/runs", run)
     if not wait:
         show.item(made, DETAIL)
         return
     where = project + path("runs", made["id"])
-    _follow(api, where, sys.stderr.buffer)
-    ended = api.get(where)
+    ended = following.to_its_end(api, show, where, sys.stderr.buffer)
     show.item(ended, DETAIL)
     if ended["status"] not in DONE:
-        raise RequestRefused(f"The run {made['id']} is {ended['status']}.")
+        raise RequestRefused(f"The run {made['id']} ended as {ended['status']}.")
+    if detailed and _has_changes(ended):
+        sys.exit(CHANGES)
 
 
 @command.command("list")
@@ -101,27 +155,47 @@ def show_run(api: Api, show: Show, *, project: str, run: str) -> None:
 
 @command.command("log")
 @click.argument("run")
-@click.option("-f", "--follow", is_flag=True, help="Until the run ends.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @in_project
 @connected
-def log_of_run(api: Api, show: Show, *, project: str, run: str, follow: bool) -> None:  # noqa: ARG001 bytes are bytes
-    """What a run said, its secrets masked."""
+def log_of_run(api: Api, show: Show, *, project: str, run: str, follow: bool) -> None:
+    """Print the log of a run: everything that terraform or tofu printed, with secrets masked."""
     where = project + path("runs", run)
     if follow:
-        _follow(api, where, sys.stdout.buffer)
+        following.to_its_end(api, show, where, sys.stdout.buffer)
     else:
-        _say(api, where, 0, sys.stdout.buffer)
+        following.rest_of_log(api, where, 0, sys.stdout.buffer)
 
 
 @command.command("cancel")
 @click.argument("run")
-@click.option("--force", is_flag=True, help="Now: what it made since its last save is lost.")
+@click.option(
+    "--force", is_flag=True,
+    help="Kill the tool at once: what it made since it last saved its state is in no state.",
+)  # fmt: skip
+@click.option(
+    "--wait", is_flag=True, help="Print the log until the run ends. Exit with 1 if it succeeded."
+)
 @in_project
 @connected
-def cancel_run(api: Api, show: Show, *, project: str, run: str, force: bool) -> None:
-    """Stop a run: what is half done is saved, and the state unlocked."""
-    how = "force-cancel" if force else "cancel"
-    show.item(api.post(project + path("runs", run, how)), DETAIL)
+def cancel_run(  # noqa: PLR0913 its options
+    api: Api, show: Show, *, project: str, run: str, force: bool, wait: bool
+) -> None:
+    """Ask a run to stop.
+
+    A queued run is canceled at once. Otherwise the worker interrupts terraform or tofu, which
+    saves its state and unlocks it before the run ends.
+    """
+    where = project + path("runs", run)
+    asked = api.post(f"{where}/{'force-cancel' if force else 'cancel'}")
+    show.note(_what_happens(asked, force=force, wait=wait))
+    if not wait:
+        show.item(asked, DETAIL)
+        return
+    ended = following.to_its_end(api, show, where, sys.stderr.buffer)
+    show.item(ended, DETAIL)
+    if ended["status"] in DONE:
+        raise RequestRefused(f"The run {run} ended before it could be stopped: {ended['status']}.")
 
 
 @command.command("acknowledge")
@@ -129,25 +203,28 @@ def cancel_run(api: Api, show: Show, *, project: str, run: str, force: bool) -> 
 @in_project
 @connected
 def acknowledge_run(api: Api, show: Show, *, project: str, run: str) -> None:
-    """Say that you looked at a lost run: its workspace may go on."""
+    """Confirm that you looked at a lost run, so that its workspace takes runs again.
+
+    A run is lost when its worker disappeared while terraform was changing things.
+    """
     show.item(api.post(project + path("runs", run, "acknowledge")), DETAIL)
 
 
-def _follow(api: Api, where: str, to: IO[bytes]) -> None:
-    """Write the log as it comes, until the run has ended."""
-    said = 0
-    ended = False
-    while not ended:
-        found: Item = api.get(where)
-        ended = found["finished_at"] is not None
-        said = _say(api, where, said, to)
-        if not ended:
-            time.sleep(POLL_SECONDS)
+def _what_happens(run: Item, *, force: bool, wait: bool) -> str:
+    """What a person should know of a run that was asked to stop."""
+    if run["status"] == "canceled":
+        return f"The run {run['id']} is canceled: it had not begun."
+    if force:
+        said = f"The run {run['id']} was asked to stop at once: its worker kills the tool."
+    else:
+        said = (
+            f"The run {run['id']} was asked to stop: the tool is interrupted, saves its state and "
+            "unlocks it."
+        )
+    return said if wait else f"{said}\nTo watch it: {again.command('runs', 'log', run['id'], '-f')}"
 
 
-def _say(api: Api, where: str, offset: int, to: IO[bytes]) -> int:
-    """Write the log from there on: where it ends now."""
-    while more := api.download(f"{where}/log", to, offset=offset):
-        offset += more
-        to.flush()
-    return offset
+def _has_changes(run: Item) -> bool:
+    """What `terraform plan -detailed-exitcode` said: outputs are changes too."""
+    plans: Sequence[Item] = [step for step in run["steps"] if step["name"] == "plan"]
+    return bool(plans and plans[-1]["detail"].get("has_changes"))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from stateroom.main import main
+from tests.support.processes import Process
+from tests.support.project import ROOT
 
 
 class CommandLine:
@@ -26,6 +31,13 @@ class CommandLine:
         return CliRunner().invoke(
             main, list(arguments), input=typed, env=self.exported | exported, prog_name="stateroom"
         )
+
+    def start(self, *arguments: str, log: Path) -> Process:
+        """In a process of its own, which goes on; what it prints is in the log."""
+        kept = {n: v for n, v in os.environ.items() if n == "PATH" or n.startswith("COVERAGE_")}
+        exported = {name: value for name, value in self.exported.items() if value is not None}
+        argv = [sys.executable, "-m", "stateroom", *arguments]
+        return Process(argv, env=kept | exported, cwd=ROOT, log=log)
 
     def must(self, *arguments: str, typed: str | None = None) -> str:
         """Its output; it has to succeed."""

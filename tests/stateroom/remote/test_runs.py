@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.installations import Installations
 from tests.support.place import Place
-from tests.support.repositories import Repository
+from tests.support.processes import wait_until
+from tests.support.repositories import Repository, sleeping_module
 
 
 @pytest.fixture
@@ -34,15 +36,101 @@ def test_a_run_that_fails_is_told_by_the_exit_status(cli: CommandLine) -> None:
 
     assert done.exit_code == 1
     assert "nothing-to-import" in done.stdout
-    assert "is errored" in done.stderr
+    assert "ended as errored" in done.stderr
     assert len(cli.json("runs", "list", "--status", "errored")) == 1
 
 
-def test_a_run_in_the_queue_is_canceled(
-    installations: Installations, repository: Repository, tmp_path: Path
+def test_a_plan_exits_with_2_for_changes_and_with_0_for_none(
+    cli: CommandLine, repository: Repository
 ) -> None:
+    plan = ("runs", "queue", "--operation", "plan", "--wait")
+
+    changes = cli.run(*plan, "--detailed-exitcode")
+    without_the_option = cli.run(*plan)
+    cli.must("runs", "queue", "--wait")
+    nothing = cli.run(*plan, "--detailed-exitcode")
+    repository.commit({"more.tf": 'output "more" {\n  value = 1\n}\n'})
+    an_output = cli.run(*plan, "--detailed-exitcode")
+
+    assert (changes.exit_code, without_the_option.exit_code) == (2, 0), changes.output
+    assert (nothing.exit_code, an_output.exit_code) == (0, 2), nothing.output + an_output.output
+
+
+def test_a_plan_that_fails_exits_with_1(cli: CommandLine, repository: Repository) -> None:
+    repository.replace({"main.tf": "resource"})
+
+    done = cli.run("runs", "queue", "--operation", "plan", "--wait", "--detailed-exitcode")
+
+    assert done.exit_code == 1, done.output
+
+
+@pytest.mark.parametrize(
+    "wrong", [(), ("--operation", "plan"), ("--wait",), ("--operation", "nothing"), ("--nothing",)]
+)
+def test_wrong_usage_is_not_taken_for_changes(cli: CommandLine, wrong: tuple[str, ...]) -> None:
+    done = cli.run("runs", "queue", "--detailed-exitcode", *wrong)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Usage: ")
+    assert cli.run("runs", "queue", "--nothing").exit_code == 2
+
+
+def test_a_run_at_work_is_asked_to_stop_and_followed_to_its_end(
+    cli: CommandLine, repository: Repository
+) -> None:
+    repository.replace({"main.tf": sleeping_module(60)})
+    [queued] = cli.json("runs", "queue")
+    wait_until(lambda: "quick" in cli.must("runs", "log", queued["id"]), "the apply to begin")
+
+    done = cli.run("runs", "cancel", queued["id"], "--wait")
+
+    assert done.exit_code == 0, done.output
+    assert f"The run {queued['id']} was asked to stop: the tool is interrupted" in done.stderr
+    assert "status:         canceled\n" in done.stdout
+
+
+@pytest.fixture
+def without_a_worker(installations: Installations, repository: Repository) -> CommandLine:
+    """Runs stay in the queue there."""
     place = installations.server(worker_slots=1).place(repository=str(repository.folder))
-    cli = CommandLine(place.wire.url, place.api.token, place.project, place.workspace)
+    return CommandLine(place.wire.url, place.api.token, place.project, place.workspace)
+
+
+def test_who_stops_watching_a_run_is_told_that_it_goes_on(
+    without_a_worker: CommandLine, tmp_path: Path
+) -> None:
+    cli = without_a_worker
+    watching = cli.start("runs", "queue", "--wait", log=tmp_path / "log")
+    wait_until(lambda: "is queued" in watching.said(), "the run")
+    [run] = cli.json("runs", "list")
+
+    watching.signal(signal.SIGINT)
+
+    assert watching.wait() == 130
+    assert f"The run {run['id']} goes on.\n" in watching.said()
+    assert f"To cancel it:      stateroom runs cancel {run['id']}\n" in watching.said()
+    assert "Traceback" not in watching.said()
+    assert cli.json("runs", "show", run["id"])[0]["status"] == "queued"
+
+
+def test_the_command_that_cancels_is_complete(
+    without_a_worker: CommandLine, tmp_path: Path
+) -> None:
+    cli = without_a_worker
+    project = str(cli.exported.pop("STATEROOM_PROJECT"))
+    watching = cli.start("runs", "queue", "-p", project, "--wait", log=tmp_path / "log")
+    wait_until(lambda: "is queued" in watching.said(), "the run")
+
+    watching.signal(signal.SIGINT)
+    watching.wait()
+    [line] = [line for line in watching.said().splitlines() if "To cancel it" in line]
+    _, *command = line.split("stateroom ")[1].split()
+
+    assert cli.json("runs", *command)[0]["status"] == "canceled"
+
+
+def test_a_run_in_the_queue_is_canceled(without_a_worker: CommandLine) -> None:
+    cli = without_a_worker
     [queued] = cli.json("runs", "queue", "--operation", "plan", "--start-empty")
 
     [canceled] = cli.json("runs", "cancel", queued["id"])
@@ -50,3 +138,11 @@ def test_a_run_in_the_queue_is_canceled(
     assert queued["start_empty"] is True
     assert canceled["status"] == "canceled"
     assert cli.run("runs", "acknowledge", queued["id"]).exit_code == 1
+
+
+def test_who_cancels_a_run_is_told_what_happens(without_a_worker: CommandLine) -> None:
+    [queued] = without_a_worker.json("runs", "queue")
+
+    done = without_a_worker.run("runs", "cancel", queued["id"])
+
+    assert done.stderr == f"The run {queued['id']} is canceled: it had not begun.\n"

@@ -1,0 +1,82 @@
+"""Following a run: its log as it is written, until the run has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+from urllib.parse import unquote
+
+import click
+
+from client.api import Api, Item, RequestRefused
+from stateroom import again
+from stateroom.tables import Show
+
+POLL_SECONDS = 1.0
+
+
+class Interrupted(click.ClickException):
+    """The user pressed Ctrl-C: exit status 130, as a shell has it."""
+
+    exit_code = 130
+
+    def show(self, file: IO[str] | None = None) -> None:  # noqa: ARG002 click's
+        click.echo(f"\n{self.message}", err=True)
+
+
+def to_its_end(api: Api, show: Show, where: str, to: IO[bytes]) -> Item:
+    """Write the log of a run as it comes; the run, when it has ended.
+
+    Raises Interrupted for Ctrl-C, and RequestRefused: both say that the run goes on.
+    """
+    run = unquote(where.rpartition("/")[2])
+    with _saying_that_it_goes_on(run):
+        offset, said = 0, ""
+        while True:
+            found = api.get(where)
+            if (waits := _waits(found)) not in {"", said}:
+                show.note(waits)
+                said = waits
+            offset = rest_of_log(api, where, offset, to)
+            if found["finished_at"] is not None:
+                return found
+            time.sleep(POLL_SECONDS)
+
+
+def rest_of_log(api: Api, where: str, offset: int, to: IO[bytes]) -> int:
+    """Write the log from that offset on; the offset of its end."""
+    while more := api.download(f"{where}/log", to, offset=offset):
+        offset += more
+        to.flush()
+    return offset
+
+
+def _waits(run: Item) -> str:
+    """What a queued run waits for; nothing for one that has begun."""
+    if run["status"] != "queued":
+        return ""
+    said = f"The run {run['id']} is queued."
+    if run["workspace_frozen"]:
+        return f"{said} It waits until its workspace is unfrozen."
+    return f"{said} It waits for the run {run['blocked_by']}." if run["blocked_by"] else said
+
+
+@contextmanager
+def _saying_that_it_goes_on(run: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"Only this command has stopped. {_goes_on(run)}") from None
+    except RequestRefused:
+        click.echo(_goes_on(run), err=True)
+        raise
+
+
+def _goes_on(run: str) -> str:
+    return (
+        f"The run {run} goes on.\n"
+        f"To watch it again: {again.command('runs', 'log', run, '--follow')}\n"
+        f"To cancel it:      {again.command('runs', 'cancel', run)}"
+    )
