@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy import URL
+
+from backend import database_url
 
 PREFIX = "STATEROOM_"
 # What the same environment may say to the commands that talk to a server.
@@ -31,8 +35,8 @@ def _http_url(value: str) -> str:
 
 
 def _database_url(value: str) -> str:
-    if value and not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
-        raise ValueError("must start with sqlite:/// or postgresql://")
+    if value:
+        database_url.parse(value)
     return value
 
 
@@ -54,7 +58,12 @@ def _readable_file(value: Path | None) -> Path | None:
 class Settings(BaseModel):
     """One installation's settings. Every field is documented by its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,  # what is wrong may be a password
+    )
 
     data_dir: Path = Field(
         Path("stateroom-data"),
@@ -69,10 +78,14 @@ class Settings(BaseModel):
         1, ge=1, le=64, description="Server processes; more than 1 needs PostgreSQL"
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        "", description="sqlite:///PATH or postgresql://…; default DATA_DIR/stateroom.db"
+        "",
+        repr=False,
+        description="sqlite:///PATH or postgresql://…; default DATA_DIR/stateroom.db",
     )
     broker_url: Annotated[str, AfterValidator(_broker_url)] = Field(
-        "filesystem://", description="The bell: filesystem:// (one machine) or redis://…"
+        "filesystem://",
+        repr=False,
+        description="The bell: filesystem:// (one machine) or redis://…",
     )
     keyring: str = Field(
         "",
@@ -139,7 +152,7 @@ class Settings(BaseModel):
 
     @property
     def is_sqlite(self) -> bool:
-        return not self.database_url.startswith("postgresql")
+        return self.database.drivername == "sqlite"
 
     @property
     def url(self) -> str:
@@ -153,12 +166,12 @@ class Settings(BaseModel):
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 an address to compare with, not to bind
         return f"http://{host}:{self.port}"
 
-    @property
-    def database(self) -> str:
-        """The URL in SQLAlchemy's form."""
+    @cached_property
+    def database(self) -> URL:
+        """The address of the database. It shows no password when it is printed."""
         if not self.database_url:
-            return f"sqlite:///{self.data_dir.absolute() / 'stateroom.db'}"
-        return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+            return database_url.of_file(self.data_dir.absolute() / "stateroom.db")
+        return database_url.parse(self.database_url)
 
     @property
     def keyring_path(self) -> Path:

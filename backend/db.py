@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Executable, create_engine, event, literal, make_url
+from sqlalchemy import BigInteger, Dialect, Executable, create_engine, event, literal
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
@@ -198,7 +198,7 @@ def _engine(settings: Settings) -> Engine:
 
 def _patience(settings: Settings) -> dict[str, Any]:
     """A database that vanished without a word must not hold a run's pulse up for minutes."""
-    chosen = make_url(settings.database).query
+    chosen = settings.database.query
     return {name: value for name, value in PATIENCE.items() if name not in chosen}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 
 
 @contextlib.contextmanager
@@ -31,11 +31,10 @@ def sqlite(path: Path) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def postgresql(url: str) -> Iterator[Engine]:
+def postgresql(url: URL) -> Iterator[Engine]:
     """A restored dump, or the database itself; nothing in it can be changed."""
-    address = url.replace("postgresql://", "postgresql+psycopg://", 1)
     options = {"options": "-c default_transaction_read_only=on"}
-    engine = create_engine(address, connect_args=options)
+    engine = create_engine(url, connect_args=options)
     try:
         yield engine
     finally:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 
 from backend.errors import Conflict
 from backend.models import RescuedWrite, StateVersion
@@ -53,7 +53,7 @@ def of_sqlite(here: Installation, folder: Path) -> Backup:
     """
     _make_empty(folder)
     backup = Backup(folder)
-    source = Path(make_url(here.settings.database).database or "")
+    source = Path(here.settings.database.database or "")
     while True:
         _copy_database(source, folder / DATABASE)
         before, backup.missing = backup.missing, set()

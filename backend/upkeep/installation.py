@@ -6,7 +6,7 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import migrations
@@ -60,7 +60,7 @@ def existing(settings: Settings) -> Installation:
 
     Raises NotReady when there is none, or the keyring is not the one it was sealed with.
     """
-    if settings.is_sqlite and not Path(make_url(settings.database).database or "").is_file():
+    if settings.is_sqlite and not Path(settings.database.database or "").is_file():
         raise NotReady(f"There is no installation in {settings.data_dir}: {settings.database}")
     database = Database(settings)
     try:

@@ -6,7 +6,6 @@ import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -83,14 +82,19 @@ def _known(beside: Path | None, name: str) -> Path:
 
 
 def _database(backup: str) -> AbstractContextManager[Engine]:
+    from backend import database_url
     from backend.upkeep import backup_databases, backups
 
     if _is_url(backup):
-        if urlsplit(backup).password:
+        try:
+            url = database_url.parse(backup)
+        except ValueError as wrong:
+            raise shared.CommandRefused(f"The URL of the database {wrong}.") from None
+        if url.password:
             raise shared.CommandRefused(
                 "Others can see a password on the command line: put it in PGPASSWORD."
             )
-        return backup_databases.postgresql(backup)
+        return backup_databases.postgresql(url)
     path = Path(backup)
     file = path / backups.DATABASE if path.is_dir() else path
     if (path / backups.DUMP).is_file():
