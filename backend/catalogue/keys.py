@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from backend import audit, names
 from backend.catalogue import projects, ssh_keys
-from backend.errors import Conflict, Invalid, NotFound
+from backend.errors import Conflict, Invalid, NotFound, Unreadable
 from backend.models import Alias, Key, Project, Template, Workspace, new_id
 from backend.offload import off_loop
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.sealing import bindings
+from backend.sealing import bindings, faults
 from backend.sealing.crypto import Keyring, open_value, seal_value
+from backend.sealing.faults import Fault
 from backend.transactions import Caller, Transaction
 
 KINDS = ("ssh", "password", "none")
@@ -185,10 +186,19 @@ def delete(tx: Transaction, project: Project, reference: str) -> None:
 
 
 def opened(keyring: Keyring, key: Key) -> Opened:
-    """The secret in clear, for the worker that resolves a Job. Raises Unreadable."""
+    """The secret in clear, for the worker that resolves a Job.
+
+    Raises Unreadable `key-unreadable`, with the name of the key.
+    """
     if key.secret is None:
         return {}
-    secret = opened_row(keyring, key.id, key.secret)
+    try:
+        secret = opened_row(keyring, key.id, key.secret)
+    except Unreadable as error:
+        raise Unreadable(
+            f"The stored key {key.name!r} does not open. {error.message} Replace its secret.",
+            code="key-unreadable",
+        ) from error
     if key.username is not None:
         secret["username"] = key.username
     return secret
@@ -198,6 +208,12 @@ def opened_row(keyring: Keyring, key_id: str, sealed: bytes) -> Opened:
     """What is sealed of a key, without its username. Raises Unreadable."""
     secret: Opened = json.loads(open_value(keyring, sealed, bindings.key(key_id)))
     return secret
+
+
+def fault(keyring: Keyring, key: Key) -> Fault | None:
+    """Why its secret does not open; None when it does, or when it has none."""
+    sealed = key.secret
+    return None if sealed is None else faults.found(lambda: opened_row(keyring, key.id, sealed))
 
 
 def _put(keyring: Keyring, key: Key, secret: Secret) -> None:

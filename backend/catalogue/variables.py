@@ -11,11 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import audit, names
-from backend.errors import Invalid, NotFound
+from backend.errors import Invalid, NotFound, Unreadable
 from backend.models import Variable, Workspace, new_id
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.sealing import bindings
+from backend.sealing import bindings, faults
 from backend.sealing.crypto import Keyring, open_value, seal_value
+from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
 KINDS = ("terraform", "environment")
@@ -141,15 +142,32 @@ def delete(tx: Transaction, workspace: Workspace, reference: str) -> None:
 
 
 def opened(db: Session, keyring: Keyring, workspace: Workspace) -> Iterator[tuple[Variable, str]]:
-    """Every variable with its value in clear, for the worker. Raises Unreadable."""
+    """Every variable with its value in clear, for the worker.
+
+    Raises Unreadable `variable-unreadable`, with the name of the variable that does not open.
+    """
     query = select(Variable).where(Variable.workspace_id == workspace.id)
     for variable in db.scalars(query.order_by(Variable.id)):
-        yield variable, _open(keyring, variable)
+        try:
+            yield variable, _open(keyring, variable)
+        except Unreadable as error:
+            raise Unreadable(
+                f"The value of the variable {variable.kind}/{variable.name} does not open. "
+                f"{error.message} Set it again.",
+                code="variable-unreadable",
+            ) from error
 
 
 def shown(keyring: Keyring, variable: Variable) -> str | None:
-    """The value for a person's eyes: None when it is sensitive. Raises Unreadable."""
-    return None if variable.sensitive else _open(keyring, variable)
+    """The value for a person's eyes: None when it is sensitive, or does not open."""
+    if variable.sensitive or fault(keyring, variable):
+        return None
+    return _open(keyring, variable)
+
+
+def fault(keyring: Keyring, variable: Variable) -> Fault | None:
+    """Why its value does not open; None when it does."""
+    return faults.found(lambda: _open(keyring, variable))
 
 
 def _open(keyring: Keyring, variable: Variable) -> str:

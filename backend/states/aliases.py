@@ -23,6 +23,7 @@ from backend.people import tokens
 from backend.principal import Principal
 from backend.sealing import crypto
 from backend.sealing.crypto import Keyring
+from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
 READ_ONLY, READ_WRITE = "read-only", "read-write"
@@ -159,6 +160,11 @@ def principal_of(keyring: Keyring, row: Any, username: str, password: str) -> Pr
         expires_at=row.expires_at,
         use_is_due=bool(row.use_is_due),
     )
+
+
+def fault(keyring: Keyring, alias: Alias) -> Fault | None:
+    """Why the key that is its login does not open; None when it does, or when it needs none."""
+    return None if alias.key is None else keys.fault(keyring, alias.key)
 
 
 def _new_address() -> str:

@@ -18,8 +18,9 @@ from backend.errors import Conflict, NotFound
 from backend.models import RescuedWrite, Run, State, StateVersion
 from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.principal import RESCUE
-from backend.sealing import bindings
+from backend.sealing import bindings, faults
 from backend.sealing.blobs import Blobs
+from backend.sealing.faults import Fault
 from backend.sealing.keyring import Envelope, Keyring
 from backend.states import locks, retention, states
 from backend.transactions import Transaction
@@ -178,9 +179,19 @@ def refuse_decided(kept: RescuedWrite) -> None:
 
 def content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
     """The refused bytes, as they arrived. Raises Unreadable before the first of them."""
+    return intake.download(_data_key(keyring, kept), kept.sealed, kept.blob, blobs)
+
+
+def fault(keyring: Keyring, kept: RescuedWrite) -> Fault | None:
+    """Why its data key does not open; None when it does, or when it is decided."""
+    if kept.decision is not None:
+        return None
+    return faults.found(lambda: _data_key(keyring, kept))
+
+
+def _data_key(keyring: Keyring, kept: RescuedWrite) -> bytes:
     binding = bindings.document(kept.state_id, None, kept.lineage, kept.serial)
-    data_key = keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
-    return intake.download(data_key, kept.sealed, kept.blob, blobs)
+    return keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
 
 
 def _of(state: State) -> Select[RescuedWrite]:

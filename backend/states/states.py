@@ -23,8 +23,9 @@ from backend.models import (
     Workspace,
 )
 from backend.principal import Principal
-from backend.sealing import bindings
+from backend.sealing import bindings, faults
 from backend.sealing.blobs import Blobs
+from backend.sealing.faults import Fault
 from backend.sealing.keyring import Envelope, Keyring
 from backend.states import fencing, locks, refusals
 from backend.transactions import Transaction
@@ -121,9 +122,21 @@ def content(version: StateVersion, keyring: Keyring, blobs: Blobs) -> Iterator[b
     Raises Gone when they were removed, and Unreadable before the first of them, or not at all.
     """
     refuse_removed(version)
-    envelope = Envelope(version.key_id, version.wrapped_key)
-    data_key = keyring.unwrap(envelope, _binding(version))
-    return intake.download(data_key, version.sealed, version.blob, blobs)
+    return intake.download(_data_key(keyring, version), version.sealed, version.blob, blobs)
+
+
+def fault(keyring: Keyring, version: StateVersion) -> Fault | None:
+    """Why its data key does not open; None when it does, or when its body was removed.
+
+    The body itself is not read: a list would take as long as all its documents.
+    """
+    if version.removed_at is not None:
+        return None
+    return faults.found(lambda: _data_key(keyring, version))
+
+
+def _data_key(keyring: Keyring, version: StateVersion) -> bytes:
+    return keyring.unwrap(Envelope(version.key_id, version.wrapped_key), _binding(version))
 
 
 def refuse_removed(version: StateVersion) -> None:

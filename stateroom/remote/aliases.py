@@ -16,6 +16,7 @@ LIST = {
     "expires": "expires_at",
     "last used": "last_used_at",
     "revoked": "revoked_at",
+    "fault": "fault.code",
     "address": "address",
 }
 DETAIL = LIST | {"id": "id", "made by": "created_by", "made": "created_at"}

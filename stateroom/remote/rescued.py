@@ -20,6 +20,7 @@ LIST = {
     "run": "run_id",
     "at": "created_at",
     "decision": "decision",
+    "fault": "fault.code",
     "by whom": "decided_by",
 }
 DETAIL = LIST | {

@@ -25,6 +25,7 @@ LIST = {
     "restored from": "restored_from",
     "at": "created_at",
     "removed": "removed_because",
+    "fault": "fault.code",
 }
 DETAIL = LIST | {
     "lineage": "lineage",

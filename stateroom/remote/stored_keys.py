@@ -16,6 +16,7 @@ LIST: Columns = {
     "kind": "kind",
     "username": "username",
     "fingerprint": "fingerprint",
+    "fault": "fault.code",
     "id": "id",
     "made": "created_at",
 }

@@ -15,6 +15,7 @@ LIST: Columns = {
     "kind": "kind",
     "value": "value",
     "sensitive": "sensitive",
+    "fault": "fault.code",
     "expression": "is_expression",
     "id": "id",
     "made": "created_at",

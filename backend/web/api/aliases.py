@@ -14,18 +14,19 @@ from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
     WORKSPACE,
-    Answer,
     Cursor,
     Name,
     Named,
     Page,
     Reference,
     Repeatable,
+    Sealed,
     WorkspacePath,
     answer,
     blueprint,
     once,
     problems,
+    with_fault,
 )
 from backend.web.api.expiry import Expiring
 from backend.web.api.workspaces import Snippets
@@ -50,7 +51,7 @@ class NewAlias(Expiring):
     )
 
 
-class Alias(Answer):
+class Alias(Sealed):
     id: str
     name: str
     access: Access
@@ -134,8 +135,8 @@ def _state(tx: Transaction, path: WorkspacePath) -> StateRow:
 
 
 def _shown(alias: AliasRow) -> Alias:
-    columns = {name: getattr(alias, name, None) for name in Alias.model_fields}
-    return Alias.model_validate(columns | asdict(_addresses(alias)))
+    fault = aliases.fault(installation().keyring, alias)
+    return with_fault(Alias, alias, fault, **asdict(_addresses(alias)))
 
 
 def _detail(alias: AliasRow, password: str | None) -> AliasDetail:

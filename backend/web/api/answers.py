@@ -42,6 +42,7 @@ Reference = Annotated[str, Field(min_length=1, max_length=64, description="A nam
 Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]
 Thing = TypeVar("Thing", bound=idempotency.Made)
 Item = TypeVar("Item")
+Shown = TypeVar("Shown", bound=BaseModel)
 
 
 class Body(BaseModel):
@@ -104,6 +105,19 @@ class Named(Answer):
     name: str
 
 
+class Fault(Answer):
+    code: str = Field(description="Stable, for programs: `unreadable` or `unknown-key`")
+    detail: str = Field(description="For people")
+
+
+class Sealed(Answer):
+    """Something of which a part is sealed. One that does not open is shown too, with its fault."""
+
+    fault: Fault | None = Field(
+        description="Why what is sealed of it does not open; null when it does"
+    )
+
+
 class FieldError(Answer):
     field: str = Field(description="Where it is, for example `body.workspace.name`")
     message: str
@@ -162,6 +176,13 @@ def answer(model: BaseModel, status: int = 200) -> Response:
     response = Response(model.model_dump_json(), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def with_fault(model: type[Shown], row: object, fault: object, **more: object) -> Shown:
+    """The attributes of a row as an answer, with why it does not open, if so."""
+    fields = model.model_fields.keys() - {"fault"} - more.keys()
+    facts = {name: getattr(row, name) for name in fields}
+    return model.model_validate(facts | more | {"fault": fault})
 
 
 def once(

@@ -7,22 +7,24 @@ from flask import Response
 from pydantic import Field
 
 from backend.catalogue import keys, projects, ssh_keys
+from backend.models import Key as KeyRow
 from backend.offload import off_loop
 from backend.web.api.answers import (
     WITH_BODY,
-    Answer,
     Body,
     Cursor,
     Name,
     Page,
     ProjectPath,
     Repeatable,
+    Sealed,
     answer,
     blueprint,
     once,
     problems,
+    with_fault,
 )
-from backend.web.current import caller, reading, transaction
+from backend.web.current import caller, installation, reading, transaction
 
 bp = blueprint("keys", "The key store: what is put in is never shown again")
 
@@ -58,7 +60,7 @@ class NewKey(KeyChange):
     name: Name = Field(default_factory=str, description="By default its kind, made unique")
 
 
-class Key(Answer):
+class Key(Sealed):
     id: str
     name: str
     kind: Kind
@@ -77,7 +79,8 @@ def list_keys(path: ProjectPath, query: Cursor) -> Response:
     """The keys of a project, without their secrets."""
     with reading() as tx:
         found = keys.find_all(tx, projects.named(tx, path.project), query.cursor, query.limit)
-    return answer(Keys.model_validate(found))
+    items = [_shown(key) for key in found.items]
+    return answer(Keys(items=items, next_cursor=found.next_cursor))
 
 
 @bp.post("/projects/<project>/keys", responses={201: Key, **WITH_BODY, **problems(409)})
@@ -94,7 +97,7 @@ def create_key(path: ProjectPath, header: Repeatable, body: NewKey) -> Response:
             lambda: keys.create(tx, project, kind=kind, secret=secret, name=name),
             lambda made: keys.get(tx, project, made),
         )
-    return answer(Key.model_validate(key), 201)
+    return answer(_shown(key), 201)
 
 
 @bp.get("/projects/<project>/keys/<key>", responses={200: Key})
@@ -102,7 +105,7 @@ def get_key(path: KeyPath) -> Response:
     """One key, without its secret."""
     with reading() as tx:
         key = keys.get(tx, projects.named(tx, path.project), path.key)
-    return answer(Key.model_validate(key))
+    return answer(_shown(key))
 
 
 @bp.patch("/projects/<project>/keys/<key>", responses={200: Key, **WITH_BODY, **problems(409)})
@@ -111,7 +114,7 @@ def update_key(path: KeyPath, body: KeyChange) -> Response:
     given = body.given()
     name = given.pop("name", None)
     key = keys.update(caller(), path.project, path.key, given, name)  # type: ignore[arg-type]  # as above
-    return answer(Key.model_validate(key))
+    return answer(_shown(key))
 
 
 @bp.delete("/projects/<project>/keys/<key>", responses={204: None, **problems(409)})
@@ -120,3 +123,7 @@ def delete_key(path: KeyPath) -> Response:
     with transaction() as tx:
         keys.delete(tx, projects.named(tx, path.project), path.key)
     return Response(status=204)
+
+
+def _shown(key: KeyRow) -> Key:
+    return with_fault(Key, key, keys.fault(installation().keyring, key))

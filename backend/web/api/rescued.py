@@ -5,20 +5,22 @@ from datetime import datetime
 from pydantic import Field
 from werkzeug.wrappers import Response
 
+from backend.models import RescuedWrite as RescuedRow
 from backend.states import rescued, restoring
 from backend.states.rescued import Comparison
 from backend.web.api.answers import (
     WORKSPACE,
-    Answer,
     Cursor,
     Page,
     Query,
+    Sealed,
     WorkspacePath,
     answer,
     blueprint,
     problems,
+    with_fault,
 )
-from backend.web.api.states import Digest, StateVersion, as_file, state_of
+from backend.web.api.states import Digest, StateVersion, as_file, shown_version, state_of
 from backend.web.current import caller, installation, reading, transaction
 
 bp = blueprint("rescued", "State documents that were refused, and kept until somebody decides")
@@ -36,7 +38,7 @@ class Force(Query):
     force: bool = Field(default=False, description="Even when its lineage is another one")
 
 
-class RescuedWrite(Answer):
+class RescuedWrite(Sealed):
     id: str
     reason: str = Field(description="The code of the refusal")
     serial: int | None
@@ -71,7 +73,8 @@ def list_rescued_writes(path: WorkspacePath, query: RescuedList) -> Response:
     find = rescued.find_undecided if query.undecided else rescued.find_all
     with reading() as tx:
         found = find(tx, state_of(tx, path), query.cursor, query.limit)
-    return answer(RescuedWrites.model_validate(found))
+    items = [_shown(kept) for kept in found.items]
+    return answer(RescuedWrites(items=items, next_cursor=found.next_cursor))
 
 
 @bp.get(f"{WORKSPACE}/rescued/<rescued_id>", responses={200: RescuedWriteDetail})
@@ -80,10 +83,10 @@ def get_rescued_write(path: RescuedPath) -> Response:
     with reading() as tx:
         compared = rescued.get(tx, state_of(tx, path), path.rescued_id)
     detail = RescuedWriteDetail(
-        **RescuedWrite.model_validate(compared.kept).model_dump(),
+        **_shown(compared.kept).model_dump(),
         comparison=compared.verdict,
         equals_version=compared.equals,
-        current=None if compared.current is None else StateVersion.model_validate(compared.current),
+        current=None if compared.current is None else shown_version(compared.current),
     )
     return answer(detail)
 
@@ -119,7 +122,7 @@ def promote_rescued_write(path: RescuedPath, query: Force) -> Response:
     made = restoring.promote(
         caller(), path.project, path.workspace, path.rescued_id, force=query.force
     )
-    return answer(StateVersion.model_validate(made), 201)
+    return answer(shown_version(made), 201)
 
 
 @bp.post(
@@ -129,4 +132,8 @@ def dismiss_rescued_write(path: RescuedPath) -> Response:
     """Nobody needs it: its body is removed, who decided so stays."""
     with transaction() as tx:
         gone = rescued.dismiss(tx, state_of(tx, path), path.rescued_id)
-    return answer(RescuedWrite.model_validate(gone))
+    return answer(_shown(gone))
+
+
+def _shown(kept: RescuedRow) -> RescuedWrite:
+    return with_fault(RescuedWrite, kept, rescued.fault(installation().keyring, kept))

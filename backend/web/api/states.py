@@ -30,10 +30,12 @@ from backend.web.api.answers import (
     Cursor,
     Page,
     Query,
+    Sealed,
     WorkspacePath,
     answer,
     blueprint,
     problems,
+    with_fault,
 )
 from backend.web.current import caller, installation, reading, transaction
 
@@ -89,7 +91,7 @@ class Upload(Query):
     )
 
 
-class StateVersion(Answer):
+class StateVersion(Sealed):
     number: int = Field(description="1 to n, without gaps")
     serial: int | None
     lineage: str | None
@@ -133,8 +135,12 @@ def shown(found: StateOverview) -> State:
         archived_at=state.archived_at,
         archived_to=state.archived_to,
         rescued=found.rescued,
-        current=None if current is None else StateVersion.model_validate(current),
+        current=None if current is None else shown_version(current),
     )
+
+
+def shown_version(version: VersionRow) -> StateVersion:
+    return with_fault(StateVersion, version, states.fault(installation().keyring, version))
 
 
 @bp.get(f"{WORKSPACE}/states", responses={200: StateVersions})
@@ -143,7 +149,8 @@ def list_state_versions(path: WorkspacePath, query: VersionList) -> Response:
     find = versions.find_history if query.removed else versions.find_all
     with reading() as tx:
         found = find(tx, state_of(tx, path), query.cursor, query.limit)
-    return answer(StateVersions.model_validate(found))
+    items = [shown_version(version) for version in found.items]
+    return answer(StateVersions(items=items, next_cursor=found.next_cursor))
 
 
 @bp.post(
@@ -161,7 +168,7 @@ def upload_state(path: WorkspacePath, query: Upload) -> Response:
         made = uploads.import_document(caller(), *where, document)
     else:
         made = uploads.upload(caller(), *where, document, force=query.force)
-    return answer(StateVersion.model_validate(made), 201)
+    return answer(shown_version(made), 201)
 
 
 @bp.delete(f"{WORKSPACE}/states", responses={200: State, **problems(423)})
@@ -203,7 +210,7 @@ def get_state_version(path: VersionPath) -> Response:
     """One version of a state, without its body."""
     with reading() as tx:
         version = versions.get(tx, state_of(tx, path), path.version)
-    return answer(StateVersion.model_validate(version))
+    return answer(shown_version(version))
 
 
 @bp.patch(
@@ -215,7 +222,7 @@ def update_state_version(path: VersionPath, body: VersionChange) -> Response:
     change = versions.pin if body.pinned else versions.unpin
     with transaction() as tx:
         changed = change(tx, state_of(tx, path), path.version)
-    return answer(StateVersion.model_validate(changed))
+    return answer(shown_version(changed))
 
 
 @bp.delete(f"{WORKSPACE}/states/<version>", responses={200: StateVersion, **problems(409, 410)})
@@ -223,7 +230,7 @@ def delete_state_version(path: VersionPath) -> Response:
     """Remove the body of one version: not of the current one, nor of a pinned one."""
     with transaction() as tx:
         gone = versions.delete(tx, state_of(tx, path), path.version)
-    return answer(StateVersion.model_validate(gone))
+    return answer(shown_version(gone))
 
 
 @bp.post(
@@ -238,7 +245,7 @@ def restore_state_version(path: VersionPath) -> Response:
     keeps its serial, which tofu has sealed inside too, and is recorded as forced.
     """
     made = restoring.restore(caller(), path.project, path.workspace, path.version)
-    return answer(StateVersion.model_validate(made), 201)
+    return answer(shown_version(made), 201)
 
 
 @bp.get(

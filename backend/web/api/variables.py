@@ -12,15 +12,16 @@ from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     WORKSPACE,
-    Answer,
     Cursor,
     Page,
     Repeatable,
+    Sealed,
     WorkspacePath,
     answer,
     blueprint,
     once,
     problems,
+    with_fault,
 )
 from backend.web.api.new_workspace import NewVariable, VariableChange, VariableToPut
 from backend.web.current import installation, reading, transaction
@@ -32,11 +33,11 @@ class VariablePath(WorkspacePath):
     variable: str = Field(description="The variable's id, or `kind/name`: `terraform/region`")
 
 
-class Variable(Answer):
+class Variable(Sealed):
     id: str
     kind: Literal["terraform", "environment"]
     name: str
-    value: str | None = Field(description="Null when it is sensitive")
+    value: str | None = Field(description="Null when it is sensitive, or does not open")
     sensitive: bool
     is_expression: bool
     created_at: datetime
@@ -48,7 +49,10 @@ class Variables(Page[Variable]):
 
 @bp.get(f"{WORKSPACE}/variables", responses={200: Variables})
 def list_variables(path: WorkspacePath, query: Cursor) -> Response:
-    """The variables of a workspace; the values of sensitive ones are null."""
+    """The variables of a workspace; the values of sensitive ones are null.
+
+    One whose value does not open is listed with its fault.
+    """
     with reading() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         found = variables.find_all(tx, workspace, query.cursor, query.limit)
@@ -110,6 +114,6 @@ def delete_variable(path: VariablePath) -> Response:
 
 
 def _shown(variable: VariableRow) -> Variable:
-    value = variables.shown(installation().keyring, variable)
-    fields = ("id", "kind", "name", "sensitive", "is_expression", "created_at")
-    return Variable(value=value, **{name: getattr(variable, name) for name in fields})
+    keyring = installation().keyring
+    value = variables.shown(keyring, variable)
+    return with_fault(Variable, variable, variables.fault(keyring, variable), value=value)

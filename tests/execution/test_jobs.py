@@ -1,0 +1,62 @@
+"""A claimed run as a job: what it cannot have, it names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from backend.catalogue import keys, variables
+from backend.catalogue.variables import NewVariable
+from backend.errors import Unreadable
+from backend.models import Key, Run, Template, Variable, Workspace
+from backend.runs import claims, queue
+from backend.transactions import Installation
+from execution import jobs
+from tests.support.databases import one_database
+from tests.support.rows import add_workspaces
+
+pytestmark = one_database
+
+
+@pytest.fixture
+def run(here: Installation) -> Run:
+    """A claimed run of a workspace with a variable, and a template with a key."""
+    [workspace] = add_workspaces(here, "one")
+    secret = keys.read("password", {"username": "ann", "password": "hunter2"})
+    with here.itself.transaction() as tx:
+        at = tx.db.get_one(Workspace, workspace.id)
+        key = keys.create(tx, at.project, kind="password", secret=secret, name="forge")
+        variables.create(tx, at, NewVariable("terraform", "region", {"value": "eu"}))
+        tx.db.get_one(Template, at.template_id).key_id = key.id
+    with here.itself.transaction() as tx:
+        queued = queue.queue(tx, tx.db.get_one(Workspace, workspace.id), queue.NewRun("plan"))
+        claimed = claims.claim(tx, queued.id, "w1", timedelta(seconds=30))
+    assert claimed is not None
+    return claimed
+
+
+def refusal(here: Installation, run: Run) -> Unreadable:
+    with here.itself.transaction() as tx, pytest.raises(Unreadable) as caught:
+        jobs.resolve(tx, tx.db.get_one(Run, run.id))
+    return caught.value
+
+
+def test_a_run_names_the_variable_that_does_not_open(here: Installation, run: Run) -> None:
+    with here.itself.transaction() as tx:
+        tx.db.query(Variable).one().value += b"\0"
+
+    error = refusal(here, run)
+
+    assert error.code == "variable-unreadable"
+    assert "terraform/region" in error.message
+
+
+def test_a_run_names_the_key_that_does_not_open(here: Installation, run: Run) -> None:
+    with here.itself.transaction() as tx:
+        tx.db.query(Key).one().secret = b"nothing that is known"
+
+    error = refusal(here, run)
+
+    assert error.code == "key-unreadable"
+    assert "'forge'" in error.message
