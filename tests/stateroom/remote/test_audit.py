@@ -13,11 +13,18 @@ from tests.support.processes import wait_until
 
 
 @pytest.fixture
-def exported(cli: CommandLine, tmp_path: Path) -> Path:
-    """The whole log of the installation."""
+def exported(cli: CommandLine, place: Place, tmp_path: Path) -> Path:
+    """The whole log of the installation, with enough entries for what is done to it."""
     file = tmp_path / "audit.jsonl"
-    cli.must("audit", "export", str(file))
+    for serial in range(1, 9):
+        place.state.write(state_document(serial, lineage="one"))
+    wait_until(lambda: _lines_of_export(cli, file) > 8, "the entries to be chained")
     return file
+
+
+def _lines_of_export(cli: CommandLine, file: Path) -> int:
+    cli.must("audit", "export", str(file))
+    return len(file.read_text(encoding="utf-8").splitlines())
 
 
 def test_the_log_of_a_project_is_listed(cli: CommandLine, place: Place) -> None:
