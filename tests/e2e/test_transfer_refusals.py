@@ -12,6 +12,7 @@ from tests.support.api import Api, Refused
 from tests.support.documents import lock_info
 from tests.support.elsewhere import Elsewhere, Http, Pg, give, seed
 from tests.support.place import Place
+from tests.support.processes import free_port
 from tests.support.repositories import MODULE, Repository
 from tests.support.tools import Tool, find_tool
 
@@ -64,7 +65,7 @@ def test_wrong_credentials_at_the_source_change_nothing(
     place = run_place({"main.tf": MODULE, "backend.tf": pg.block})
     place.set_variable(
         "PG_CONN_STR",
-        "postgres://ann:wrong-secret@127.0.0.1:9/x",
+        _unreachable(),
         kind="environment",
         sensitive=True,
     )
@@ -170,7 +171,7 @@ def test_a_state_that_somebody_locked_stays(lived_in: Callable[..., Place], pg: 
 def test_wrong_credentials_at_the_target_change_nothing(
     lived_in: Callable[..., Place], pg: Pg
 ) -> None:
-    pg.variables = {"PG_CONN_STR": "postgres://ann:wrong-secret@127.0.0.1:9/x"}
+    pg.variables = {"PG_CONN_STR": _unreachable()}
     place = lived_in(pg)
 
     ended = place.queue("export-state").wait("errored")
@@ -212,3 +213,8 @@ def test_a_local_backend_in_the_runs_own_folder_is_no_target(
 
     assert ended["error"]["code"] == "state-would-be-lost"
     assert place.state.read().status == 200
+
+
+def _unreachable() -> str:
+    """A database with a password, at a port that nobody listens on."""
+    return f"postgres://ann:wrong-secret@127.0.0.1:{free_port()}/x"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -226,16 +225,13 @@ def test_what_is_telling_by_its_name_is_not_told(
         assert found.changed[0].changes[0].hidden
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "text",
     ["token" * 100_000, "://" + ":" * 500_000, "token" + " " * 500_000, "-----BEGIN " * 50_000],
 )
 def test_a_text_that_is_made_to_be_slow_is_looked_at_in_no_time(text: str) -> None:
-    started = time.process_time()
-
     secrecy.is_secret_text(text)
-
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from argon2 import extract_parameters
 from flask import Flask
 from sqlalchemy import update
 
@@ -15,6 +16,8 @@ from backend.people import passwords
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.people import PASSWORD, log_in, new_person
+
+LONGEST_TEST = 180  # seconds: then pytest ends it
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_an_id_and_a_secret_become_a_token_of_the_same_reach(
     assert (answer.json["token_type"], answer.json["scope"]) == (
         "Bearer", "runs:read state:read state:write",
     )  # fmt: skip
-    assert 3500 < answer.json["expires_in"] <= 3600
+    assert 3600 - LONGEST_TEST < answer.json["expires_in"] <= 3600
     assert who["scopes"] == ["runs:read", "state:read", "state:write"]
     assert who["project_id"] == boss.get("/projects/shop").json["id"]
     assert answer.headers["Cache-Control"] == "no-store"
@@ -112,7 +115,7 @@ def test_a_logins_token_never_outlives_the_one_it_was_made_with(boss: Caller, ap
 
     answer = log_in(boss, client_id=made["id"], client_secret=made["secret"])
 
-    assert 200 < answer.json["expires_in"] <= 300
+    assert 300 - LONGEST_TEST < answer.json["expires_in"] <= 300
 
 
 def test_a_name_and_a_password_become_a_session_of_twelve_hours(boss: Caller, shop: str) -> None:
@@ -122,7 +125,7 @@ def test_a_name_and_a_password_become_a_session_of_twelve_hours(boss: Caller, sh
     answer = post(boss, data=form)
 
     ada = bearer(boss, answer)
-    assert 12 * 3600 - 100 < answer.json["expires_in"] <= 12 * 3600
+    assert 12 * 3600 - LONGEST_TEST < answer.json["expires_in"] <= 12 * 3600
     assert ada.get("/whoami").json["name"] == "ada"
     assert ada.get(shop).status_code == 200
 
@@ -280,23 +283,12 @@ def test_no_more_than_two_passwords_are_checked_at_once() -> None:
     assert passwords.ROOM._places._value == passwords.ROOM.at_once
 
 
-def test_an_unknown_name_takes_as_long_as_a_wrong_password() -> None:
+def test_an_unknown_name_costs_the_same_hash_as_a_wrong_password() -> None:
     kept = passwords.hashed(PASSWORD)
-    passwords.verify(None, PASSWORD)
 
-    known, unknown = _seconds(kept), _seconds(None)
+    assert not passwords.verify(None, PASSWORD).fits
 
-    assert 0.4 < known / unknown < 2.5, (known, unknown)
-
-
-def _seconds(kept: str | None) -> float:
-    """The CPU that the fastest of some wrong ones takes; other processes do not count."""
-    taken = []
-    for _ in range(5):
-        before = time.thread_time()
-        assert not passwords.verify(kept, "wrong horse battery").fits
-        taken.append(time.thread_time() - before)
-    return min(taken)
+    assert extract_parameters(passwords._nobodys()) == extract_parameters(kept)
 
 
 def test_a_login_takes_away_what_ended_long_ago(boss: Caller, app: Flask) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -209,18 +208,16 @@ HOSTILE_JSON = {
 }
 
 
+# the slowest take half a second; with one careless pattern they took minutes
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", [*HOSTILE, *HOSTILE_JSON])
 def test_a_hostile_file_is_read_in_time(name: str, tmp_path: Path) -> None:
     if name in HOSTILE:
         module(tmp_path, main__tf="# terraform backend\n" + HOSTILE[name])
     else:
         module(tmp_path, main__tf__json=HOSTILE_JSON[name])
-    started = time.process_time()
 
     inspect(tmp_path, "terraform")
-
-    # the slowest take half a second; with one careless pattern they took minutes
-    assert time.process_time() - started < 10
 
 
 def test_what_a_hostile_file_makes_us_keep_is_bounded(tmp_path: Path) -> None:

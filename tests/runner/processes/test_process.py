@@ -73,17 +73,15 @@ def test_a_command_tells_its_exit_code_and_what_it_said_on_both_streams(folder: 
 
 
 def test_a_line_is_heard_when_it_is_said_and_not_at_the_end(folder: Path) -> None:
-    heard: list[tuple[bytes, float]] = []
+    heard: list[bytes] = []
 
-    said(
-        "echo one; sleep 1; echo two",
-        folder,
-        output=lambda chunk: heard.append((chunk, time.monotonic())),
-    )
+    def hear(chunk: bytes) -> None:
+        heard.append(chunk)
+        (folder / "heard").touch()
 
-    (one, early), (two, late) = heard
-    assert (one, two) == (b"one\n", b"two\n")
-    assert late - early > 0.8
+    said("echo one; while ! test -e heard; do sleep 0.02; done; echo two", folder, output=hear)
+
+    assert heard == [b"one\n", b"two\n"]
 
 
 def test_a_command_gets_the_given_environment_and_nothing_else(
@@ -170,7 +168,6 @@ def test_cancel_lets_a_command_clean_up(folder: Path) -> None:
 
 def test_a_command_that_ignores_two_interrupts_is_killed(folder: Path) -> None:
     heard: list[bytes] = []
-    started = time.monotonic()
 
     with pytest.raises(Stopped) as stopped:
         said(
@@ -183,23 +180,21 @@ def test_a_command_that_ignores_two_interrupts_is_killed(folder: Path) -> None:
 
     assert b"".join(heard) == b"no\nno\n"
     assert stopped.value.returncode == -signal.SIGKILL
-    assert time.monotonic() - started > 1.0
 
 
 def test_force_cancel_does_not_wait(folder: Path) -> None:
     levels = iter([StopLevel.GO_ON, StopLevel.INTERRUPT, StopLevel.KILL])
-    started = time.monotonic()
 
     with pytest.raises(Stopped) as stopped:
         said(
             "trap '' INT; while :; do sleep 0.1; done",
             folder,
             stop=lambda: next(levels, StopLevel.KILL),
-            stop_grace=60.0,
+            stop_grace=3600.0,
+            deadline=3600.0,
         )
 
     assert (stopped.value.code, stopped.value.returncode) == ("canceled", -signal.SIGKILL)
-    assert time.monotonic() - started < 10
 
 
 def test_a_command_that_takes_too_long_is_stopped(folder: Path) -> None:
@@ -210,11 +205,8 @@ def test_a_command_that_takes_too_long_is_stopped(folder: Path) -> None:
 
 
 def test_a_process_that_is_left_behind_neither_lives_on_nor_holds_the_run_up(folder: Path) -> None:
-    started = time.monotonic()
+    pid = int(said("sleep 3600 & echo $!", folder))
 
-    pid = int(said("sleep 60 & echo $!", folder))
-
-    assert time.monotonic() - started < 10
     assert eventually(lambda: not is_alive(pid))
 
 

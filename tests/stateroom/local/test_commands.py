@@ -354,7 +354,13 @@ def environment(folder: Path) -> dict[str, str]:
     """What a service manager gives a process, and the coverage of this test run."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     data = str(folder / "data")
-    return {**kept, "PATH": os.environ["PATH"], "HOME": str(folder), "STATEROOM_DATA_DIR": data}
+    return {
+        **kept,
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "STATEROOM_DATA_DIR": data,
+        "STATEROOM_PORT": "0",  # somebody may have a server at the default
+    }
 
 
 def _module(folder: Path, text: str) -> Path:

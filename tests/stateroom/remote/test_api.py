@@ -16,6 +16,7 @@ import pytest
 from client.api import Api
 from tests.support.command_line import CommandLine
 from tests.support.place import Place
+from tests.support.processes import free_port
 
 
 def test_the_token_may_be_in_a_file(cli: CommandLine, place: Place, tmp_path: Path) -> None:
@@ -88,10 +89,12 @@ def test_a_name_leads_nowhere_else(cli: CommandLine, name: str) -> None:
 
 
 def test_a_server_that_does_not_answer_is_named(cli: CommandLine) -> None:
-    done = cli.run("projects", "list", STATEROOM_URL="http://127.0.0.1:9")
+    nowhere = f"http://127.0.0.1:{free_port()}"
+
+    done = cli.run("projects", "list", STATEROOM_URL=nowhere)
 
     assert done.exit_code == 1
-    assert done.stderr.startswith("Error: http://127.0.0.1:9 does not answer: ")
+    assert done.stderr.startswith(f"Error: {nowhere} does not answer: ")
     assert done.stderr.count("\n") == 1
 
 
