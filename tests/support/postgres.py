@@ -48,6 +48,7 @@ class Postgres:
             )
         self._names = itertools.count(1)
         wait_until(self._answers, "PostgreSQL to answer")
+        self._strategy = self._copying_files()
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self._folder}"
@@ -55,7 +56,7 @@ class Postgres:
     def create(self, *, template: str = "template1") -> str:
         """The URL of a new database."""
         name = f"d{next(self._names)}"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {self._strategy}')
         return self.url(name)
 
     def rename(self, url: str, name: str) -> None:
@@ -86,6 +87,11 @@ class Postgres:
             self._server.send_signal(3)
             self._server.wait(10)
         shutil.rmtree(self._folder)
+
+    def _copying_files(self) -> str:
+        """How to copy files instead of blocks, which takes five times the CPU; before 15 by itself."""
+        with psycopg.connect(self.url("postgres")) as connection:
+            return "STRATEGY file_copy" if connection.info.server_version >= 150000 else ""
 
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
