@@ -8,7 +8,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from backend.config import Settings
 from backend.upkeep import installation
-from backend.web import api, current, health, problems, protocol
+from backend.web import api, current, health, metrics, problems, protocol
 from backend.web.ui import home
 
 
@@ -36,5 +36,5 @@ def create_app(settings: Settings) -> OpenAPI:
     for blueprint in (home.bp, health.bp):
         app.register_blueprint(blueprint)
     api.install(app)
-    protocol.install(app, here)
+    protocol.install(app, here, metrics.install(app))
     return app

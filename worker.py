@@ -24,7 +24,7 @@ from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
 from backend.errors import Error, Unavailable
 from backend.models import Run
-from backend.runs import claims
+from backend.runs import claims, workers
 from backend.transactions import Installation
 from backend.upkeep import duties, installation
 from backend.upkeep.ticker import Duty, Ticker
@@ -40,6 +40,7 @@ STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 PULSE_SECONDS = 0.25
 STUCK_SECONDS = 5.0
 SWEEP_SECONDS = 20.0
+BEAT_SECONDS = 10.0
 ORPHANS_SECONDS = 5.0
 
 
@@ -112,6 +113,16 @@ class Worker:
                 log.warning("pulse_failed", run=at_work.run_id, reason=error.message)
             except Exception as bug:  # the others' pulse is not to wait for this one
                 log.exception("pulse_crashed", run=at_work.run_id, exc_info=bug)
+
+    def beat(self) -> None:
+        """Say that this worker lives, for the metrics."""
+        with self._here.itself.transaction() as tx:
+            workers.beat(tx, self.name, self._here.settings.worker_slots)
+
+    def leave(self) -> None:
+        """Be no longer known: a worker that was stopped is not one that fell silent."""
+        with self._here.itself.transaction() as tx:
+            workers.leave(tx, self.name)
 
     def sweep(self) -> None:
         """Take in what dead runs left on this machine, then remove their folders."""
@@ -218,6 +229,7 @@ def main(settings: Settings) -> None:
     here = installation.prepare(settings)
     orphans.adopt()
     worker = Worker(here)
+    worker.beat()
     ticker = Ticker([*duties.of_worker(here), *_own_duties(worker, settings)])
     ticker.start()
     bell = _listen(settings, worker)
@@ -231,6 +243,10 @@ def main(settings: Settings) -> None:
         _end(worker, heard.si_signo)
     bell.stop()
     ticker.stop()
+    try:
+        worker.leave()
+    except Unavailable as error:  # it is forgotten an hour later
+        log.warning("leave_failed", reason=error.message)
     log.info("worker_stopped", worker=worker.name)
 
 
@@ -264,6 +280,7 @@ def _listen(settings: Settings, worker: Worker) -> WorkController:
 def _own_duties(worker: Worker, settings: Settings) -> list[Duty]:
     """What a worker repeats on its own machine."""
     repeated = {
+        "beat": (worker.beat, BEAT_SECONDS),
         "sweep-folders": (worker.sweep, min(SWEEP_SECONDS, settings.lease_seconds)),
         "end-orphans": (worker.end_orphans, ORPHANS_SECONDS),
         "end-stuck": (worker.end_stuck, STUCK_SECONDS),

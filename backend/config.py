@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,12 @@ def _database_url(value: str) -> str:
 def _broker_url(value: str) -> str:
     if not value.startswith(("filesystem://", "redis://", "rediss://", "redis+socket://")):
         raise ValueError("must be filesystem:// or start with redis://")
+    return value
+
+
+def _metrics_token(value: str) -> str:
+    if value and (len(value) < 16 or not value.isascii() or not value.isprintable()):
+        raise ValueError("must have at least 16 characters, all of them printable ASCII")
     return value
 
 
@@ -112,6 +119,11 @@ class Settings(BaseModel):
     )
     refuse_unlocked_writes: bool = Field(
         default=False, description="Refuse a state write that holds no lock (-lock=false)"
+    )
+    metrics_token: Annotated[str, AfterValidator(_metrics_token)] = Field(
+        "",
+        repr=False,
+        description="The token that Prometheus sends to read /metrics; empty: no /metrics",
     )
     worker_slots: int = Field(4, ge=1, le=256, description="Runs one worker executes at a time")
     poll_seconds: float = Field(
@@ -188,6 +200,11 @@ class Settings(BaseModel):
     @property
     def bell_dir(self) -> Path:
         return self.data_dir / "bell"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the processes of one server count requests together."""
+        return self.data_dir / "metrics" / f"{socket.gethostname()}-{self.port}"
 
     @property
     def work_dir(self) -> Path:

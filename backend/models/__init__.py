@@ -6,7 +6,17 @@ from backend.models.base import Base, new_id
 from backend.models.catalogue import Key, Project, Template, Variable, Workspace
 from backend.models.people import Member, Token, User
 from backend.models.records import AuditEntry, AuditKey, AuditLink, Canary, IdempotencyKey
-from backend.models.runs import ACTIVE, ENDED, TRANSFERS, LogChunk, Run, Step, came_before, of_claim
+from backend.models.runs import (
+    ACTIVE,
+    ENDED,
+    TRANSFERS,
+    LogChunk,
+    Run,
+    Step,
+    Worker,
+    came_before,
+    of_claim,
+)
 from backend.models.states import Alias, Lock, RescuedWrite, State, StateVersion
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "Token",
     "User",
     "Variable",
+    "Worker",
     "Workspace",
     "came_before",
     "new_id",

@@ -107,6 +107,17 @@ class LogChunk(Base):
     sealed: Mapped[bytes]
 
 
+class Worker(Base):
+    """A worker, for as long as it says that it lives."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    slots: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(default=now())
+    seen_at: Mapped[datetime]
+
+
 def of_claim(run_id: str, epoch: int | None) -> ColumnElement[bool]:
     """The run, for as long as it is at work under this epoch."""
     return and_(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))

@@ -23,6 +23,7 @@ from backend.states.locks import MAX_INFO_BYTES, LockInfo
 from backend.transactions import Installation
 from backend.web import documents, problems
 from backend.web.current import SAY_WHO, principal
+from backend.web.metrics import Count, count_nothing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,22 +33,27 @@ PREFIX = "/api/terraform/"
 Verb = Callable[[Request, Arrival], Response]
 
 
-def install(app: Flask, here: Installation) -> None:
+def install(app: Flask, here: Installation, count: Count) -> None:
     """Let everything below PREFIX be answered here, and what was meant to be there be told."""
-    app.wsgi_app = Protocol(here, app.wsgi_app)  # type: ignore[method-assign,assignment]  # as Flask documents it
+    app.wsgi_app = Protocol(here, app.wsgi_app, count)  # type: ignore[method-assign,assignment]  # as Flask documents it
     app.register_error_handler(404, _mistyped)
 
 
 class Protocol:
     """Answers for the addresses of states; `otherwise` answers everything else."""
 
-    def __init__(self, here: Installation, otherwise: WSGIApplication) -> None:
-        self._here, self._otherwise = here, otherwise
+    def __init__(
+        self, here: Installation, otherwise: WSGIApplication, count: Count = count_nothing
+    ) -> None:
+        self._here, self._otherwise, self._count = here, otherwise, count
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse, /) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(PREFIX):
             return self._otherwise(environ, start)
-        return self._respond(Request(environ))(environ, start)
+        request = Request(environ)
+        response = self._respond(request)
+        self._count(_template(request.path), request.method, response.status_code)
+        return response(environ, start)
 
     def _respond(self, request: Request) -> Response:
         try:
@@ -95,6 +101,19 @@ def _route(path: str) -> tuple[Address, Mapping[str, Verb]] | None:
             return None
     is_lock = parts[-1] == "lock" and parts not in (["lock"], ["state", "lock"])
     return address, LOCK_VERBS if is_lock else VERBS
+
+
+def _template(path: str) -> str:
+    """What an address looks like, for a count of requests: as the API's routes are written."""
+    route = _route(path)
+    if route is None:
+        return PREFIX + "<unknown>"
+    address, verbs = route
+    if address.alias is not None:
+        named = "<alias>"
+    else:
+        named = "state/<project>" + ("/<workspace>" if address.workspace is not None else "")
+    return f"{PREFIX}{named}{'/lock' if verbs is LOCK_VERBS else ''}"
 
 
 def _credential(request: Request) -> Credential:

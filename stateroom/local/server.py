@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +13,7 @@ from stateroom.local import shared
 if TYPE_CHECKING:
     from flask import Flask
 
+    from backend.config import Settings
     from backend.transactions import Installation
 
 
@@ -31,10 +34,17 @@ def command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) ->
 
     import socket
 
-    from app import create_app
     from backend.upkeep import duties, installation
     from backend.upkeep.ticker import Ticker
     from backend.web import current, serve
+
+    with shared.one_line():
+        settings = shared.settings_of_a_service(**given)
+        listener = socket.socket(fileno=listen_fd) if listen_fd else serve.listen(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        installation.prepare(settings).database.close()
+        _count_together(settings)
+    from app import create_app  # not before its processes count together
 
     def application() -> Flask:
         app = create_app(settings)
@@ -42,13 +52,20 @@ def command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) ->
         Ticker(duties.of_server(here)).start()
         return app
 
-    with shared.one_line():
-        settings = shared.settings_of_a_service(**given)
-        listener = socket.socket(fileno=listen_fd) if listen_fd else serve.listen(settings)
-        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        installation.prepare(settings).database.close()
     if until_end_of_input:
         serve.stop_at_end_of_input()
     else:
         shared.welcome(settings, None)
     serve.serve(settings, application, listener)
+
+
+def _count_together(settings: Settings) -> None:
+    """Give the server's processes a fresh folder for their counts of requests.
+
+    prometheus_client looks for it when it is imported, and nowhere but in the environment.
+    """
+    if not settings.metrics_token:
+        return
+    shutil.rmtree(settings.metrics_dir, ignore_errors=True)
+    settings.metrics_dir.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_dir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from backend.principal import REPORT
-from backend.runs import claims, logs, moves, overviews, queue, steps
+from backend.runs import claims, logs, moves, overviews, queue, steps, workers
 from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
 
 PARTS = {"runs.claims.taken_away"}
@@ -50,6 +50,8 @@ CASES: dict[str, Case] = {
     "runs.queue.acknowledge": case(
         "runs:approve", call=lambda tx, w: queue.acknowledge(tx, project(tx, w), w.run_id)
     ),
+    "runs.workers.beat": case(INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4)),
+    "runs.workers.leave": case(INSTALLATION, call=lambda tx, _w: workers.leave(tx, "w1")),
     "runs.steps.find_all": case("runs:read", call=lambda tx, w: steps.find_all(tx, run(tx, w))),
     "runs.steps.start": case(REPORT, call=lambda tx, _w: steps.start(tx, "plan", 1), as_run=True),
     "runs.steps.end": case(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from backend.upkeep import rotation
+from backend.upkeep import metrics, rotation
 from tests.support.operations.world import INSTALLATION, Case, case
 
 CASES: dict[str, Case] = {
+    "upkeep.metrics.collect": case(INSTALLATION, call=lambda tx, _w: list(metrics.collect(tx))),
     "upkeep.rotation.activate": case(
         INSTALLATION, call=lambda tx, w: rotation.activate(tx, w.here.keyring.current)
     ),

@@ -1,0 +1,42 @@
+"""Workers, as they say that they live. Nothing is decided by it: a run has a lease of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from backend.db import now
+from backend.models import Worker
+from backend.transactions import Transaction
+
+FORGOTTEN_AFTER = timedelta(hours=1)
+
+
+def beat(tx: Transaction, name: str, slots: int) -> None:
+    """Say that this worker lives. One that was silent for an hour is forgotten.
+
+    For Stateroom itself.
+    """
+    tx.principal.require_installation()
+    tx.db.execute(delete(Worker).where(Worker.seen_at < now(-FORGOTTEN_AFTER)))
+    at = tx.db.scalars(select(now())).one()
+    worker = tx.db.get(Worker, name)
+    if worker is None:
+        tx.db.add(Worker(name=name, slots=slots, seen_at=at))
+    else:
+        worker.seen_at = at
+
+
+def leave(tx: Transaction, name: str) -> None:
+    """Forget a worker that ends. For Stateroom itself."""
+    tx.principal.require_installation()
+    tx.db.execute(delete(Worker).where(Worker.name == name))
+
+
+def known(db: Session) -> Sequence[Worker]:
+    """Those that were heard of in the last hour."""
+    found = select(Worker).where(Worker.seen_at > now(-FORGOTTEN_AFTER))
+    return db.scalars(found.order_by(Worker.name)).all()
