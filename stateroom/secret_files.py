@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 
-def option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def option(
+    name: str, text: str, *, required: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option that names such a file; `-` is standard input."""
-    return click.option(
-        name, type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help=text
-    )
+    kind = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+    return click.option(name, type=kind, required=required, help=text)
 
 
 def read(file: Path) -> str:

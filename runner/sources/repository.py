@@ -25,7 +25,7 @@ from runner.errors import SourceError, ToolError
 from runner.events import StopLevel
 from runner.job import Login, SourcePolicy
 from runner.processes.process import capture, child_environment
-from runner.sources.url import Address
+from runner.sources.url import SSH_PORT, Address
 
 _OPTIONS = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"),
@@ -171,14 +171,16 @@ _REFUSALS = (
     Refusal(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "host-key-changed",
-        "The key of {host} is not the one that is known: somebody may be in between. Ask who runs "
-        "the host, and only then replace its line in the known hosts",
+        "The key of {host} is not the one that the project knows: somebody may be in between. Ask "
+        "who runs the host; if its key has changed, `stateroom projects host-keys remove {place}` "
+        "and `stateroom projects host-keys scan {place}` replace it",
     ),
     Refusal(
         r"No \S+ host key is known for|Host key verification failed",
         "host-key-unknown",
-        "The host key of {host} is not known: add its line to the known hosts (ssh-keyscan prints "
-        "it; compare the fingerprint with the one its owner publishes), or accept new host keys",
+        "The project does not know the host key of {host}: `stateroom projects host-keys scan "
+        "{place}` shows its fingerprint, to be compared with the one that the host's owner "
+        "publishes, and adds it",
     ),
     Refusal(
         r"Remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object",
@@ -217,8 +219,16 @@ def explain(error: GitError, address: Address, ref: str | None, login: Login | N
     """What git's failure means for the reader, with git's own last line and no secret in it."""
     said = _without_secrets(error.said, login)
     refusal = next((r for r in _REFUSALS if re.search(r.pattern, said)), _UNREACHABLE)
-    advice = refusal.advice.format(host=address.host or "this path", ref=ref or "HEAD")
+    advice = refusal.advice.format(
+        host=address.host or "this path", place=_place(address), ref=ref or "HEAD"
+    )
     return SourceError(refusal.code, f"{advice}. git said: {_last_line(said)}")
+
+
+def _place(address: Address) -> str:
+    """HOST, or HOST:PORT where the port is not the usual one, as host-keys takes it."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return host if address.port == SSH_PORT else f"{host}:{address.port}"
 
 
 def _without_secrets(said: str, login: Login | None) -> str:

@@ -29,10 +29,10 @@ from runner.errors import SourceError
 from runner.job import SshKey
 from runner.processes.process import background, capture, child_environment
 from runner.processes.sandbox import Confinement, choose
+from runner.sources import host_keys
 
 HostKeyChecking = Literal["yes", "accept-new"]
 
-_SHIPPED = Path(__file__).with_name("known_hosts")
 _PROGRAMS = ("ssh", "ssh-agent", "ssh-add")
 _SOCKET_PATH_BYTES = 100  # a unix socket's address holds 108
 _START_SECONDS = 10.0
@@ -65,8 +65,8 @@ def agent(
 ) -> Iterator[Agent]:
     """Hold the keys in an agent for as long as the block runs; without keys, no agent is started.
 
-    `known_hosts`: lines beside the shipped ones of GitHub, GitLab and Bitbucket. The agent ends
-    with the block, and when the worker dies. Raises SourceError: `ssh-not-installed`,
+    `known_hosts`: the project's lines; host_keys.py adds the shipped ones. The agent ends with the
+    block, and when the worker dies. Raises SourceError: `ssh-not-installed`,
     `ssh-key-invalid`, `ssh-key-passphrase`, `known-hosts-invalid`, `ssh-agent-failed`.
     """
     opened = [_open(key) for key in keys]
@@ -164,12 +164,9 @@ def _private_folder(work: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _write_known_hosts(folder: Path, pinned: str) -> None:
+def _write_known_hosts(folder: Path, own: str) -> None:
     """Two copies: ssh appends to one when it accepts new keys."""
-    if any(not (c.isprintable() or c in "\t\r\n") for c in pinned):
-        raise SourceError("known-hosts-invalid", "The known hosts have control characters in them.")
-    lines = [*_SHIPPED.read_text().splitlines(), *pinned.splitlines()]
-    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    text = "".join(f"{line}\n" for line in host_keys.trusted(own))
     for name in ("known_hosts", "given_hosts"):
         (folder / name).write_text(text)
 

@@ -27,7 +27,8 @@ _SCP_FORM = re.compile(
     r"(?:(?P<user>[\w.+-]+)@)?(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+\]):(?P<path>.+)", re.ASCII
 )
 _HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+", re.ASCII)
-_PORTS = {"https": 443, "http": 80, "ssh": 22}
+SSH_PORT = 22
+_PORTS = {"https": 443, "http": 80, "ssh": SSH_PORT}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # the one cloud metadata address that looks public: Azure's
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
@@ -114,7 +115,7 @@ def _scp_form(url: str, policy: SourcePolicy) -> Address:
     host = match["host"].strip("[]")
     if any(part.startswith("-") for part in (match["user"] or "", host, match["path"])):
         raise _refused("a part of it begins with '-'")
-    return Address(url, "ssh", host, 22, _resolved(host, 22, "ssh", policy))
+    return Address(url, "ssh", host, SSH_PORT, _resolved(host, SSH_PORT, "ssh", policy))
 
 
 def _local(url: str, policy: SourcePolicy) -> Address:

@@ -6,10 +6,12 @@ import click
 
 from client.api import Api, path
 from stateroom.options import NUMBER_OR_NONE, changes, connected
+from stateroom.remote import host_keys
 from stateroom.tables import Show
 
 LIST = {"name": "name", "description": "description", "id": "id", "made": "created_at"}
 DETAIL = LIST | {
+    "trusts new hosts": "accept_new_host_keys",
     "states": "use.states",
     "most states": "max_states",
     "most versions of a state": "max_versions",
@@ -20,6 +22,9 @@ DETAIL = LIST | {
 @click.group("projects")
 def command() -> None:
     """What people belong to, and everything else belongs to."""
+
+
+command.add_command(host_keys.command)
 
 
 @command.command("list")
@@ -50,6 +55,10 @@ def show_project(api: Api, show: Show, *, project: str) -> None:
 @click.argument("project")
 @click.option("--name", help="This changes the addresses of its states.")
 @click.option("--description")
+@click.option(
+    "--accept-new-host-keys/--refuse-new-host-keys", default=None,
+    help="Trust an ssh server's key when a run sees it for the first time, or never.",
+)  # fmt: skip
 @click.option("--max-states", type=NUMBER_OR_NONE, help="Quota: how many states.")
 @click.option("--max-versions", type=NUMBER_OR_NONE, help="Quota: versions kept of a state.")
 @click.option("--max-state-bytes", type=NUMBER_OR_NONE, help="Quota: bytes of a state.")

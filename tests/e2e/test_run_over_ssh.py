@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.support.api import Refused
+from tests.support.command_line import CommandLine
 from tests.support.installations import Installations
 from tests.support.place import Place
 from tests.support.repositories import Repository
@@ -86,11 +88,18 @@ def test_a_key_with_a_passphrase_clones_from_a_host_that_is_known(place: Place, 
     assert place.state.read().json()["outputs"]["greeting"]["value"] == "hello"
 
 
-def test_a_host_that_is_not_known_is_refused(place: Place) -> None:
+def test_a_host_that_is_not_known_is_refused_until_the_named_command_has_run(
+    place: Place, sshd: Sshd
+) -> None:
+    cli = CommandLine(place.wire.url, place.api.token, place.project)
+
     ended = place.queue("apply").wait("errored")
+    command = re.search("`stateroom (.+?)`", ended["error"]["message"])
+    assert command
+    cli.must(*command.group(1).split(), "--fingerprint", sshd.fingerprint)
+    place.queue("apply").wait("applied")
 
     assert ended["error"]["code"] == "host-key-unknown"
-    assert "known hosts" in ended["error"]["message"]
 
 
 def test_a_host_that_is_trusted_at_first_sight_is_known_from_then_on(place: Place) -> None:

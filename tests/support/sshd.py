@@ -58,6 +58,18 @@ class Sshd:
     def known_hosts_line(self) -> str:
         return self.known_as(self.key)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of its key, as its owner would publish it."""
+        listed = subprocess.run(
+            ["ssh-keygen", "-l", "-f", "-"],
+            input=self.key.public,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return listed.stdout.split()[1]
+
     def known_as(self, key: HostKey) -> str:
         return f"[{self.host}]:{self.port} {key.public}\n"
 

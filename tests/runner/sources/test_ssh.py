@@ -18,27 +18,6 @@ from tests.support.processes import Process, wait_until
 from tests.support.project import ROOT
 from tests.support.ssh_keys import Form, Kind, ssh_key
 
-PUBLISHED = {
-    # docs.github.com, "GitHub's SSH key fingerprints"
-    "github.com": {
-        "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU",
-        "SHA256:p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM",
-        "SHA256:uNiVztksCsDhcc0u9e8BujQXVUpKZIDTMczCvj3tD2s",
-    },
-    # docs.gitlab.com, "SSH host keys fingerprints"
-    "gitlab.com": {
-        "SHA256:eUXGGm1YGsMAS7vkcx6JOJdOGHPem5gQp4taiCfCLB8",
-        "SHA256:HbW3g8zUjNSksFbqTiUWPWg2Bq1x8xdGUrliXFzSnUw",
-        "SHA256:ROQFvPThGrW4RuWLoL9tq9I9zJ42fK4XywyRtbOz/EQ",
-    },
-    # support.atlassian.com, "Configure SSH and two-step verification"
-    "bitbucket.org": {
-        "SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM",
-        "SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0",
-        "SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E",
-    },
-}
-
 
 def held_by(agent: ssh.Agent) -> str:
     """What the agent offers: public lines."""
@@ -246,18 +225,3 @@ def test_known_hosts_with_control_characters_are_refused(work: Path) -> None:
         pass
 
     assert refused.value.code == "known-hosts-invalid"
-
-
-@pytest.mark.parametrize("host", sorted(PUBLISHED))
-def test_the_shipped_host_keys_are_the_published_ones(host: str) -> None:
-    shipped = Path(ssh.__file__).with_name("known_hosts")
-
-    listed = subprocess.run(
-        ["ssh-keygen", "-l", "-F", host, "-f", str(shipped)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
-
-    found = {word for word in listed.split() if word.startswith("SHA256:")}
-    assert found == PUBLISHED[host]
