@@ -220,6 +220,7 @@ def server(folder: Path) -> Iterator[Api]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("STATEROOM_")} | {
         "STATEROOM_DATA_DIR": str(folder / "data"),
         "STATEROOM_LOCAL_REPOSITORIES": str(folder / "repositories"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
     }
     log = folder / "server.log"
     with log.open("w") as errors:

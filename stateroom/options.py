@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,10 +13,14 @@ from urllib.parse import urlsplit
 import click
 
 from client.api import Api, RequestRefused, path
-from stateroom.tables import Json, Plain, Show
+from stateroom import credentials
+from stateroom.credentials import Entry
+from stateroom.tables import Json, Plain, Show, cell
 
 URL = "http://127.0.0.1:8420"
 DATA_DIR = "stateroom-data"
+TOKEN_VARIABLES = ("STATEROOM_TOKEN_FILE", "STATEROOM_TOKEN")
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _NOTHING = object()
 
 Command = Callable[..., None]
@@ -27,15 +32,17 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def connected(command: Command) -> Command:
     """Give the command an Api and a Show as its first two arguments.
 
-    The token comes from the environment or a file, never from the command line: others see that.
+    The token comes from the environment, from what `login` has kept, or from a file; never from
+    the command line, which others see.
     """
 
     @functools.wraps(command)
     def with_api(
-        *, url: str, token_file: Path | None, data_dir: Path | None, show: Show, **given: Any
+        *, url: str | None, token_file: Path | None, data_dir: Path | None, show: Show, **given: Any
     ) -> None:
+        server = server_of(url or (URL if data_dir else None))
         try:
-            with Api(checked_url(url), token_from(token_file, data_dir)) as api:
+            with Api(server, token_from(server, token_file, data_dir)) as api:
                 command(api, show, **given)
         except RequestRefused as refusal:
             # its traceback would keep the connection open for as long as somebody remembers it
@@ -126,8 +133,9 @@ def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) ->
 
 
 SERVER = click.option(
-    "--url", envvar="STATEROOM_URL", default=URL, help=f"The server [STATEROOM_URL; default {URL}]."
-)
+    "--url", envvar="STATEROOM_URL",
+    help=f"The server [STATEROOM_URL; default: where you are signed in, or {URL}].",
+)  # fmt: skip
 TOKEN_FILE = click.option(
     "--token-file", type=_FILE, help="A token's file [STATEROOM_TOKEN, or STATEROOM_TOKEN_FILE]."
 )
@@ -150,8 +158,16 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def token_from(file: Path | None, data_dir: Path | None) -> str:
-    """The nearest one: an option's, the environment's, that of a server on this machine.
+def server_of(url: str | None) -> str:
+    """The server that is named, else the one that `login` or `up` has remembered.
+
+    Raises UsageError.
+    """
+    return checked_url(url or credentials.read().current or URL)
+
+
+def token_from(server: str, file: Path | None, data_dir: Path | None) -> str:
+    """The nearest one: an option's, the environment's, the remembered one, the administrator's.
 
     Raises UsageError.
     """
@@ -160,8 +176,25 @@ def token_from(file: Path | None, data_dir: Path | None) -> str:
             file = Path(named)
         elif token := os.environ.get("STATEROOM_TOKEN", "").strip():
             return token
-    hint = "" if file else "Set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE. "
-    return secret_in(file or _admin_token(data_dir), hint)
+        elif entry := credentials.read().servers.get(server):
+            return _remembered(server, entry)
+    return secret_in(file) if file else secret_in(_admin_token(server, data_dir), f"{_HINT} ")
+
+
+_HINT = (
+    "Sign in with stateroom login, or set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE."
+)
+
+
+def _remembered(server: str, entry: Entry) -> str:
+    """Raises UsageError, for one that has ended too."""
+    if entry.token_file:
+        return secret_in(Path(entry.token_file), f"{_HINT} ")
+    if entry.expires_at and datetime.fromisoformat(entry.expires_at) <= datetime.now(UTC):
+        raise click.UsageError(
+            f"You were signed in at {server} until {cell(entry.expires_at)}: stateroom login"
+        )
+    return entry.token
 
 
 def secret_in(file: Path, hint: str = "") -> str:
@@ -175,6 +208,12 @@ def secret_in(file: Path, hint: str = "") -> str:
     return found
 
 
-def _admin_token(data_dir: Path | None) -> Path:
-    folder = data_dir or Path(os.environ.get("STATEROOM_DATA_DIR", DATA_DIR))
-    return folder / "admin-token"
+def _admin_token(server: str, data_dir: Path | None) -> Path:
+    """The file of a server on this machine. Raises UsageError.
+
+    A folder that nobody named is for a server on this machine: no other one is sent its token.
+    """
+    named = data_dir or os.environ.get("STATEROOM_DATA_DIR")
+    if not named and urlsplit(server).hostname not in _LOOPBACK:
+        raise click.UsageError(f"There is no token for {server}. {_HINT}")
+    return Path(named or DATA_DIR) / "admin-token"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stateroom import credentials
 from stateroom.local import shared
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def command(**given: Any) -> None:
         had_token = settings.admin_token_path.exists()
         installation.prepare(settings).database.close()
     token = None if had_token else _token(settings)
+    _note_where_it_is(settings)
     variables = config.variables(os.environ) | {
         "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
         "STATEROOM_HOST": settings.host,
@@ -42,6 +44,16 @@ def command(**given: Any) -> None:
     sys.exit(
         supervisor.run(variables, listener.fileno(), grace, lambda: shared.welcome(settings, token))
     )
+
+
+def _note_where_it_is(settings: Settings) -> None:
+    """Let this user's commands find the server and its administrator's token from any folder."""
+    if not settings.admin_token_path.exists():
+        return
+    try:
+        credentials.remember_here(settings.local_url, settings.admin_token_path.absolute())
+    except credentials.Unusable as error:  # no reason not to run
+        click.echo(f"Commands need --data-dir {settings.data_dir}. {error.message}", err=True)
 
 
 def _token(settings: Settings) -> str | None:

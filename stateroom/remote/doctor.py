@@ -73,7 +73,8 @@ def command(  # noqa: PLR0913 its options
     if address is not None:
         patient = Address(checked_url(address), username, _password(password_file))
     elif url is not None:
-        patient = Deployment(checked_url(url), token_from(token_file, data_dir), project)
+        server = checked_url(url)
+        patient = Deployment(server, token_from(server, token_file, data_dir), project)
     else:
         raise click.UsageError("Give the URL of a deployment, or --address.")
     how = Thoroughness(slow=not quick, size_limit=max_bytes, stall_seconds=stall)

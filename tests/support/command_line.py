@@ -24,6 +24,7 @@ class CommandLine:
             "STATEROOM_WORKSPACE": workspace,
             "STATEROOM_TOKEN_FILE": None,
             "STATEROOM_DATA_DIR": None,
+            "XDG_CONFIG_HOME": "/nonexistent",
         }
 
     def run(self, *arguments: str, typed: str | None = None, **exported: str | None) -> Result:

@@ -194,6 +194,29 @@ def test_nothing_starts_with_another_keyring_than_the_databases(
     assert "keyring" in done.stderr
 
 
+def test_the_users_commands_find_the_server_and_its_token_from_any_folder(
+    folder: Path, start: Start
+) -> None:
+    up = start()
+    wait_until(up.is_ready, "the server")
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+
+    done = subprocess.run(
+        [*STATEROOM, "tokens", "whoami"],
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    remembered = (folder / ".config" / "stateroom" / "credentials.json").read_text()
+    assert done.returncode == 0, done.stderr
+    assert "administrator" in done.stdout
+    assert (folder / "data" / "admin-token").read_text().strip() not in remembered
+
+
 def test_the_first_start_shows_the_administrators_token_once(folder: Path, start: Start) -> None:
     first = start("first.log")
     token_file = folder / "data" / "admin-token"

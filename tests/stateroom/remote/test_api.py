@@ -46,7 +46,22 @@ def test_without_a_token_it_says_where_one_belongs(cli: CommandLine, tmp_path: P
     done = cli.run("projects", "list", STATEROOM_TOKEN=None, STATEROOM_DATA_DIR=str(tmp_path))
 
     assert done.exit_code == 2
-    assert "Set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE." in done.stderr
+    assert "set STATEROOM_TOKEN, or name a file: STATEROOM_TOKEN_FILE." in done.stderr
+
+
+def test_a_token_of_this_machine_is_not_sent_to_another_one(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stateroom-data").mkdir()
+    (tmp_path / "stateroom-data" / "admin-token").write_text("secret\n")
+    monkeypatch.chdir(tmp_path)
+
+    done = cli.run(
+        "projects", "list", STATEROOM_TOKEN=None, STATEROOM_URL="http://stateroom.invalid"
+    )
+
+    assert done.exit_code == 2
+    assert "There is no token for http://stateroom.invalid." in done.stderr
 
 
 def test_an_empty_token_file_is_no_token(cli: CommandLine, tmp_path: Path) -> None:

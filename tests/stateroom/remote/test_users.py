@@ -74,16 +74,3 @@ def test_a_member_gets_a_role_another_one_and_none(
     assert removed.stderr == f"{ann} is no member any more.\n"
     assert cli.table("members", "list") == []
     assert wrong.exit_code == 2
-
-
-def test_who_signs_in_gets_a_token_for_the_other_commands(cli: CommandLine, ann: str) -> None:
-    cli.must("users", "create", ann, typed=f"{PASSWORD}\n{PASSWORD}\n")
-
-    signed_in = cli.run("login", "--username", ann, typed=f"{PASSWORD}\n", STATEROOM_TOKEN=None)
-    wrong = cli.run("login", "--username", ann, typed="something else\n", STATEROOM_TOKEN=None)
-
-    token = signed_in.stdout.strip()
-    assert PASSWORD not in signed_in.output
-    assert cli.run("tokens", "list", STATEROOM_TOKEN=token).exit_code == 0
-    assert wrong.exit_code == 1
-    assert wrong.stdout == ""
