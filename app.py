@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
 from flask_openapi3.openapi import OpenAPI
@@ -10,6 +12,7 @@ from backend.config import Settings
 from backend.upkeep import installation
 from backend.web import api, current, health, metrics, problems, protocol
 from backend.web.ui import home
+from execution import repositories
 
 
 def create_app(settings: Settings) -> OpenAPI:
@@ -17,7 +20,7 @@ def create_app(settings: Settings) -> OpenAPI:
 
     Raises installation.NotReady when the keyring does not fit the database.
     """
-    here = installation.prepare(settings)
+    here = replace(installation.prepare(settings), check_repository=repositories.check(settings))
     app = OpenAPI(
         "stateroom",
         info=Info(title="Stateroom", version=installation.version()),

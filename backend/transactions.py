@@ -7,7 +7,7 @@ asks, for an operation that has decided who may.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +21,10 @@ from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring
 
 
+def _no_rule(_url: str) -> None:
+    raise RuntimeError("Nothing says in this process which repositories may be run.")
+
+
 @dataclass(frozen=True)
 class Installation:
     """What everything works with: a database, its keyring, its large files, and the bell."""
@@ -30,6 +34,8 @@ class Installation:
     keyring: Keyring
     blobs: Blobs
     bell: Bell
+    # raises Invalid for a repository that no worker here would clone: the runner knows the rule
+    check_repository: Callable[[str], None] = _no_rule
 
     @property
     def itself(self) -> Caller:

@@ -7,7 +7,8 @@ from backend.models import Key, Run
 from backend.people import tokens
 from backend.states import addresses, states, transfers
 from backend.transactions import Installation, Transaction
-from runner.job import Backend, Job, Limits, Login, Source, SourcePolicy, SshKey, Variable
+from execution import repositories
+from runner.job import Backend, Job, Limits, Login, Source, SshKey, Variable
 
 
 def resolve(tx: Transaction, run: Run) -> Job:
@@ -31,9 +32,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
             credential=_credential(here, template.key),
             known_hosts=project.known_hosts,
             accept_new_host_keys=project.accept_new_host_keys,
-            policy=SourcePolicy(
-                settings.local_roots, settings.allow_private_hosts, settings.allow_plain_http
-            ),
+            policy=repositories.policy(settings),
         ),
         backend=Backend(
             address=at.address,

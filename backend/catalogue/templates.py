@@ -129,7 +129,8 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
     if name is not None:
         template.name = names.check(name)
     if "repository" in fields:
-        template.repository = sources.check_repository(fields["repository"])
+        tx.here.check_repository(fields["repository"])
+        template.repository = fields["repository"]
     if "ref" in fields:
         template.ref = sources.check_ref(fields["ref"])
     if "path" in fields:

@@ -1,5 +1,8 @@
 """The gate that every repository address goes through before git sees it.
 
+`check_address` looks at the address alone, and is asked when a template is made, too. `admit` also
+looks at where its host's name leads, before every clone.
+
 What DNS can still do: a name is resolved here, and again by git. For http and https git is told the
 addresses that were looked at, so a name that changes in between (DNS rebinding) gains nothing. For
 ssh it is not: a name can lead ssh to a private address, where it says hello and leaves again, since
@@ -14,7 +17,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -54,19 +57,33 @@ def admit(url: str, policy: SourcePolicy) -> Address:
     Raises SourceError: `repository-url-refused`, `repository-host-refused`,
     `repository-unreachable` (the name does not resolve).
     """
+    address = check_address(url, policy)
+    if address.scheme == "file":
+        return address
+    return replace(address, resolved=_resolved(address, policy))
+
+
+def check_address(url: str, policy: SourcePolicy) -> Address:
+    """The address, as far as it can be judged without asking where its host is.
+
+    Raises SourceError `repository-url-refused`, naming the setting that would allow it.
+    """
     _refuse_tricks(url)
     if url.startswith(("/", "file:")):
         return _local(url, policy)
     if "://" not in url:
-        return _scp_form(url, policy)
+        return _scp_form(url)
     parts = _split(url)
     if parts.scheme == "ssh":
-        return _remote(url, parts, policy)
+        return _remote(url, parts)
     if parts.scheme == "https" or (parts.scheme == "http" and policy.plain_http):
         host = parts.netloc.rpartition("@")[2]
-        return _remote(parts._replace(netloc=host).geturl(), parts, policy)
+        return _remote(parts._replace(netloc=host).geturl(), parts)
     if parts.scheme == "http":
-        raise _refused("plain http is not allowed here: use https, or ask an administrator")
+        raise _refused(
+            "plain http is not allowed here. Use https, or ask an administrator to set "
+            "STATEROOM_ALLOW_PLAIN_HTTP"
+        )
     raise _refused("only https://, ssh:// and user@host:path are allowed")
 
 
@@ -103,25 +120,27 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _remote(url: str, parts: SplitResult, policy: SourcePolicy) -> Address:
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    return Address(url, parts.scheme, host, port, _resolved(host, port, parts.scheme, policy))
+def _remote(url: str, parts: SplitResult) -> Address:
+    return Address(url, parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
 
 
-def _scp_form(url: str, policy: SourcePolicy) -> Address:
+def _scp_form(url: str) -> Address:
     match = _SCP_FORM.fullmatch(url)
     if not match:
         raise _refused("only https://, ssh:// and user@host:path are allowed")
     host = match["host"].strip("[]")
     if any(part.startswith("-") for part in (match["user"] or "", host, match["path"])):
         raise _refused("a part of it begins with '-'")
-    return Address(url, "ssh", host, SSH_PORT, _resolved(host, SSH_PORT, "ssh", policy))
+    return Address(url, "ssh", host, SSH_PORT)
 
 
 def _local(url: str, policy: SourcePolicy) -> Address:
     """A repository on this machine, by real path. As a file:// URL git copies nothing unasked."""
     if not policy.local_roots:
-        raise _refused("repositories on the worker's own disk are not allowed here")
+        raise _refused(
+            "repositories on the worker's own disk are not allowed here. An administrator lists "
+            "the folders that may be cloned in STATEROOM_LOCAL_REPOSITORIES"
+        )
     if url.startswith("file:"):
         if not url.startswith("file:///"):
             raise _refused("a file:// address has three slashes")
@@ -129,29 +148,34 @@ def _local(url: str, policy: SourcePolicy) -> Address:
     path = Path(url).resolve()
     roots = [root.resolve() for root in policy.local_roots]
     if not any(path.is_relative_to(root) for root in roots):
-        raise _refused("it is outside of the folders that an administrator allowed")
+        raise _refused(
+            "it is outside of the folders that an administrator listed in "
+            "STATEROOM_LOCAL_REPOSITORIES"
+        )
     return Address(path.as_uri(), "file")
 
 
-def _resolved(host: str, port: int, scheme: str, policy: SourcePolicy) -> tuple[str, ...]:
+def _resolved(to: Address, policy: SourcePolicy) -> tuple[str, ...]:
     """The host's addresses, all of them public; nobody is asked where private hosts are allowed."""
     if policy.private_hosts:
         return ()
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        if scheme == "https" and (os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")):
+        if to.scheme == "https" and (
+            os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+        ):
             return ()
         raise SourceError(
             "repository-unreachable",
-            f"The name {host} does not resolve: check the repository's URL.",
+            f"The name {to.host} does not resolve: check the repository's URL.",
         ) from error
     addresses = tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
     if not all(_is_public(ipaddress.ip_address(address)) for address in addresses):
         raise SourceError(
             "repository-host-refused",
-            f"The host {host} has a private, local or metadata address: an administrator has to "
-            "allow private hosts first.",
+            f"The host {to.host} has a private, local or metadata address: an administrator has to "
+            "set STATEROOM_ALLOW_PRIVATE_HOSTS first.",
         )
     return addresses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from backend.runs import queue
 from backend.states import workspaces
 from backend.states.workspaces import NewWorkspace
 from backend.upkeep import installation
+from execution import repositories
 from tests.support.processes import Process, wait_until
 from tests.support.stateroom import ROOT
 
@@ -22,7 +24,7 @@ RUNS = 200
 
 def queue_runs(settings: Settings) -> set[str]:
     """A run in each of as many workspaces."""
-    here = installation.prepare(settings)
+    here = replace(installation.prepare(settings), check_repository=repositories.check(settings))
     with here.itself.transaction() as tx:
         project = Project(name="many")
         tx.db.add(project)

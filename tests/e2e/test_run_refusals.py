@@ -57,14 +57,6 @@ def test_a_repository_that_does_not_exist(
     assert error["code"] == "repository-not-found"
 
 
-def test_a_local_repository_that_no_administrator_allows(
-    refused_run: Callable[..., dict[str, Any]],
-) -> None:
-    error = refused_run(repository="/etc")
-
-    assert error["code"] in {"repository-url-refused", "repository-host-refused"}
-
-
 def test_a_private_host_that_no_administrator_allows(
     refused_run: Callable[..., dict[str, Any]],
 ) -> None:
@@ -105,7 +97,10 @@ def test_a_path_that_leaves_the_repository_is_refused_at_once(
 
 @pytest.mark.parametrize(
     "repository",
-    ["--upload-pack=x", "ext::sh -c x", "https://ann:secret@example.com/x.git", "ftp://x/y", ""],
+    [
+        *("--upload-pack=x", "ext::sh -c x", "https://ann:secret@example.com/x.git", "ftp://x/y"),
+        *("", "/etc", "file:///etc", "http://example.com/x.git"),
+    ],
 )
 def test_a_repository_that_cannot_be_one_is_refused_at_once(
     place_with: Callable[..., Place], repository: str

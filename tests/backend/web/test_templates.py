@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_template_comes_with_its_default_workspace(boss: Caller) -> None:
 def test_names_come_from_the_repository_and_are_made_unique(boss: Caller, shop: str) -> None:
     first = boss.made(f"{shop}/templates", {"repository": "git@example.com:team/My_App.Infra.git"})
     again = boss.made(f"{shop}/templates", {"repository": "git@example.com:team/My_App.Infra.git"})
-    odd = boss.made(f"{shop}/templates", {"repository": "/srv/git/ÄÖÜ"})
+    odd = boss.made(f"{shop}/templates", {"repository": "https://example.com/ÄÖÜ"})
 
     assert [first["name"], again["name"]] == ["my_app.infra", "my_app.infra-2"]
     assert odd["name"] == "template"
@@ -72,8 +73,42 @@ def test_a_repository_that_git_should_not_see_is_refused(
 ) -> None:
     answer = boss.post(f"{shop}/templates", {"repository": repository})
 
-    problem = refused(answer, 422, "repository-invalid")
+    problem = refused(answer, 422, "repository-url-refused")
     assert "secret" not in problem["detail"]
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("repository", "setting"),
+    [
+        ("/srv/git/net", "STATEROOM_LOCAL_REPOSITORIES"),
+        ("file:///srv/git/net", "STATEROOM_LOCAL_REPOSITORIES"),
+        ("http://git.example.com/net.git", "STATEROOM_ALLOW_PLAIN_HTTP"),
+    ],
+)
+def test_a_repository_that_no_worker_would_clone_is_refused_by_the_setting_that_allows_it(
+    boss: Caller, shop: str, repository: str, setting: str
+) -> None:
+    made = refused(
+        boss.post(f"{shop}/templates", {"repository": repository}), 422, "repository-url-refused"
+    )
+    changed = refused(
+        boss.patch(f"{shop}/templates/app", {"repository": repository}),
+        422,
+        "repository-url-refused",
+    )
+
+    assert setting in made["detail"]
+    assert changed["detail"] == made["detail"]
+
+
+@one_database
+def test_a_repository_in_an_allowed_folder_makes_a_template(
+    boss: Caller, shop: str, tmp_path: Path
+) -> None:
+    made = boss.made(f"{shop}/templates", {"repository": str(tmp_path / "net")})
+
+    assert made["name"] == "net"
 
 
 @one_database

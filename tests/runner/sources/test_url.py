@@ -9,7 +9,7 @@ import pytest
 from runner.errors import SourceError
 from runner.job import Source, SourcePolicy
 from runner.sources.source import check
-from runner.sources.url import admit
+from runner.sources.url import admit, check_address
 
 ANYWHERE = SourcePolicy(private_hosts=True)
 
@@ -127,10 +127,18 @@ def test_a_name_that_does_not_resolve_is_said() -> None:
     assert refusal(Source("ssh://git@git.invalid/network")) == "repository-unreachable"
 
 
+def test_an_address_is_checked_without_asking_where_its_host_is() -> None:
+    address = check_address("ssh://git@git.invalid:2222/network", SourcePolicy())
+
+    assert (address.host, address.port, address.resolved) == ("git.invalid", 2222, ())
+
+
 def test_plain_http_needs_an_administrator() -> None:
     allowed = SourcePolicy(private_hosts=True, plain_http=True)
 
     assert admit("http://git.example.com/network", allowed).scheme == "http"
+    with pytest.raises(SourceError, match="STATEROOM_ALLOW_PLAIN_HTTP"):
+        check_address("http://git.example.com/network", SourcePolicy())
 
 
 def test_a_user_in_an_https_address_does_not_reach_git() -> None:
