@@ -66,6 +66,10 @@ class Api:
         if "_session" in vars(self):
             self._session.close()
 
+    def completed(self, path: str) -> str:
+        """The path as it is asked for."""
+        return path
+
     def get(self, path: str, **query: object) -> Item:
         return self._object(self._send("GET", path, params=query))
 
@@ -153,6 +157,7 @@ class Api:
         import requests  # noqa: PLC0415 see _session
 
         given["params"] = _given(given.get("params"))
+        path = self.completed(path)
         try:
             answer = self._session.request(
                 verb, f"{self.url}{PREFIX}{path}", timeout=SECONDS, allow_redirects=False, **given

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from client.api import Api, RequestRefused, path
+from client.api import RequestRefused, path
 from stateroom import credentials
 from stateroom.credentials import Entry
+from stateroom.ids import CompletingApi
 from stateroom.tables import Json, Plain, Show, cell
 
 URL = "http://127.0.0.1:8420"
@@ -42,7 +43,7 @@ def connected(command: Command) -> Command:
     ) -> None:
         server = server_of(url or (URL if data_dir else None))
         try:
-            with Api(server, token_from(server, token_file, data_dir)) as api:
+            with CompletingApi(server, token_from(server, token_file, data_dir)) as api:
                 command(api, show, **given)
         except RequestRefused as refusal:
             # its traceback would keep the connection open for as long as somebody remembers it
@@ -83,6 +84,16 @@ def in_workspace(command: Command) -> Command:
         help="The workspace's name or id [STATEROOM_WORKSPACE].",
     )  # fmt: skip
     return in_project(option(with_workspace))
+
+
+def of_workspace(command: Command) -> Command:
+    """Give the command `workspace`, as `in_workspace` does; here it is the first argument."""
+
+    @functools.wraps(command)
+    def with_workspace(*, project: str, workspace: str, **given: Any) -> None:
+        command(workspace=project + path("workspaces", workspace), **given)
+
+    return in_project(click.argument("workspace")(with_workspace))
 
 
 def snippet_for(command: Command) -> Command:

@@ -26,14 +26,14 @@ class Interrupted(click.ClickException):
         click.echo(f"\n{self.message}", err=True)
 
 
-def to_its_end(api: Api, show: Show, where: str, to: IO[bytes]) -> Item:
-    """Write the log of a run as it comes; the run, when it has ended.
+def to_its_end(api: Api, show: Show, where: str, to: IO[bytes], offset: int = 0) -> Item:
+    """Write the log of a run from that offset on, as it comes; the run, when it has ended.
 
     Raises Interrupted for Ctrl-C, and RequestRefused: both say that the run goes on.
     """
     run = unquote(where.rpartition("/")[2])
     with _saying_that_it_goes_on(run):
-        offset, said = 0, ""
+        said = ""
         while True:
             found = api.get(where)
             if (waits := _waits(found)) not in {"", said}:

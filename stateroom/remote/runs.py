@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,8 +9,8 @@ from typing import Any
 import click
 
 from client.api import Api, Item, RequestRefused, path
-from stateroom import again
-from stateroom.options import connected, in_project
+from stateroom import again, ids
+from stateroom.options import Command, connected, in_project
 from stateroom.remote import following
 from stateroom.tables import Show
 
@@ -45,6 +46,23 @@ STATUSES = (
     *("discarded", "stale", "errored", "canceled", "lost"),
 )
 CHANGES = 2  # the exit status of a plan, as with `terraform plan -detailed-exitcode`
+
+
+def on_a_run(command: Command) -> Command:
+    """Give the command `where`: the API's path of the run that is named, or of the latest."""
+
+    @functools.wraps(command)
+    def on_run(
+        api: Api, show: Show, *, project: str, run: str, workspace: str | None, **given: Any
+    ) -> None:
+        chosen = ids.latest_run(api, project, run, workspace)
+        command(api, show, where=project + path("runs", chosen), **given)
+
+    workspace = click.option(
+        "-w", "--workspace", envvar="STATEROOM_WORKSPACE",
+        help="For `latest`: of this workspace [STATEROOM_WORKSPACE]. Default: of the project.",
+    )  # fmt: skip
+    return click.argument("run")(workspace(in_project(connected(on_run))))
 
 
 class WrongUsage(click.UsageError):
@@ -118,6 +136,7 @@ def queue_run(
     """
     if detailed and (not wait or run["operation"] != "plan"):
         raise click.UsageError("--detailed-exitcode needs --operation plan and --wait.")
+    run["workspace"] = ids.whole(api, project, "workspaces", run["workspace"])
     made = api.post(f"{project}/runs", run)
     if not wait:
         show.item(made, DETAIL)
@@ -137,30 +156,32 @@ def queue_run(
 @in_project
 @connected
 def list_runs(api: Api, show: Show, *, project: str, **only: Any) -> None:
-    """The runs of a project, newest first."""
+    """List the runs of a project, newest first."""
+    only["workspace"] = ids.whole(api, project, "workspaces", only["workspace"])
     show.rows(api.items(f"{project}/runs", **only), LIST)
 
 
 @command.command("show")
-@click.argument("run")
-@in_project
-@connected
-def show_run(api: Api, show: Show, *, project: str, run: str) -> None:
-    """One run: how far it is, what was found, and what it changed."""
-    found = api.get(project + path("runs", run))
+@on_a_run
+def show_run(api: Api, show: Show, *, where: str) -> None:
+    """Show one run: its status, its steps, and what it changed.
+
+    RUN is an id, the beginning of one, or `latest`.
+    """
+    found = api.get(where)
     steps = [f"{step['name']}: {step['status']}" for step in found["steps"]]
     warnings = [f"Warning: {warning}" for warning in found["warnings"]]
     show.item(found, DETAIL, "\n".join([*steps, *warnings]))
 
 
 @command.command("log")
-@click.argument("run")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
-@in_project
-@connected
-def log_of_run(api: Api, show: Show, *, project: str, run: str, follow: bool) -> None:
-    """Print the log of a run: everything that terraform or tofu printed, with secrets masked."""
-    where = project + path("runs", run)
+@on_a_run
+def log_of_run(api: Api, show: Show, *, where: str, follow: bool) -> None:
+    """Print the log of a run: everything that terraform or tofu printed, with secrets masked.
+
+    RUN is an id, the beginning of one, or `latest`.
+    """
     if follow:
         following.to_its_end(api, show, where, sys.stdout.buffer)
     else:
@@ -168,7 +189,6 @@ def log_of_run(api: Api, show: Show, *, project: str, run: str, follow: bool) ->
 
 
 @command.command("cancel")
-@click.argument("run")
 @click.option(
     "--force", is_flag=True,
     help="Kill the tool at once: what it made since it last saved its state is in no state.",
@@ -176,38 +196,36 @@ def log_of_run(api: Api, show: Show, *, project: str, run: str, follow: bool) ->
 @click.option(
     "--wait", is_flag=True, help="Print the log until the run ends. Exit with 1 if it succeeded."
 )
-@in_project
-@connected
-def cancel_run(  # noqa: PLR0913 its options
-    api: Api, show: Show, *, project: str, run: str, force: bool, wait: bool
-) -> None:
+@on_a_run
+def cancel_run(api: Api, show: Show, *, where: str, force: bool, wait: bool) -> None:
     """Ask a run to stop.
 
     A queued run is canceled at once. Otherwise the worker interrupts terraform or tofu, which
-    saves its state and unlocks it before the run ends.
+    saves its state and unlocks it before the run ends. RUN is an id, the beginning of one, or
+    `latest`.
     """
-    where = project + path("runs", run)
     asked = api.post(f"{where}/{'force-cancel' if force else 'cancel'}")
     show.note(_what_happens(asked, force=force, wait=wait))
     if not wait:
         show.item(asked, DETAIL)
         return
-    ended = following.to_its_end(api, show, where, sys.stderr.buffer)
+    ended = following.to_its_end(api, show, where, sys.stderr.buffer, asked["log_size"])
     show.item(ended, DETAIL)
     if ended["status"] in DONE:
-        raise RequestRefused(f"The run {run} ended before it could be stopped: {ended['status']}.")
+        raise RequestRefused(
+            f"The run {ended['id']} ended before it could be stopped: {ended['status']}."
+        )
 
 
 @command.command("acknowledge")
-@click.argument("run")
-@in_project
-@connected
-def acknowledge_run(api: Api, show: Show, *, project: str, run: str) -> None:
+@on_a_run
+def acknowledge_run(api: Api, show: Show, *, where: str) -> None:
     """Confirm that you looked at a lost run, so that its workspace takes runs again.
 
-    A run is lost when its worker disappeared while terraform was changing things.
+    A run is lost when its worker disappeared while terraform was changing things. RUN is an id,
+    the beginning of one, or `latest`.
     """
-    show.item(api.post(project + path("runs", run, "acknowledge")), DETAIL)
+    show.item(api.post(f"{where}/acknowledge"), DETAIL)
 
 
 def _what_happens(run: Item, *, force: bool, wait: bool) -> str:

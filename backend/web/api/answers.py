@@ -67,7 +67,8 @@ class Cursor(Query):
     cursor: str | None = Field(
         None,
         pattern=r"^[0-9a-z_]{1,40}$",
-        description="`next_cursor` of the page before; without it the first page",
+        description="`next_cursor` of the page before; without it the first page. Where it is an "
+        "id, the beginning of an id will do: the page has what comes after it in the list's order",
     )
     limit: int = Field(
         paging.DEFAULT_LIMIT, ge=1, le=paging.MAX_LIMIT, description="Items on a page"
