@@ -28,6 +28,7 @@ REMOTE = {
     "login": "Sign in: the other commands use the token from then on.",
     "logout": "Sign out: revoke the token, and forget it.",
     "members": "What each user is in a project.",
+    "outputs": "Print the outputs of a workspace, like `terraform output`.",
     "projects": "What everything else belongs to, and its quotas.",
     "rescued": "Writes that were refused, and kept for a decision.",
     "runs": "What is asked of terraform and tofu, and how far it is.",

@@ -29,7 +29,7 @@ class Show(Protocol):
         """One thing; `columns` are all that people see of it, and a text below them."""
         ...
 
-    def text(self, item: Item, text: str) -> None:
+    def text(self, item: object, text: str) -> None:
         """One thing, of which people want just this text: a secret, or something to paste."""
         ...
 
@@ -40,8 +40,7 @@ class Show(Protocol):
 
 class Plain:
     def rows(self, items: Iterable[Item], columns: Columns) -> None:
-        values = [[_value(item, of) for of in columns.values()] for item in items]
-        for line in _aligned(list(columns), values):
+        for line in aligned(columns, items):
             click.echo(line)
 
     def item(self, item: Item, columns: Columns, text: str = "") -> None:
@@ -51,7 +50,7 @@ class Plain:
         if text:
             click.echo(f"\n{text}", nl=not text.endswith("\n"))
 
-    def text(self, item: Item, text: str) -> None:  # noqa: ARG002 programs want it
+    def text(self, item: object, text: str) -> None:  # noqa: ARG002 programs want it
         click.echo(text, nl=not text.endswith("\n"))
 
     def note(self, line: str) -> None:
@@ -66,7 +65,7 @@ class Json:
     def item(self, item: Item, columns: Columns, text: str = "") -> None:  # noqa: ARG002 all fields
         click.echo(json.dumps(item))
 
-    def text(self, item: Item, text: str) -> None:  # noqa: ARG002 all fields
+    def text(self, item: object, text: str) -> None:  # noqa: ARG002 all fields
         click.echo(json.dumps(item))
 
     def note(self, line: str) -> None:
@@ -84,6 +83,12 @@ def cell(value: object) -> str:
     if isinstance(value, list):
         return " ".join(cell(part) for part in value)
     return printable(str(value))
+
+
+def aligned(columns: Columns, items: Iterable[Item]) -> list[str]:
+    """The lines of a table, its titles first."""
+    values = [[_value(item, of) for of in columns.values()] for item in items]
+    return _aligned(list(columns), values)
 
 
 def _aligned(titles: Sequence[str], values: Sequence[Sequence[object]]) -> list[str]:
