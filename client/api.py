@@ -57,7 +57,7 @@ class Api:
         """`page`: how many items of a list are asked for at once. An empty token is not sent."""
         self.url = url
         self._token = token
-        self._page = page
+        self.page = page
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +77,7 @@ class Api:
         """Everything of a list, page after page. A query of None is left out."""
         more, cursor = True, None
         while more:
-            answer = self._send("GET", path, params=query | {"cursor": cursor, "limit": self._page})
+            answer = self._send("GET", path, params=query | {"cursor": cursor, "limit": self.page})
             page = self._object(answer)
             if not isinstance(page.get("items"), list):
                 raise RequestRefused(_not_ours(self.url, answer), answer.status_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
@@ -69,9 +70,12 @@ class Commands(click.Group):
 @click.version_option(
     package_name="stateroom", prog_name="stateroom", message="%(prog)s %(version)s"
 )
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Stateroom runs Terraform and OpenTofu for teams and keeps their state.
 
     Every command reads its settings from the environment, STATEROOM_NAME, or from a file,
     STATEROOM_NAME_FILE. docs/operations.md has the table.
     """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False  # None is click's: colours for a terminal

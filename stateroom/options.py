@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +14,16 @@ from urllib.parse import urlsplit
 
 import click
 
-from client.api import RequestRefused, path
+from client.api import Api, RequestRefused, path
 from stateroom import credentials
 from stateroom.credentials import Entry
 from stateroom.ids import CompletingApi
 from stateroom.tables import Json, Plain, Show, cell
+from stateroom.terminal import Terminal
 
 URL = "http://127.0.0.1:8420"
 DATA_DIR = "stateroom-data"
+WIDTH = 100  # of a terminal that does not say how wide it is
 TOKEN_VARIABLES = ("STATEROOM_TOKEN_FILE", "STATEROOM_TOKEN")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _NOTHING = object()
@@ -96,6 +100,26 @@ def of_workspace(command: Command) -> Command:
     return in_project(click.argument("workspace")(with_workspace))
 
 
+def limited(most: int | None = None) -> Callable[[Command], Command]:
+    """Let the user say how many items of a list are shown; `most` is the default, None is all."""
+    option = click.option(
+        "--limit", type=click.IntRange(1), default=most,
+        help=f"Show at most so many. Default: {most or 'all'}.",
+    )  # fmt: skip
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_limit(api: Api, show: Show, *, limit: int | None, **given: Any) -> None:
+            show.most = limit
+            if limit is not None:
+                api.page = min(api.page, limit + 1)
+            command(api, show, **given)
+
+        return option(with_limit)
+
+    return decorate
+
+
 def snippet_for(command: Command) -> Command:
     """Give the command `tool`: which of the API's snippets to print."""
     option = click.option(
@@ -140,7 +164,11 @@ def _project(_context: click.Context, _option: click.Parameter, name: str) -> st
 
 
 def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) -> Show:  # noqa: FBT001 click's
-    return Json() if as_json else Plain()
+    if as_json:
+        return Json()
+    if not sys.stdout.isatty():
+        return Plain()
+    return Terminal(shutil.get_terminal_size((WIDTH, 24)).columns, datetime.now(UTC))
 
 
 SERVER = click.option(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol
 
 import click
@@ -15,11 +17,13 @@ Item = Mapping[str, Any]
 # A title, and the field that is below it (`key.name` inside of another one), or what makes it.
 Columns = Mapping[str, str | Callable[[Item], object]]
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
 class Show(Protocol):
     """How a command answers: for people, or for programs."""
+
+    most: int | None  # items of a list that are shown; None: all
 
     def rows(self, items: Iterable[Item], columns: Columns) -> None:
         """A list."""
@@ -38,17 +42,41 @@ class Show(Protocol):
         ...
 
 
-class Plain:
+class _Limited:
+    """Lists that end after so many items."""
+
+    most: int | None = None
+
+    @contextmanager
+    def _first(self, items: Iterable[Item]) -> Iterator[Iterator[Item]]:
+        """The first `most` of them; afterwards standard error says when there are more."""
+        rest = iter(items)
+        yield islice(rest, self.most)
+        if self.most is not None and next(rest, None) is not None:
+            click.echo(f"There are more than {self.most}: see --limit.", err=True)
+
+
+class Plain(_Limited):
+    """For people, and for what reads lines: everything in full, times in UTC."""
+
     def rows(self, items: Iterable[Item], columns: Columns) -> None:
-        for line in aligned(columns, items):
-            click.echo(line)
+        with self._first(items) as first:
+            for line in self.table(list(columns), values_of(columns, first)):
+                click.echo(line)
+
+    def table(self, titles: Sequence[str], values: Sequence[Sequence[object]]) -> list[str]:
+        return aligned(titles, values)
 
     def item(self, item: Item, columns: Columns, text: str = "") -> None:
         width = max(len(title) for title in columns) + 1
         for title, of in columns.items():
-            click.echo(f"{title + ':':<{width}} {cell(_value(item, of))}".rstrip())
+            said = self.cell(title, _value(item, of))
+            click.echo(f"{title + ':':<{width}} {said}".rstrip())
         if text:
             click.echo(f"\n{text}", nl=not text.endswith("\n"))
+
+    def cell(self, title: str, value: object) -> str:  # noqa: ARG002 a terminal's has colours
+        return cell(value)
 
     def text(self, item: object, text: str) -> None:  # noqa: ARG002 programs want it
         click.echo(text, nl=not text.endswith("\n"))
@@ -57,10 +85,11 @@ class Plain:
         click.echo(line, err=True)  # so that the output can be redirected to a file
 
 
-class Json:
+class Json(_Limited):
     def rows(self, items: Iterable[Item], columns: Columns) -> None:  # noqa: ARG002 all fields
-        for item in items:
-            click.echo(json.dumps(item))
+        with self._first(items) as first:
+            for item in first:
+                click.echo(json.dumps(item))
 
     def item(self, item: Item, columns: Columns, text: str = "") -> None:  # noqa: ARG002 all fields
         click.echo(json.dumps(item))
@@ -78,31 +107,36 @@ def cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str) and _MOMENT.fullmatch(value):
+    if isinstance(value, str) and MOMENT.fullmatch(value):
         return f"{value[:10]} {value[11:19]}Z"
     if isinstance(value, list):
         return " ".join(cell(part) for part in value)
     return printable(str(value))
 
 
-def aligned(columns: Columns, items: Iterable[Item]) -> list[str]:
+def values_of(columns: Columns, items: Iterable[Item]) -> list[list[object]]:
+    """The rows of a table, not yet as text."""
+    return [[_value(item, of) for of in columns.values()] for item in items]
+
+
+def aligned(titles: Sequence[str], values: Sequence[Sequence[object]]) -> list[str]:
     """The lines of a table, its titles first."""
-    values = [[_value(item, of) for of in columns.values()] for item in items]
-    return _aligned(list(columns), values)
-
-
-def _aligned(titles: Sequence[str], values: Sequence[Sequence[object]]) -> list[str]:
     lines = [[title.upper() for title in titles], *[[cell(v) for v in row] for row in values]]
-    columns = list(zip(*lines, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    right = [_is_number(column) for column in zip(*values, strict=True)] or [False] * len(titles)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = to_the_right(titles, values)
+    return ["  ".join(padded(line, widths, right)).rstrip() for line in lines]
+
+
+def padded(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
     return [
-        "  ".join(
-            text.rjust(width) if number else text.ljust(width)
-            for text, width, number in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in lines
+        text.rjust(width) if number else text.ljust(width)
+        for text, width, number in zip(line, widths, right, strict=True)
     ]
+
+
+def to_the_right(titles: Sequence[str], values: Sequence[Sequence[object]]) -> list[bool]:
+    """Which columns have numbers only."""
+    return [_is_number(column) for column in zip(*values, strict=True)] or [False] * len(titles)
 
 
 def _is_number(column: Sequence[object]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stateroom.groups import group
 from stateroom.local import shared
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 _wait = click.option("--wait", is_flag=True, help="Re-wrap here and now, until nothing is left.")
 
 
-@click.group("keys")
+@group("keys")
 def command() -> None:
     """The keys that everything is sealed with: look, rotate, verify.
 

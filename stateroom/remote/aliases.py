@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from client.api import Api, path
-from stateroom.options import connected, in_workspace, snippet_for
+from stateroom.groups import group
+from stateroom.options import connected, in_workspace, limited, snippet_for
 from stateroom.tables import Show
 
 LIST = {
@@ -22,7 +23,7 @@ LIST = {
 DETAIL = LIST | {"id": "id", "made by": "created_by", "made": "created_at"}
 
 
-@click.group("aliases")
+@group("aliases")
 def command() -> None:
     """Addresses of a state for laptops and other systems, each with a login of its own."""
 
@@ -30,6 +31,7 @@ def command() -> None:
 @command.command("list")
 @in_workspace
 @connected
+@limited()
 def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
     """Every alias of the workspace, the revoked and expired ones too."""
     show.rows(api.items(f"{workspace}/aliases"), LIST)
@@ -37,7 +39,10 @@ def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--access", type=click.Choice(["read-only", "read-write"]), required=True)
+@click.option(
+    "--access", type=click.Choice(["read-only", "read-write"]), required=True,
+    help="Whether it may only read the state, or lock and write it too.",
+)  # fmt: skip
 @click.option("--key", help="A stored key whose username and password are the login.")
 @click.option("--expires-in-days", type=click.IntRange(1), help="Without it: never.")
 @snippet_for

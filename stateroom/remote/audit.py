@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +13,8 @@ import click
 
 from client import chain
 from client.api import Api
-from stateroom.options import connected, maybe_in_project
+from stateroom.groups import group
+from stateroom.options import connected, limited, maybe_in_project
 from stateroom.tables import Columns, Show
 
 Command = Callable[..., None]
@@ -42,7 +42,7 @@ VERDICT_OF_A_FILE: Columns = {
 }
 
 
-@click.group("audit")
+@group("audit")
 def command() -> None:
     """Who did what: every change, and every reading of a state."""
 
@@ -66,13 +66,13 @@ def period(command: Command) -> Command:
 @click.option("--principal", help="By whom: a name, or the id of a person or a token.")
 @click.option("--action", help="An action, or how some begin: `state.`.")
 @click.option("--object", help="The id of what it was done to.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most.")
 @period
 @maybe_in_project
 @connected
-def list_audit(api: Api, show: Show, *, where: str, limit: int, **asked: str | None) -> None:
+@limited(100)
+def list_audit(api: Api, show: Show, *, where: str, **asked: str | None) -> None:
     """What was done, newest first."""
-    show.rows(islice(api.items(f"{where}/audit", **asked), limit), LIST)
+    show.rows(api.items(f"{where}/audit", **asked), LIST)
 
 
 @command.command("export")

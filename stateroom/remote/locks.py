@@ -5,27 +5,33 @@ from typing import Any
 import click
 
 from client.api import Api
-from stateroom.options import connected, in_project, in_workspace
-from stateroom.tables import Show
+from stateroom.groups import group
+from stateroom.options import connected, in_project, in_workspace, limited
+from stateroom.tables import Columns, Show
 
-LIST = {
+LIST: Columns = {
     "workspace": "workspace.name",
     "held by": "held_by",
     "who": "info.Who",
-    "operation": "info.Operation",
+    "operation": lambda lock: (
+        str(lock["info"].get("Operation", "")).removeprefix("OperationType") if lock["info"] else ""
+    ),
     "since": "acquired_at",
-    "last seen": "last_seen_at",
     "stale": "stale",
-    "run": "run_id",
     "until": "expires_at",
     "reason": "hold_reason",
-    "id": "lock_id",
 }
-DETAIL = {"held": "held"} | {title: of for title, of in LIST.items() if title != "workspace"}
-DETAIL |= {"taken over from": "taken_from"}
+DETAIL: Columns = {
+    "held": "held",
+    **{title: of for title, of in LIST.items() if title != "workspace"},
+    "last seen": "last_seen_at",
+    "run": "run_id",
+    "id": "lock_id",
+    "taken over from": "taken_from",
+}
 
 
-@click.group("locks")
+@group("locks")
 def command() -> None:
     """Who holds a state now: a run, a laptop, or a person by hand."""
 
@@ -33,6 +39,7 @@ def command() -> None:
 @command.command("list")
 @in_project
 @connected
+@limited()
 def list_locks(api: Api, show: Show, *, project: str) -> None:
     """The locks of a project that are held now."""
     show.rows(api.items(f"{project}/locks"), LIST)

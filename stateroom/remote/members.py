@@ -3,14 +3,15 @@ from __future__ import annotations
 import click
 
 from client.api import Api, path
-from stateroom.options import connected, in_project
+from stateroom.groups import group
+from stateroom.options import connected, in_project, limited
 from stateroom.tables import Show
 
 LIST = {"name": "name", "role": "role", "since": "created_at", "user": "user_id"}
 ROLES = ("guest", "task_runner", "manager", "owner")
 
 
-@click.group("members")
+@group("members")
 def command() -> None:
     """What each user is in a project."""
 
@@ -18,6 +19,7 @@ def command() -> None:
 @command.command("list")
 @in_project
 @connected
+@limited()
 def list_members(api: Api, show: Show, *, project: str) -> None:
     """The members of a project, with their roles."""
     show.rows(api.items(f"{project}/members"), LIST)

@@ -8,10 +8,9 @@ import click
 from client.api import Api, RequestRefused
 from client.text import printable
 from stateroom.options import connected, of_workspace
-from stateroom.tables import Columns, Show, aligned
+from stateroom.tables import Show, aligned
 
 HIDDEN = "<sensitive>"
-LIST: Columns = {"name": "name", "value": "value"}
 
 
 @click.command("outputs")
@@ -42,10 +41,10 @@ def command(api: Api, show: Show, *, workspace: str, name: str | None, raw: bool
 
 def _table(outputs: dict[str, Any]) -> list[str]:
     rows = [
-        {"name": name, "value": HIDDEN if output["sensitive"] else _json(output["value"])}
+        (name, HIDDEN if output["sensitive"] else _json(output["value"]))
         for name, output in sorted(outputs.items())
     ]
-    return aligned(LIST, rows)
+    return aligned(("name", "value"), rows)
 
 
 def _one(api: Api, where: str, name: str) -> Any:

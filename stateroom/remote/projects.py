@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from client.api import Api, path
-from stateroom.options import NUMBER_OR_NONE, changes, connected
+from stateroom.groups import group
+from stateroom.options import NUMBER_OR_NONE, changes, connected, limited
 from stateroom.remote import host_keys
 from stateroom.tables import Show
 
@@ -19,7 +20,7 @@ DETAIL = LIST | {
 }
 
 
-@click.group("projects")
+@group("projects")
 def command() -> None:
     """What people belong to, and everything else belongs to."""
 
@@ -29,6 +30,7 @@ command.add_command(host_keys.command)
 
 @command.command("list")
 @connected
+@limited()
 def list_projects(api: Api, show: Show) -> None:
     """The projects that are open to you."""
     show.rows(api.items("/projects"), LIST)
@@ -36,7 +38,7 @@ def list_projects(api: Api, show: Show) -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--description")
+@click.option("--description", help="A text that is shown beside the name.")
 @connected
 def create_project(api: Api, show: Show, **project: Any) -> None:
     """Create a project: for administrators of the installation."""
@@ -54,7 +56,7 @@ def show_project(api: Api, show: Show, *, project: str) -> None:
 @command.command("set")
 @click.argument("project")
 @click.option("--name", help="This changes the addresses of its states.")
-@click.option("--description")
+@click.option("--description", help="A text that is shown beside the name.")
 @click.option(
     "--accept-new-host-keys/--refuse-new-host-keys", default=None,
     help="Trust an ssh server's key when a run sees it for the first time, or never.",

@@ -6,24 +6,27 @@ from pathlib import Path
 import click
 
 from client.api import Api, path
-from stateroom.options import connected, in_workspace
+from stateroom.groups import group
+from stateroom.options import connected, in_workspace, limited
 from stateroom.remote.states import DETAIL as VERSION
 from stateroom.remote.states import save
-from stateroom.tables import Show
+from stateroom.tables import Columns, Show
 
-LIST = {
+LIST: Columns = {
     "id": "id",
     "reason": "reason",
     "serial": "serial",
     "size": "size",
-    "by": "created_by",
-    "run": "run_id",
+    "by": lambda rescued: rescued["run_id"] or rescued["created_by"],
     "at": "created_at",
     "decision": "decision",
     "fault": "fault.code",
     "by whom": "decided_by",
 }
-DETAIL = LIST | {
+DETAIL: Columns = {
+    **LIST,
+    "by": "created_by",
+    "run": "run_id",
     "lineage": "lineage",
     "md5": "md5",
     "sha256": "sha256",
@@ -36,7 +39,7 @@ DETAIL = LIST | {
 }
 
 
-@click.group("rescued")
+@group("rescued")
 def command() -> None:
     """State documents that were refused, and kept until somebody decides."""
 
@@ -45,6 +48,7 @@ def command() -> None:
 @click.option("--all", "decided", is_flag=True, help="Those too that are decided.")
 @in_workspace
 @connected
+@limited()
 def list_rescued(api: Api, show: Show, *, workspace: str, decided: bool) -> None:
     """What waits for a decision, newest first."""
     undecided = None if decided else True

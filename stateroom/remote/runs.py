@@ -10,7 +10,8 @@ import click
 
 from client.api import Api, Item, RequestRefused, path
 from stateroom import again, ids
-from stateroom.options import Command, connected, in_project
+from stateroom.groups import group
+from stateroom.options import Command, connected, in_project, limited
 from stateroom.remote import following
 from stateroom.tables import Show
 
@@ -95,7 +96,7 @@ def _usage(*, is_detailed: bool) -> Iterator[None]:
         raise
 
 
-@click.group("runs")
+@group("runs")
 def command() -> None:
     """Executions of terraform and tofu: queue, follow, cancel and list them."""
 
@@ -155,6 +156,7 @@ def queue_run(
 @click.option("--status", type=click.Choice(STATUSES), help="Only in this status.")
 @in_project
 @connected
+@limited(100)
 def list_runs(api: Api, show: Show, *, project: str, **only: Any) -> None:
     """List the runs of a project, newest first."""
     only["workspace"] = ids.whole(api, project, "workspaces", only["workspace"])

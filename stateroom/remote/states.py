@@ -8,26 +8,37 @@ from typing import BinaryIO
 import click
 
 from client.api import Api, path
-from stateroom.options import Command, connected, in_workspace
+from stateroom.groups import group
+from stateroom.options import Command, connected, in_workspace, limited
 from stateroom.remote import diff
-from stateroom.tables import Show
+from stateroom.tables import Columns, Item, Show
 
-LIST = {
+
+def _operation(version: Item) -> str:
+    """What wrote it: terraform's `OperationTypeApply` is an Apply."""
+    if version["restored_from"] is not None:
+        return f"restore of {version['restored_from']}"
+    return str(version["operation"] or "").removeprefix("OperationType")
+
+
+LIST: Columns = {
     "number": "number",
     "serial": "serial",
     "size": "size",
-    "by": "created_by",
-    "run": "run_id",
-    "operation": "operation",
+    "by": lambda version: version["run_id"] or version["created_by"],
+    "operation": _operation,
     "tool": "terraform_version",
     "forced": "forced",
     "pinned": "pinned",
-    "restored from": "restored_from",
     "at": "created_at",
     "removed": "removed_because",
     "fault": "fault.code",
 }
-DETAIL = LIST | {
+DETAIL: Columns = {
+    **LIST,
+    "by": "created_by",
+    "run": "run_id",
+    "restored from": "restored_from",
     "lineage": "lineage",
     "encrypted": "encrypted",
     "lock": "lock_id",
@@ -52,7 +63,7 @@ def a_version_or_the_latest(command: Command) -> Command:
     return click.argument("version", default="latest")(command)
 
 
-@click.group("states")
+@group("states")
 def command() -> None:
     """The versions of a workspace's state."""
 
@@ -64,6 +75,7 @@ command.add_command(diff.command)
 @click.option("--removed", is_flag=True, help="Those too whose body was removed.")
 @in_workspace
 @connected
+@limited()
 def list_states(api: Api, show: Show, *, workspace: str, removed: bool) -> None:
     """The versions, newest first."""
     show.rows(api.items(f"{workspace}/states", removed=removed or None), LIST)

@@ -8,7 +8,8 @@ import click
 
 from client.api import Api, path
 from stateroom import passwords, secret_files
-from stateroom.options import connected, in_project
+from stateroom.groups import group
+from stateroom.options import connected, in_project, limited
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -36,7 +37,7 @@ def _with_a_secret(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group("stored-keys")
+@group("stored-keys")
 def command() -> None:
     """What opens repositories: SSH keys, names with passwords. No secret is shown again."""
 
@@ -44,6 +45,7 @@ def command() -> None:
 @command.command("list")
 @in_project
 @connected
+@limited()
 def list_keys(api: Api, show: Show, *, project: str) -> None:
     """The stored keys of a project."""
     show.rows(api.items(f"{project}/keys"), LIST)

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from client.api import Api, path
-from stateroom.options import TEXT_OR_NONE, changes, connected, in_project
+from stateroom.groups import group
+from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -28,7 +29,7 @@ DETAIL: Columns = {
 _FIELDS = (
     click.option("--ref", type=TEXT_OR_NONE, help="A branch, tag or commit; none: the default."),
     click.option("--path", help="The folder in the repository."),
-    click.option("--tool", type=click.Choice(("terraform", "tofu"))),
+    click.option("--tool", type=click.Choice(("terraform", "tofu")), help="What runs it."),
     click.option("--tool-version", type=TEXT_OR_NONE, help="none: the one that a worker has."),
     click.option(
         "--backend-mode", type=click.Choice(("auto", "override", "off")),
@@ -45,7 +46,7 @@ def _of_a_template(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group("templates")
+@group("templates")
 def command() -> None:
     """What is run: a repository, a branch or tag of it, a folder, and with which tool."""
 
@@ -53,6 +54,7 @@ def command() -> None:
 @command.command("list")
 @in_project
 @connected
+@limited()
 def list_templates(api: Api, show: Show, *, project: str) -> None:
     """The templates of a project."""
     show.rows(api.items(f"{project}/templates"), LIST)
@@ -85,8 +87,8 @@ def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
 
 @command.command("set")
 @click.argument("template")
-@click.option("--name")
-@click.option("--repository")
+@click.option("--name", help="Its new name.")
+@click.option("--repository", help="The URL of another repository.")
 @_of_a_template
 @in_project
 @connected

@@ -3,7 +3,8 @@ from __future__ import annotations
 import click
 
 from client.api import Api, path
-from stateroom.options import connected, maybe_in_project
+from stateroom.groups import group
+from stateroom.options import connected, limited, maybe_in_project
 from stateroom.tables import Show
 
 LIST = {
@@ -17,7 +18,7 @@ LIST = {
 }
 
 
-@click.group("tokens")
+@group("tokens")
 def command() -> None:
     """API credentials: shown once, with scopes and an expiry."""
 
@@ -26,6 +27,7 @@ def command() -> None:
 @click.option("--mine", is_flag=True, help="Only your own.")
 @maybe_in_project
 @connected
+@limited()
 def list_tokens(api: Api, show: Show, *, where: str, mine: bool) -> None:
     """The tokens of a project; without one your own, or all for an administrator."""
     show.rows(api.items(f"{where}/tokens", mine="true" if mine else None), LIST)

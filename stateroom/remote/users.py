@@ -6,7 +6,8 @@ import click
 
 from client.api import Api, path
 from stateroom import passwords
-from stateroom.options import connected
+from stateroom.groups import group
+from stateroom.options import connected, limited
 from stateroom.tables import Show
 
 LIST = {
@@ -20,13 +21,14 @@ LIST = {
 }
 
 
-@click.group("users")
+@group("users")
 def command() -> None:
     """People, who sign in with a name and a password: for administrators."""
 
 
 @command.command("list")
 @connected
+@limited()
 def list_users(api: Api, show: Show) -> None:
     """All users."""
     show.rows(api.items("/users"), LIST)

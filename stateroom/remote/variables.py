@@ -7,7 +7,8 @@ import click
 
 from client.api import Api, RequestRefused, path
 from stateroom import secret_files
-from stateroom.options import changes, connected, in_workspace
+from stateroom.groups import group
+from stateroom.options import changes, connected, in_workspace, limited
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -31,7 +32,7 @@ def _named(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("name")(option(command))
 
 
-@click.group("variables")
+@group("variables")
 def command() -> None:
     """What a workspace gives to terraform, or to its environment."""
 
@@ -39,6 +40,7 @@ def command() -> None:
 @command.command("list")
 @in_workspace
 @connected
+@limited()
 def list_variables(api: Api, show: Show, *, workspace: str) -> None:
     """The variables of a workspace. The values of sensitive ones are never shown."""
     show.rows(api.items(f"{workspace}/variables"), LIST)

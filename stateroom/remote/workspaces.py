@@ -5,12 +5,14 @@ from typing import Any
 import click
 
 from client.api import Api, path
+from stateroom.groups import group
 from stateroom.options import (
     NUMBER_OR_NONE,
     TEXT_OR_NONE,
     changes,
     connected,
     in_project,
+    limited,
     snippet_for,
 )
 from stateroom.tables import Columns, Show
@@ -37,7 +39,7 @@ DETAIL: Columns = {
 }
 
 
-@click.group("workspaces")
+@group("workspaces")
 def command() -> None:
     """Where a template runs, or just a state is kept: each has a state of its own."""
 
@@ -45,6 +47,7 @@ def command() -> None:
 @command.command("list")
 @in_project
 @connected
+@limited()
 def list_workspaces(api: Api, show: Show, *, project: str) -> None:
     """The workspaces of a project."""
     show.rows(api.items(f"{project}/workspaces"), LIST)

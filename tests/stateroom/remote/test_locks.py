@@ -16,8 +16,8 @@ def test_the_locks_of_a_project_are_listed(cli: CommandLine, place: Place) -> No
 
     assert held["WORKSPACE"] == place.workspace
     assert held["WHO"] == "ann@laptop"
-    assert held["OPERATION"] == "OperationTypeApply"
-    assert held["ID"] == info["ID"]
+    assert held["OPERATION"] == "Apply"
+    assert f"id:              {info['ID']}\n" in cli.must("locks", "show")
     assert held["STALE"] == "no"
 
 

@@ -61,3 +61,14 @@ def test_a_workspace_gets_a_key_for_private_modules_and_loses_it_again(cli: Comm
     [changed] = cli.json("workspaces", "set", "kept", "--module-key", "none")
 
     assert (made["module_key"]["name"], changed["module_key"]) == ("modules", None)
+
+
+def test_a_list_may_be_limited_and_says_that_there_is_more(cli: CommandLine) -> None:
+    cli.must("workspaces", "create", "kept")
+
+    first = cli.run("workspaces", "list", "--limit", "1")
+    both = cli.run("workspaces", "list", "--limit", "2", "--json")
+
+    assert first.stderr == "There are more than 1: see --limit.\n"
+    assert first.stdout.count("\n") == 2
+    assert (both.stderr, both.stdout.count("\n")) == ("", 2)
