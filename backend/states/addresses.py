@@ -1,4 +1,4 @@
-"""Where a state is, and what to paste to get there."""
+"""The addresses of a state, and snippets that configure them in terraform and tofu."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ USERNAME = "token"
 
 @dataclass(frozen=True)
 class Addresses:
-    """All three are always given: with one of them missing, terraform locks for ever, or never."""
+    """The three addresses of a state. A client needs all of them, or it never locks or unlocks."""
 
     address: str
     lock_address: str
@@ -26,19 +26,19 @@ class Snippets:
 
 
 def of_workspace(public_url: str, project: str, workspace: str) -> Addresses:
-    """By the names of both. Renaming either one changes it."""
+    """The address with the names of project and workspace. Renaming one of them changes it."""
     address = f"{public_url}/api/terraform/state/{quote(project)}/{quote(workspace)}"
     return Addresses(address, address, address)
 
 
 def of_alias(public_url: str, alias: str) -> Addresses:
-    """By the alias alone: it stays, whatever is renamed."""
+    """The address of an alias. Renaming project or workspace does not change it."""
     address = f"{public_url}/api/terraform/{alias}"
     return Addresses(address, address, address)
 
 
 def snippets(addresses: Addresses) -> Snippets:
-    """For a token, which stays out of files: it belongs into TF_HTTP_PASSWORD."""
+    """Snippets for a token. They contain no token: it belongs into TF_HTTP_PASSWORD."""
     line = "    # the password is your token: export TF_HTTP_PASSWORD\n"
     note = '# export TF_HTTP_PASSWORD="YOUR_TOKEN"\n'
     return _snippets(addresses, USERNAME, line, note, "YOUR_TOKEN")
@@ -50,14 +50,14 @@ def snippets_with_login(
     password: str | None,
     commands: Sequence[str] = ("init",),
 ) -> Snippets:
-    """Ready to paste as they are; None, for a password that is not shown, is a placeholder.
+    """Snippets with username and password; a placeholder stands for a password of None.
 
-    `commands` are what can be done with it, shown below.
+    `commands` are the terraform commands to show below the block.
     """
     shown = password or "YOUR_PASSWORD"
     line = (
         f"    password       = {_in_hcl(shown)}\n"
-        "    # for a file that others see: export TF_HTTP_PASSWORD instead of this line\n"
+        "    # if others see this file: remove this line and export TF_HTTP_PASSWORD\n"
     )
     return _snippets(addresses, username, line, "", shown, commands)
 
@@ -91,7 +91,7 @@ def _snippets(  # noqa: PLR0913 what differs between a token and a login
     return Snippets(
         terraform=f"{block}\n{note}" + "".join(f"# terraform {c}\n" for c in commands),
         tofu=f"{block}\n{note}" + "".join(f"# tofu {c}\n" for c in commands),
-        environment=f'# beside an empty terraform {{ backend "http" {{}} }}\n{exports}',
+        environment=f'# together with an empty terraform {{ backend "http" {{}} }}\n{exports}',
     )
 
 
@@ -101,5 +101,5 @@ def _in_hcl(text: str) -> str:
 
 
 def _in_shell(text: str) -> str:
-    # in single quotes not even an interactive shell looks for a history event
+    # single quotes: in double quotes an interactive shell would expand "!"
     return "'" + text.replace("'", "'\\''") + "'"

@@ -1,4 +1,4 @@
-"""Aliases: unguessable addresses of one state, each with a login that opens nothing else."""
+"""Aliases: unguessable addresses of one state, each with its own username and password."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
 READ_ONLY, READ_WRITE = "read-only", "read-write"
-# whose terraform died on a laptop must be able to go on: state:unlock belongs to writing
+# a writer may unlock: otherwise a terraform that was killed on a laptop would leave its lock behind
 SCOPES = {
     READ_ONLY: ("state:read",),
     READ_WRITE: ("state:read", "state:write", "state:unlock"),
 }
-# a plan locks too, which who only reads cannot
+# a plan takes the lock, which needs more than reading
 COMMANDS = {READ_ONLY: ("init", "plan -lock=false"), READ_WRITE: ("init",)}
 PREFIX = "stateroom-alias"
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -44,7 +44,10 @@ _NOBODY = bytes(32)
 
 @dataclass(frozen=True)
 class NewAlias:
-    """What an alias is made of; `key` is the name or id of the one whose login opens it, if any."""
+    """The properties of a new alias.
+
+    With `key`, the name or id of a stored key, the alias has the username and password of that key.
+    """
 
     name: str
     access: str
@@ -53,11 +56,12 @@ class NewAlias:
 
 
 def create(tx: Transaction, state: State, new: NewAlias) -> tuple[Alias, str | None]:
-    """A new address of the state, and its password: never shown again, None when it is the key's.
+    """Create an alias and return it with its password, which is never shown again.
 
-    It ends when the token does that it was made with; what is made while signed in stays. Needs
-    templates:manage and all that the alias may do; keys:manage too when its login is that of a
-    key. Raises Forbidden, Invalid, Conflict.
+    The password is None when the alias uses the login of a stored key. An alias made with a token
+    ends with that token; one made by a person who is signed in stays. Needs templates:manage and
+    every scope of the alias, and keys:manage for the login of a key. Raises Forbidden, Invalid,
+    Conflict.
     """
     needed = [
         "templates:manage",
@@ -68,7 +72,7 @@ def create(tx: Transaction, state: State, new: NewAlias) -> tuple[Alias, str | N
         tx.require(scope, state.project_id)
     db = tx.db
     key = keys.chosen(db, db.get_one(Project, state.project_id), new.key)
-    db.refresh(state, with_for_update=True)  # two with one name would wait for each other here
+    db.refresh(state, with_for_update=True)  # one at a time: two could take the same name
     if db.scalar(select(Alias.id).where(_alive(state), Alias.name == names.check(new.name))):
         raise Conflict(f"This state has an alias {new.name!r} already.", code="name-taken")
     password = None if key is not None else crypto.new_token(PREFIX)
@@ -95,13 +99,13 @@ def create(tx: Transaction, state: State, new: NewAlias) -> tuple[Alias, str | N
 
 
 def get(tx: Transaction, state: State, reference: str) -> Alias:
-    """One alias, to be shown. Raises NotFound."""
+    """One alias, for showing it. Raises NotFound."""
     tx.require("state:read", state.project_id)
     return named(tx.db, state, reference)
 
 
 def named(db: Session, state: State, reference: str) -> Alias:
-    """The alias of this id, or the one of this name that is not revoked. Raises NotFound."""
+    """The alias with this id, or the one with this name that is not revoked. Raises NotFound."""
     found = db.scalars(
         _of(state).where(or_(Alias.id == reference, and_(_alive(state), Alias.name == reference)))
     ).one_or_none()
@@ -113,13 +117,13 @@ def named(db: Session, state: State, reference: str) -> Alias:
 def find_all(
     tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Alias]:
-    """With those that are revoked or expired."""
+    """The aliases of a state, also those that are revoked or expired."""
     tx.require("state:read", state.project_id)
     return page(tx.db, _of(state), Alias.id, after, limit)
 
 
 def revoke(tx: Transaction, state: State, reference: str) -> None:
-    """Close the address now, for its login and for everybody. Revoking it twice is harmless.
+    """Close the address at once, for every credential. Revoking it twice is harmless.
 
     Raises NotFound.
     """
@@ -127,7 +131,7 @@ def revoke(tx: Transaction, state: State, reference: str) -> None:
     alias = named(tx.db, state, reference)
     if alias.revoked_at is None:
         alias.revoked_at = tx.db.scalar(select(now()))
-        alias.key = None  # which may now be deleted
+        alias.key = None  # so that the key can be deleted
         audit.record(
             tx, "alias.revoke", alias.id, project_id=alias.project_id, name=alias.name,
             state=alias.state_id,
@@ -135,10 +139,11 @@ def revoke(tx: Transaction, state: State, reference: str) -> None:
 
 
 def principal_of(keyring: Keyring, row: Any, username: str, password: str) -> Principal:
-    """Who logs in at an alias, by its COLUMNS: it may do there what the alias allows, and no more.
+    """The principal of a login at an alias, with the scopes of the alias for its state only.
 
-    `row` is None for an unknown, revoked or expired alias. Raises the same Unauthorised for that
-    and for a wrong login, after the same work; Unreadable when the key of the login does not open.
+    `row` has the COLUMNS, or is None for an unknown, revoked or expired alias. That and a wrong
+    login raise the same Unauthorised, after the same work. Raises Unreadable when the stored key
+    of the login cannot be opened.
     """
     expected = (_NOBODY, _NOBODY)
     if row is not None:
@@ -148,8 +153,8 @@ def principal_of(keyring: Keyring, row: Any, username: str, password: str) -> Pr
     )
     if row is None or not fits:
         raise Unauthorised(
-            "This address and this login do not belong together: one of them is mistyped, or the "
-            "alias is expired or revoked. Send its username and password, or a token."
+            "This login does not open this address: one of them is mistyped, or the alias is "
+            "expired or revoked. Send the alias's username and password, or a token."
         )
     return Principal(
         name=f"alias {row.alias_name}",
@@ -172,14 +177,14 @@ def _new_address() -> str:
 
 
 def checked(address: str) -> str:
-    """The address; for what can be none, one that nobody has: PostgreSQL takes no NUL."""
+    """The address, or one that nobody has if it is malformed: PostgreSQL refuses a NUL."""
     return address if address.isascii() and address.isalnum() else ""
 
 
 def _username(key: Key) -> str:
     if key.kind != "password" or key.username is None:
         raise Invalid(
-            f"The key {key.name!r} is of kind {key.kind}: a login needs a username and password.",
+            f"The key {key.name!r} is of kind {key.kind}; a login needs a username and password.",
             code="key-kind",
         )
     return key.username
@@ -209,13 +214,13 @@ def _of(state: State) -> Select[Alias]:
 
 
 AT = and_(Alias.address == bindparam("address"), _is_open())
-# What `principal_of` reads, of an alias with its key.
+# The columns of an alias and its key that `principal_of` reads.
 COLUMNS = (
     *(Alias.id.label("alias_id"), Alias.name.label("alias_name"), Alias.access, Alias.expires_at),
     *(Alias.username, Alias.password_hash, Alias.key_id.label("login_key_id"), Key.secret),
     _use_is_due().label("use_is_due"),
 )
-# Remember that somebody logged in, at most once a minute.
+# Store when somebody last logged in, at most once a minute.
 NOTE_USE = Statement(
     update(Alias).where(Alias.id == bindparam("used"), _use_is_due()).values(last_used_at=now())
 )

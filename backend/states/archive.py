@@ -1,7 +1,7 @@
-"""A state that lives on in another backend: closed here, its versions kept for people to download.
+"""Archived states: moved to another backend, closed here, their versions kept for download.
 
-Its address answers 410 to every client. To terraform a 404 would mean "no state yet", and its next
-plan would create everything again.
+The address of an archived state answers 410. A 404 would tell terraform that there is no state yet,
+and its next plan would create everything again.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from backend.transactions import Transaction
 
 
 def archive(tx: Transaction, state: State, lock_id: str, to: str) -> None:
-    """Close the state for whoever has locked it, and seen all of it at `to`; the lock is freed.
+    """Close the state and release its lock. `to` names the backend that has the state now.
 
-    Raises Conflict when another run or lock came between, and Gone. Then it stays open.
+    The caller holds the lock and has verified the copy. Raises Gone, and Conflict when the run no
+    longer holds the lock. Then the state stays open.
     """
     tx.require("state:write", state.project_id)
     fencing.fence(tx)
     lock = locks.for_update(tx, state)
     states.refuse_deleted(state)
     if state.archived_at is not None and lock.lock_id == lock_id:
-        return  # again: the answer to the first time was lost
+        return  # the worker repeats it, because the first answer was lost
     if not lock.held or lock.lock_id != lock_id:
         raise Conflict(
-            "The state is no longer locked by this run: it may have been written since.",
+            "This run no longer holds the lock: somebody may have written the state since.",
             code="lock-lost",
         )
     state.archived_at, state.archived_to = tx.db.scalar(select(now())), to
@@ -40,7 +41,7 @@ def archive(tx: Transaction, state: State, lock_id: str, to: str) -> None:
 def unarchive(tx: Transaction, state: State) -> None:
     """Open the state here again, as it was. Harmless when it is open.
 
-    What became of it elsewhere is not known here: a person says that nobody goes on there.
+    Stateroom cannot see the other backend: a person must know that nobody uses it any more.
     """
     tx.require("state:delete", state.project_id)
     locks.for_update(tx, state)
@@ -51,7 +52,7 @@ def unarchive(tx: Transaction, state: State) -> None:
 
 
 def refuse(state: State) -> None:
-    """Raises Gone, saying where the state is now."""
+    """Raise Gone for an archived state, with the backend that it was moved to."""
     if state.archived_at is not None:
         where = f" to {state.archived_to}" if state.archived_to else ""
         raise Gone(f"This state was moved{where}: work with it there.", code="state-archived")

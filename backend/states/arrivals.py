@@ -1,4 +1,7 @@
-"""Who comes to which state: credential, address, state and newest version in one statement."""
+"""The start of a state protocol request: who asks for which state, found in one statement.
+
+An arrival is the answer: the principal, the state, its newest version and its lock.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from backend.transactions import Caller, Installation
 
 
 class Address(NamedTuple):
-    """What a URL says of a state: its alias, or its project and workspace.
+    """The state that a URL names: by an alias, or by project and workspace.
 
-    Without a workspace it is the default one of the project.
+    Without a workspace it is the default workspace of the project.
     """
 
     alias: str | None = None
@@ -30,7 +33,7 @@ class Address(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """What a request says of who sent it: a token alone, or a username and a password."""
+    """The credential of a request: a token alone, or a username and a password."""
 
     secret: str
     username: str | None = None
@@ -38,9 +41,9 @@ class Credential(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Who asks, and a row about the state and its newest version.
+    """Who asks, and a row with the state and its newest version.
 
-    `state_id` of the row is None for an address that nobody has, or that is not open to who asks.
+    The row's `state_id` is None when no state has this address or the credential does not open it.
     """
 
     here: Installation
@@ -52,9 +55,10 @@ class Arrival:
         return Caller(self.here, self.principal)
 
     def require(self, *scopes: str) -> None:
-        """Raise NotFound for an address that is not open to who asks, Forbidden without a scope.
+        """Require one of the scopes for this state.
 
-        One of the scopes is enough.
+        Raises NotFound when the credential does not open the address, and Forbidden when it does
+        but has none of the scopes.
         """
         if self.row.state_id is None or not self.principal.sees(self.row.project_id):
             raise NotFound(
@@ -67,10 +71,10 @@ class Arrival:
 def arrive(
     here: Installation, address: Address, given: Credential, *, with_body: bool = False
 ) -> Arrival:
-    """Find out who asks for which state. Raises Unauthorised for who is not known.
+    """Find out who asks for which state. Raises Unauthorised for an unknown credential.
 
-    At the address of an alias that is its login, or a token; elsewhere a token, which is sent as
-    the password when a username comes with it.
+    At an alias the credential is the login of the alias, or a token. Elsewhere it is a token, sent
+    alone, or as the password with any username.
     """
     by_login = address.alias is not None and given.username is not None
     if by_login and not tokens.looks_like_one(given.secret):
@@ -91,7 +95,7 @@ def arrive(
 
 
 def _note_use(here: Installation, who: Principal, statement: Statement) -> None:
-    """Remember that a credential was used, also for something that is refused: once a minute."""
+    """Store when the credential was last used, at most once a minute, also for refused requests."""
     if who.use_is_due:
         with here.database.express() as bare:
             bare.change(statement, {"used": who.token_id})
@@ -110,7 +114,7 @@ def _ask(here: Installation, statement: Statement, address: Address, secret: str
 
 
 def _text(name: str) -> str:
-    """The name; for what can be none, one that nobody has: PostgreSQL takes no NUL."""
+    """The name, or one that nobody has if it contains a NUL, which PostgreSQL refuses."""
     return "" if "\0" in name else name
 
 

@@ -1,7 +1,7 @@
-"""LOCK, POST and UNLOCK as an apply sends them, in as few statements as it takes.
+"""The fast path of LOCK, POST and UNLOCK: what every apply sends, in few statements.
 
-Each answers whether it is done. It is not, and nothing was changed, when anything is out of the
-ordinary: then the operation itself decides, from the beginning.
+Each function returns whether it did the work. If anything is unusual it changes nothing and returns
+False, and the caller runs the full operation instead (`states.write`, `locks.acquire` …).
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from backend.states.locks import LockInfo
 
 
 def write(arrival: Arrival, document: Received, lock_id: str | None) -> bool:
-    """A document under one's own lock, that follows the newest version or is the same."""
+    """Store a document under the client's own lock, if it follows or equals the newest version."""
     return _is_done(arrival, partial(_write, document=document, lock_id=lock_id))
 
 
 def lock(arrival: Arrival, info: LockInfo) -> bool:
-    """A free lock of a state that takes one."""
+    """Take the lock, if it is free and nothing refuses a lock."""
     return _is_done(arrival, partial(_lock, info=info))
 
 
 def unlock(arrival: Arrival, lock_id: str) -> bool:
-    """One's own lock, under which too few versions were written for some to be removed."""
+    """Release the client's own lock, if no versions have to be compacted."""
     return _is_done(arrival, partial(_unlock, lock_id=lock_id))
 
 
 class _Uncommon(Exception):
-    """Rolls back: the operation itself has to decide."""
+    """Roll back and leave the request to the full operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A request in its write transaction."""
+    """A request and its write transaction."""
 
     arrival: Arrival
     bare: Bare
@@ -74,7 +74,7 @@ def _is_done(arrival: Arrival, work: Callable[[_Case], None]) -> bool:
     try:
         with arrival.here.database.express() as bare:
             case = _Case(arrival, bare)
-            if who.run_id is not None:  # one that lost its epoch changes nothing, however late
+            if who.run_id is not None:  # a run that was taken from its worker writes nothing
                 claim = {"run_id": who.run_id, "epoch": who.run_epoch}
                 case.only_when(bare.one(_AT_WORK, claim))
             work(case)
@@ -87,7 +87,7 @@ def _write(case: _Case, document: Received, lock_id: str | None) -> None:
     now = case.look(_FOR_WRITE)
     case.only_when(now.held and now.lock_id == lock_id and now.expires_at is None)
     case.only_when(now.run_id in {None, case.arrival.principal.run_id})
-    # a version that was committed while we waited for the row is not in what we see yet
+    # what we read may miss a version that was committed while we waited for the row
     case.only_when(now.deleted_at is None and (now.number or 0) == now.current)
     case.bare.change(_SEEN, case.state)
     if now.sha256 == document.sha256:
@@ -111,7 +111,7 @@ def _lock(case: _Case, info: LockInfo) -> None:
     row = case.arrival.row
     wanted = locks.wanted(case.arrival.principal, row.state_id, info)
     case.only_when(case.bare.one(_TAKE, wanted))
-    # asked when nobody can change it any more: who freezes or deletes needs the lock's row
+    # checked after taking the lock: freezing and deleting need the row that we now hold
     case.only_when(refusals.against_a_lock(case.look(_FACTS)) is None)
     case.record("lock.acquire", lock_id=info.id)
 

@@ -1,4 +1,4 @@
-"""What is different between two versions of a state, for somebody who may read it."""
+"""Comparing two versions of a state, without showing their secrets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from backend.transactions import Caller, Transaction
 
 NOTHING = b'{"version": 4}'
 
-# each may take a few hundred MB, and a thread that writes of states wait for too
+# each may take a few hundred MB, and one of the threads that state writes need too
 ROOM = Room(2, seconds=20.0, refusal="Too many states are being compared. Try again.")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`before` and `after` are numbers of versions; without a `before` everything was added."""
+    """`before` and `after` are version numbers. If `before` is None, everything was added."""
 
     before: int | None
     after: int
@@ -33,9 +33,9 @@ class Comparison:
 def compare(
     caller: Caller, project: str, workspace: str, before: str | None, after: str
 ) -> Comparison:
-    """Compare two versions, without showing their secrets. Audited. Each is a number or `latest`.
+    """Compare two versions, given as a number or `latest`. Audited.
 
-    Without `before` it is the version that came before the other one and still has its body.
+    The default of `before` is the closest earlier version that still has its body.
     Raises NotFound, Forbidden, Gone for a removed one, Invalid for one that is too large, Conflict
     for one that OpenTofu encrypted, Unreadable, and Unavailable when many are being compared.
     """
@@ -50,7 +50,7 @@ def compare(
 def _read(
     tx: Transaction, state: State, before: str | None, after: str
 ) -> tuple[StateVersion | None, StateVersion]:
-    """Both versions with their bodies, and an entry in the audit log."""
+    """Read both versions with their bodies, and write the audit entry."""
     tx.require("state:read", state.project_id)
     newer = versions.numbered(tx.db, state, after)
     older = _before(tx.db, newer) if before is None else versions.numbered(tx.db, state, before)

@@ -1,4 +1,8 @@
-"""A run that was taken from its worker changes nothing any more, however late it comes."""
+"""Fencing: refuse the writes of a run that was taken from its worker.
+
+A worker that falls silent loses its run. Its epoch (the number of its claim) is then out of date,
+and everything that it still sends is refused.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from backend.transactions import Transaction
 
 
 def fence(tx: Transaction) -> None:
-    """A run that lost its epoch writes nothing, however late it comes. Raises Conflict."""
+    """Check that the run of this principal still has its epoch. Raises Conflict."""
     principal = tx.principal
     if principal.run_id is None:
         return
@@ -18,5 +22,5 @@ def fence(tx: Transaction) -> None:
     alive = tx.db.scalar(select(Run.id).where(claim).with_for_update(read=True))
     if alive is None:
         raise Conflict(
-            "This run was taken from its worker: its write came too late.", code="fenced"
+            "This run was taken from its worker, so its write is refused.", code="fenced"
         )

@@ -1,4 +1,4 @@
-"""Freezing a workspace: nobody takes its lock, writes its state or queues a run meanwhile."""
+"""Freezing a workspace: while it is frozen, nobody locks or writes its state, or queues a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from backend.transactions import Transaction
 
 
 def freeze(tx: Transaction, workspace: Workspace, reason: str) -> None:
-    """Let nobody take its lock, write its state or queue a run, until it is unfrozen.
+    """Refuse new locks, writes and runs until the workspace is unfrozen.
 
-    Who holds the lock already may still write and unlock: what is applied is not lost. Raises
-    Conflict, with who and why, when it is frozen already.
+    The holder of the lock may still write and unlock, so that nothing applied is lost. If it is
+    frozen already, raises Conflict with the person and the reason.
     """
     tx.require("state:unlock", workspace.project_id)
     _wait_for_lockers(tx, workspace)
@@ -29,7 +29,7 @@ def freeze(tx: Transaction, workspace: Workspace, reason: str) -> None:
 
 
 def unfreeze(tx: Transaction, workspace: Workspace) -> None:
-    """Harmless when it is not frozen. Runs that waited go on."""
+    """Unfreeze it, and let waiting runs go on. Harmless when it is not frozen."""
     tx.require("state:unlock", workspace.project_id)
     _wait_for_lockers(tx, workspace)
     if workspace.frozen_at is None:
@@ -39,6 +39,6 @@ def unfreeze(tx: Transaction, workspace: Workspace) -> None:
 
 
 def _wait_for_lockers(tx: Transaction, workspace: Workspace) -> None:
-    """Whoever takes the lock has its row, and then looks whether the workspace is frozen."""
+    """Wait for clients that are taking the lock: they hold its row when they check for frozen."""
     tx.db.refresh(workspace, with_for_update={"of": Workspace})
     locks.for_update(tx, states.of_workspace(tx.db, workspace))

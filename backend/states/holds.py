@@ -1,4 +1,4 @@
-"""Locks that people hold by hand, with a reason and an end: nobody plans or applies meanwhile."""
+"""Holds: locks that people take by hand, with a reason and an end, so that nobody else applies."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OPERATION = "hold"
 
 
 def hold(tx: Transaction, state: State, reason: str, until: datetime | None) -> Lock:
-    """Hold the lock until then; whoever holds it already gives it another reason and end.
+    """Hold the lock until this time. The holder may repeat it with another reason and end.
 
-    Raises Locked when somebody else has it; Invalid, and Conflict for a state that takes no lock.
+    Raises Locked when somebody else holds it, Invalid, and Conflict for a state that takes no lock.
     """
     tx.require("state:write", state.project_id)
     db, principal = tx.db, tx.principal
@@ -32,12 +32,12 @@ def hold(tx: Transaction, state: State, reason: str, until: datetime | None) -> 
     at = db.scalars(select(now())).one()
     if until is None:
         raise Invalid(
-            "Say when the hold ends: expires_at or expires_in_minutes.", code="expiry-invalid"
+            "A hold needs an end: give expires_at or expires_in_minutes.", code="expiry-invalid"
         )
     if not at < until <= at + LONGEST:
         raise Invalid(
-            f"A hold ends in the future, {LONGEST.days} days away at most. Freeze the workspace "
-            "for longer.",
+            f"A hold must end in the future, within {LONGEST.days} days. To lock others out for "
+            "longer, freeze the workspace.",
             code="expiry-invalid",
         )
     if not lock.held:
@@ -55,9 +55,9 @@ def hold(tx: Transaction, state: State, reason: str, until: datetime | None) -> 
 
 
 def end(tx: Transaction, state: State, reason: str) -> Lock:
-    """Free the lock: one's own hold with state:write, all others with state:unlock and a reason.
+    """Release the lock. One's own hold needs state:write; any other lock state:unlock and a reason.
 
-    Raises NotFound when it is free; Forbidden; Invalid without a reason.
+    Raises NotFound when the state is not locked, Forbidden, and Invalid without a reason.
     """
     tx.require_any(("state:write", "state:unlock"), state.project_id)
     lock = locks.for_update(tx, state)
@@ -69,7 +69,7 @@ def end(tx: Transaction, state: State, reason: str) -> Lock:
         raise NotFound("The state is not locked.", code="not-locked")
     if not reason.strip():
         raise Invalid(
-            f"{lock.held_by} holds this lock: say the reason for breaking it.",
+            f"{lock.held_by} holds this lock: give a reason for breaking it.",
             code="reason-missing",
         )
     return locks.break_lock(tx, state, reason)
@@ -84,7 +84,7 @@ def _refuse(db: Session, state: State, lock: Lock, principal: Principal) -> None
 
 
 def _readable_id(principal: Principal) -> str:
-    """Terraform shows whom it meets by the ID of the lock alone."""
+    """An ID that names the holder: it is all that terraform shows of a hold."""
     return f"held-by-{names.made_of(principal.name) or 'somebody'}-{secrets.token_hex(3)}"
 
 

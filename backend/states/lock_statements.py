@@ -1,6 +1,6 @@
-"""The compare-and-sets on the rows of locks: deciding and acting are one statement.
+"""The statements that take a lock: each checks and changes the row in one UPDATE.
 
-Made once: making a statement takes longer than executing it.
+They are built once, at import: building a statement takes longer than executing it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TIMEOUT_MS = cast(
 ) * 1000  # fmt: skip
 EXPIRED = Lock.expires_at <= now()
 _SILENT = and_(
-    Lock.run_id.is_(None),  # that of a run lives and dies with the run
+    Lock.run_id.is_(None),  # the lock of a run ends with the run, not by a timeout
     Lock.expires_at.is_(None),
     type_coerce(Lock.last_seen_at, BigInteger) + _TIMEOUT_MS <= type_coerce(now(), BigInteger),
 )

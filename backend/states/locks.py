@@ -1,7 +1,9 @@
-"""Locks of states. They do not expire by the clock: terraform's protocol has no heartbeat.
+"""Locks of states.
 
-Two exceptions, both by the server's clock: what a person holds by hand ends when it was said to
-end, and a workspace may let the next LOCK take over from a client that was silent for so long.
+A client's lock does not expire, because terraform's protocol has no heartbeat. There are two
+exceptions, both by the server's clock. A hold (a lock that a person takes by hand) ends at the time
+that the person gave. And where a workspace has a lock timeout, the next LOCK takes over the lock of
+a client that was silent for longer.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ KEPT = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
 
 @dataclass(frozen=True)
 class LockInfo:
-    """What a client says of its lock: untrusted text, kept as it came."""
+    """What a client says about its lock: untrusted text, stored unchanged."""
 
     id: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -43,15 +45,15 @@ class LockInfo:
             raise Invalid(f"The lock is not a JSON object: {error}", code="lock-invalid") from None
         lock_id = given.get("ID")
         if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 255 or "\0" in lock_id:
-            raise Invalid("The lock has no ID that could be one.", code="lock-invalid")
+            raise Invalid("The lock needs an ID: a text that is not empty.", code="lock-invalid")
         kept = {name: given[name] for name in KEPT if isinstance(given.get(name), str)}
         return cls(lock_id, kept)
 
 
 def for_update(tx: Transaction, state: State) -> Lock:
-    """The state's lock row, held for this transaction: writers of one state queue up here.
+    """Lock the row of the state's lock until the transaction ends, so that writers wait in turn.
 
-    The state itself is read again, as it is now. A hold whose time is over ends here.
+    Also reads the state again, and ends a hold whose time is over.
     """
     lock, _, expired = tx.db.execute(FOR_UPDATE, {"state_id": state.id}).one()
     if lock.held and expired:
@@ -65,7 +67,7 @@ def for_update(tx: Transaction, state: State) -> Lock:
 
 
 def get(tx: Transaction, state: State) -> Lock:
-    """The lock of a state, held or not, to be shown."""
+    """The lock of a state, held or not, for showing it."""
     tx.require("runs:read", state.project_id)
     return of_state(tx.db, state)
 
@@ -95,7 +97,7 @@ def find_held(
 
 
 def holder(lock: Lock) -> dict[str, Any]:
-    """The LockInfo of who holds it, with a non-empty ID whatever the client gave."""
+    """The LockInfo of the holder. It always has an ID that is not empty."""
     info = {name: value for name, value in lock.info.items() if name in KEPT}
     return info | {"ID": lock.lock_id or "unknown"}
 
@@ -103,7 +105,8 @@ def holder(lock: Lock) -> dict[str, Any]:
 def acquire(tx: Transaction, state: State, info: LockInfo) -> None:
     """Take the lock, or raise Locked with its holder. Taking it twice is harmless.
 
-    A lock whose time is over is taken over; its late holder writes and frees nothing any more.
+    A lock whose timeout is over is taken over. After that its former holder can neither write nor
+    unlock.
     """
     tx.require("state:write", state.project_id)
     fencing.fence(tx)
@@ -116,7 +119,7 @@ def acquire(tx: Transaction, state: State, info: LockInfo) -> None:
     late = None if free else _take_over(db, asked)
     if late is not None:
         retention.compact(tx, state, late)
-    # asked when nobody can change it any more: who freezes or deletes needs the lock's row
+    # checked after taking the lock: freezing and deleting need the row that we now hold
     refusal = refusals.of(db, state)
     if refusal is not None:
         raise refusal.as_lock()
@@ -129,7 +132,7 @@ def acquire(tx: Transaction, state: State, info: LockInfo) -> None:
 
 
 def wanted(principal: Principal, state_id: str, info: LockInfo) -> dict[str, Any]:
-    """The parameters of the statements that take a lock."""
+    """The parameters of the statements that take the lock."""
     return {
         "wanted_by": state_id,
         "lock_id": info.id,
@@ -141,7 +144,7 @@ def wanted(principal: Principal, state_id: str, info: LockInfo) -> dict[str, Any
 
 
 def _take_over(db: Session, asked: dict[str, Any]) -> Row[Any] | None:
-    """Take the lock from a holder whose time is over: who that was. None when nobody's is."""
+    """Take the lock from a holder whose timeout is over and return that holder, or return None."""
     late = execute(db, LATE, {"wanted_by": asked["wanted_by"]}).one_or_none()
     if late is None or not execute(db, TAKE_OVER, asked | {"late": late.lock_id}).rowcount:
         return None
@@ -160,22 +163,22 @@ def _told_of(late: Row[Any] | None) -> dict[str, Any]:
 
 
 def locked(lock: Lock) -> Locked:
-    """Somebody else holds it: this is who."""
+    """The error that names the holder."""
     return Locked(f"The state is locked by {lock.held_by}.", holder(lock))
 
 
 def release(tx: Transaction, state: State, lock_id: str) -> None:
-    """Free the lock that this ID holds; harmless when it held it last and it is free already.
+    """Release the lock that has this ID. Repeating it is harmless.
 
-    Somebody else's it breaks, with state:unlock. Raises Forbidden without that; Conflict, with the
-    holder, when another ID holds it: it stays locked.
+    The lock of somebody else needs the scope state:unlock: without it, raises Forbidden. Raises
+    Conflict, with the holder, when the lock has another ID. Then the state stays locked.
     """
     tx.require("state:write", state.project_id)
     lock = for_update(tx, state)
     if lock.lock_id == lock_id:
         if lock.held:
             if not is_holder(lock, tx.principal):
-                # tofu's force-unlock sends the ID that everybody is shown
+                # tofu's force-unlock sends the ID of the lock, which everybody can see
                 break_lock(tx, state, "force-unlock")
                 return
             _free(tx, state, lock)
@@ -186,15 +189,15 @@ def release(tx: Transaction, state: State, lock_id: str) -> None:
         return
     if lock.held:
         raise Conflict(
-            f"The lock is held by {lock.held_by} with another ID: it stays locked.",
+            f"{lock.held_by} holds the lock with another ID: the state stays locked.",
             code="lock-held-by-another",
             holder=holder(lock),
         )
-    raise Conflict("This ID does not hold the lock: nothing is locked.", code="lock-lost")
+    raise Conflict("The state is not locked, so there is nothing to unlock.", code="lock-lost")
 
 
 def break_lock(tx: Transaction, state: State, reason: str = "") -> Lock:
-    """Free the lock whoever holds it. Raises NotFound when it is free."""
+    """Release the lock, whoever holds it. Raises NotFound when the state is not locked."""
     tx.require("state:unlock", state.project_id)
     lock = for_update(tx, state)
     if not lock.held:
@@ -215,13 +218,13 @@ def break_any(tx: Transaction, state: State, reason: str) -> None:
 
 
 def of_run(tx: Transaction, state: State, run_id: str) -> str | None:
-    """The ID of the lock by which this run holds the state; None: it does not."""
+    """The ID of the lock that this run holds, or None if it holds none."""
     lock = for_update(tx, state)
     return lock.lock_id if lock.held and lock.run_id == run_id else None
 
 
 def release_of_run(tx: Transaction, run_id: str) -> None:
-    """Free what a run still holds: its lock lives and dies with it. Stateroom does it itself."""
+    """Release the locks of a run that has ended. Recorded as an action of Stateroom itself."""
     itself = tx.as_itself()
     states = select(State).join(Lock).where(Lock.run_id == run_id, Lock.held)
     for state in tx.db.scalars(states).all():
@@ -237,10 +240,10 @@ def check_write(
     newest: StateVersion | None,
     sha256: bytes,
 ) -> None:
-    """May a write with this lock ID (None: without one) happen now? Raises Locked or Conflict."""
+    """Check that a write with this lock ID, or without one, may happen. Raises Locked, Conflict."""
     if lock.held:
         if lock_id == lock.lock_id and lock.expires_at is None:
-            if lock.run_id in {None, tx.principal.run_id}:  # that of a run is no other's
+            if lock.run_id in {None, tx.principal.run_id}:  # only a run may use its lock
                 return
             raise locked(lock)
         if lock_id is not None and lock_id == lock.taken_from:
@@ -254,28 +257,28 @@ def check_write(
             )
         return
     if newest is not None and newest.lock_id == lock_id and newest.sha256 == sha256:
-        return  # the retry of a write that is stored already
+        return  # the client repeats a write that is stored already
     written = 0 if newest is None else newest.number
     if lock_id == lock.taken_from:
         raise _taken_over(lock)
     if lock.lock_id != lock_id or lock.version_at_release != written:
         raise Conflict(
-            "This ID no longer holds the lock, and the state was locked or written since.",
+            "This ID no longer holds the lock, and the state was locked or written since then.",
             code="lock-lost",
         )
 
 
 def _taken_over(lock: Lock) -> Conflict:
     return Conflict(
-        f"This lock was silent for longer than the workspace allows, and {lock.held_by} took it "
-        "over.",
+        f"{lock.held_by} took over this lock, because its holder was silent for longer than the "
+        "workspace allows.",
         code="lock-taken-over",
         holder=holder(lock),
     )
 
 
 def is_holder(lock: Any, principal: Principal) -> bool:
-    """Whether this principal took the lock: that of a run is no other's."""
+    """Whether this principal took the lock. The lock of a run belongs to that run alone."""
     if lock.expires_at is not None:
         return is_own_hold(lock, principal)
     if lock.run_id is not None:
@@ -284,7 +287,7 @@ def is_holder(lock: Any, principal: Principal) -> bool:
 
 
 def is_own_hold(lock: Lock, principal: Principal) -> bool:
-    """Whether this person, or this token, holds it by hand."""
+    """Whether the lock is a hold, and this user or token took it."""
     held = lock.held and lock.expires_at is not None
     return held and lock.info.get("Principal") == (principal.user_id or principal.token_id)
 

@@ -1,4 +1,4 @@
-"""The outputs in a state document, for those who may read outputs and not the state."""
+"""The outputs in a state document, for people who may read outputs but not the state."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Found:
 
 
 def read(caller: Caller, project: str, workspace: str, *, show_sensitive: bool) -> Found:
-    """The outputs in the newest version; sensitive ones without their value, unless asked for.
+    """The outputs in the newest version. Values of sensitive ones only with `show_sensitive`.
 
-    Showing those needs state:read too, and is audited. Raises NotFound, Forbidden, Gone, Conflict
-    when OpenTofu sealed the state itself, and Unreadable.
+    `show_sensitive` also needs state:read, and is audited. Raises NotFound, Forbidden, Gone,
+    Conflict when OpenTofu encrypted the state itself, and Unreadable.
     """
     with caller.transaction() if show_sensitive else caller.reading() as tx:
         state = states.named(tx, project, workspace)
@@ -57,7 +57,7 @@ def read(caller: Caller, project: str, workspace: str, *, show_sensitive: bool) 
 
 
 def decode(version: StateVersion, content: Iterable[bytes]) -> dict[str, Output]:
-    """Every output with its value. Raises Conflict when OpenTofu sealed the state itself."""
+    """Every output with its value. Raises Conflict when OpenTofu encrypted the state itself."""
     if version.encrypted:
         raise Conflict(
             "OpenTofu encrypted this state itself: only its own passphrase opens the outputs.",
@@ -66,11 +66,11 @@ def decode(version: StateVersion, content: Iterable[bytes]) -> dict[str, Output]
     try:
         return msgspec.json.decode(b"".join(content), type=_Document).outputs
     except msgspec.ValidationError:
-        return {}  # a document without outputs in the form that terraform writes
+        return {}  # the outputs are missing, or not in the form that terraform writes
 
 
 def masked(outputs: dict[str, Output]) -> dict[str, Output]:
-    """The same with the values of sensitive ones left out."""
+    """The outputs without the values of sensitive ones."""
     return {
         name: Output(None, output.type, sensitive=True) if output.sensitive else output
         for name, output in outputs.items()

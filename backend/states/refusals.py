@@ -1,6 +1,7 @@
 """Why a state takes no new lock: frozen, deleted, moved away, or over a quota of its project.
 
-Terraform shows nothing of a refused LOCK but its ID: the code of the refusal is that ID.
+Of a refused LOCK terraform shows only the ID of the holder, so the code of the refusal is sent as
+that ID.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from backend.transactions import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`code` is stable and readable; `info` says in a sentence what is the matter and who helps."""
+    """`code` is stable and readable; `info` is a sentence with the cause and what helps."""
 
     code: str
     info: str
 
     def as_lock(self) -> Locked:
-        """In the form of a lock's holder: clients of the protocol show nothing else."""
+        """As the holder of a lock: the clients of the protocol show nothing else."""
         return Locked(self.info, {"ID": self.code, "Info": self.info}, code=self.code)
 
     def as_conflict(self) -> Conflict:
@@ -35,30 +36,31 @@ class Refusal:
 
 
 def of(db: Session, state: State) -> Refusal | None:
-    """Why nobody may lock this state now, if so.
+    """Why nobody may lock this state now, or None.
 
-    Who decides by it holds the row of the lock: who freezes or deletes needs that row too.
+    The answer stays true while the caller holds the row of the lock: freezing and deleting need it.
     """
     return against_a_lock(_facts(db, state))
 
 
 def against_a_lock(facts: Any) -> Refusal | None:
-    """`of`, by the row of FACTS."""
+    """The same as `of`, from a row of FACTS."""
     return _closed(facts) or _size(facts, facts.size) or _versions(facts) or _states(facts)
 
 
 def of_write(db: Session, state: State, size: int) -> Refusal | None:
-    """Why a document of this size (bytes) is not taken from somebody without a lock, if so.
+    """Why a client without a lock may not write a document of this size (bytes), or None.
 
-    Who holds the lock is not asked: what is applied already would be lost. The size is that of
-    the new document, so that a smaller one may follow one that is too large.
+    It does not apply to the holder of the lock, whose changes are applied already and would be
+    lost. Only the size of the new document counts, so that a smaller one can replace one that is
+    too large.
     """
     facts = _facts(db, state)
     return _closed(facts) or _size(facts, size) or _versions(facts) or _states(facts)
 
 
 def of_another_state(db: Session, project: Project) -> Refusal | None:
-    """Why the project gets no further state, if so. Who makes one waits here for the others."""
+    """Why the project may not have another state, or None. Concurrent callers wait in turn."""
     if project.max_states is None:
         return None
     db.refresh(project, with_for_update={"of": Project, "key_share": True})
@@ -74,20 +76,20 @@ def largest_document(tx: Transaction, state: State) -> int:
 
 
 def largest(quota: int | None, settings: Settings) -> int:
-    """How large a version may be, in bytes: by its project's quota, and by everybody's limit."""
+    """How large a version may be, in bytes, by the quota of its project and the server's limit."""
     limit = settings.max_state_bytes
     return limit if quota is None else min(limit, quota)
 
 
 def frozen(workspace: Workspace) -> Refusal | None:
-    """Why nothing of this workspace may be taken away or run now, if so."""
+    """Why nothing may run in this workspace, or be deleted from it, or None."""
     if workspace.frozen_at is None:
         return None
     return _frozen(workspace.frozen_at, workspace.frozen_by, workspace.frozen_reason)
 
 
 def _counted(limit: Any, what: Select[Any]) -> Any:
-    """What a project has no quota for is not counted: LOCK asks this each time."""
+    """Count only if the project has a quota for it: every LOCK asks this."""
     return case((limit.is_not(None), what.scalar_subquery()))
 
 
@@ -120,7 +122,7 @@ def _statement() -> Select[*tuple[Any, ...]]:
     )
 
 
-# Made once: making a statement takes longer than executing it.
+# Built once, at import: building a statement takes longer than executing it.
 FACTS = _statement()
 _MAX_STATE_BYTES = select(Project.max_state_bytes).where(Project.id == bindparam("project_id"))
 
@@ -131,7 +133,7 @@ def _facts(db: Session, state: State) -> Any:
 
 def _closed(facts: Any) -> Refusal | None:
     if facts.deleted_at is not None:
-        return Refusal("state-deleted", "This state was deleted. Restore it to lock it.")
+        return Refusal("state-deleted", "This state was deleted. To lock it, restore it first.")
     if facts.archived_at is not None:
         where = f" to {facts.archived_to}" if facts.archived_to else ""
         return Refusal(
@@ -157,20 +159,20 @@ def _size(facts: Any, size: int | None) -> Refusal | None:
         return None
     return Refusal(
         "quota-state-size",
-        f"The state has {size:,} bytes, and {limit:,} are the most in the project {facts.name}: "
+        f"The state has {size:,} bytes, but the project {facts.name} allows at most {limit:,}: "
         "ask an administrator for more.",
     )
 
 
 def _versions(facts: Any) -> Refusal | None:
-    """Retention makes room for a new version, but never out of pinned ones."""
+    """Retention makes room for a new version, but it never removes pinned ones."""
     limit = facts.max_versions
     if limit is None or facts.pinned < limit:
         return None
     return Refusal(
         "quota-versions",
-        f"{facts.pinned:,} versions of the state are pinned, and {limit:,} are the most that a "
-        f"state keeps in the project {facts.name}: there is no room for a new one. Unpin some, "
+        f"The project {facts.name} keeps at most {limit:,} versions of a state, and "
+        f"{facts.pinned:,} of this one are pinned: there is no room for a new one. Unpin some, "
         "or ask an administrator for more.",
     )
 
@@ -185,7 +187,7 @@ def _states(facts: Any) -> Refusal | None:
 def _too_many_states(project: str, held: int, limit: int) -> Refusal:
     return Refusal(
         "quota-states",
-        f"The project {project} has {held:,} states, and {limit:,} are the most: delete "
+        f"The project {project} has {held:,} states, and its quota is {limit:,}: delete "
         "workspaces that are no longer needed, or ask an administrator for more.",
     )
 

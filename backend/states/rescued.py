@@ -1,4 +1,4 @@
-"""State documents that were refused: kept sealed, so that nothing is lost and a person decides."""
+"""Rescued writes: state documents that were refused, kept sealed until a person decides on them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _UNDECIDED = RescuedWrite.decision.is_(None)
 def keep(tx: Transaction, state: State, document: Received, reason: str) -> RescuedWrite | None:
     """Keep a refused document. `reason` is the code of the refusal.
 
-    The same bytes are kept once. None when the state has too many already, or too large ones: the
-    older ones stay, for terraform has this one in errored.tfstate as well.
+    The same bytes are kept once. Returns None, and keeps nothing, when the rescued writes of the
+    state are too many or too large already: terraform has this document in errored.tfstate too.
     """
     tx.require_any((RESCUE, "state:write"), state.project_id)
     db = tx.db
-    run = _run_of(tx)  # before the lock's row, as everywhere
+    run = _run_of(tx)  # locked before the lock's row, as everywhere, to avoid deadlocks
     locks.for_update(tx, state)
     known = db.scalars(_of(state).where(_UNDECIDED, RescuedWrite.sha256 == document.sha256)).first()
     if known is not None:
@@ -62,9 +62,9 @@ def keep(tx: Transaction, state: State, document: Received, reason: str) -> Resc
     )
     db.add(kept)
     db.flush()
-    if run is not None:  # who looks at the run looks for what became of the state
-        said = f"a state that it wrote was refused ({reason}) and kept: {kept.id}"
-        run.warnings = [*run.warnings, said]
+    if run is not None:
+        warning = f"a state that it wrote was refused ({reason}) and kept: {kept.id}"
+        run.warnings = [*run.warnings, warning]
     audit.record(
         tx, "state.rescue", state.id, project_id=state.project_id,
         rescued=kept.id, reason=reason,
@@ -75,7 +75,7 @@ def keep(tx: Transaction, state: State, document: Received, reason: str) -> Resc
 def find_all(
     tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[RescuedWrite]:
-    """Newest first, without their bodies. The cursor is the id of one."""
+    """All rescued writes, newest first, without their bodies. The cursor is the id of one."""
     tx.require("state:read", state.project_id)
     return _page(tx.db, _of(state), after, limit)
 
@@ -83,13 +83,13 @@ def find_all(
 def find_undecided(
     tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[RescuedWrite]:
-    """`find_all`, but only what waits for a decision."""
+    """The rescued writes that wait for a decision, as `find_all` returns them."""
     tx.require("state:read", state.project_id)
     return _page(tx.db, _of(state).where(_UNDECIDED), after, limit)
 
 
 def undecided(db: Session, state: State) -> int:
-    """How many wait for a decision."""
+    """How many rescued writes wait for a decision."""
     counted = select(func.count()).where(RescuedWrite.state_id == state.id, _UNDECIDED)
     return db.scalar(counted) or 0
 
@@ -105,7 +105,10 @@ def named(db: Session, state: State, rescued_id: str) -> RescuedWrite:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A refused document beside what is stored. `equals`: a version that has the same bytes."""
+    """A rescued write compared with the current version.
+
+    `equals` is the number of a version with the same bytes, if there is one.
+    """
 
     kept: RescuedWrite
     verdict: Comparison
@@ -114,7 +117,7 @@ class Compared:
 
 
 def get(tx: Transaction, state: State, rescued_id: str) -> Compared:
-    """A refused document, and what it is, seen from the current version. Raises NotFound."""
+    """A rescued write, compared with the current version. Raises NotFound."""
     tx.require("state:read", state.project_id)
     db = tx.db
     kept = named(db, state, rescued_id)
@@ -124,15 +127,15 @@ def get(tx: Transaction, state: State, rescued_id: str) -> Compared:
             select(func.max(StateVersion.number)).where(
                 StateVersion.state_id == state.id,
                 StateVersion.sha256 == kept.sha256,
-                StateVersion.removed_at.is_(None),  # else these are the only ones left
+                StateVersion.removed_at.is_(None),  # a removed version has no bytes any more
             )
         )
     current = states.newest(db, state)
-    return Compared(kept, "stored" if equals else _verdict(kept, current), equals, current)
+    return Compared(kept, "stored" if equals else _comparison(kept, current), equals, current)
 
 
 def download(tx: Transaction, state: State, rescued_id: str) -> RescuedWrite:
-    """A refused document with its body, for a person: audited. Raises NotFound and Conflict."""
+    """A rescued write with its body, for a person. Audited. Raises NotFound and Conflict."""
     tx.require("state:read", state.project_id)
     kept = named(tx.db, state, rescued_id)
     refuse_decided(kept)
@@ -143,7 +146,7 @@ def download(tx: Transaction, state: State, rescued_id: str) -> RescuedWrite:
 
 
 def dismiss(tx: Transaction, state: State, rescued_id: str) -> RescuedWrite:
-    """Remove its body: nobody needs it. Raises NotFound, and Conflict when that is decided."""
+    """Remove the body of a rescued write. Raises NotFound, and Conflict if already decided."""
     tx.require("state:write", state.project_id)
     locks.for_update(tx, state)
     kept = named(tx.db, state, rescued_id)
@@ -159,7 +162,7 @@ def decide(
     decision: Literal["promoted", "dismissed"],
     promoted_to: int | None = None,
 ) -> RescuedWrite:
-    """Its row stays, with the decision; its body goes. The caller holds the lock's row."""
+    """Store the decision and remove the body; the row stays. The caller holds the lock's row."""
     tx.require("state:write", state.project_id)
     values = retention.decided(decision, tx.principal.name) | {"promoted_to": promoted_to}
     execute(tx.db, update(RescuedWrite).where(RescuedWrite.id == kept.id).values(values), {})
@@ -170,7 +173,7 @@ def decide(
 def refuse_decided(kept: RescuedWrite) -> None:
     if kept.decision is not None:
         raise Conflict(
-            f"This rescued write was {kept.decision} by {kept.decided_by} already.",
+            f"{kept.decided_by} {kept.decision} this rescued write already.",
             code="rescued-decided",
             decision=kept.decision,
             promoted_to=kept.promoted_to,
@@ -178,12 +181,12 @@ def refuse_decided(kept: RescuedWrite) -> None:
 
 
 def content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
-    """The refused bytes, as they arrived. Raises Unreadable before the first of them."""
+    """The bytes as they arrived. Raises Unreadable before the first one."""
     return intake.download(_data_key(keyring, kept), kept.sealed, kept.blob, blobs)
 
 
 def fault(keyring: Keyring, kept: RescuedWrite) -> Fault | None:
-    """Why its data key does not open; None when it does, or when it is decided."""
+    """Why its data key cannot be opened, or None if it can, or if the write is decided."""
     if kept.decision is not None:
         return None
     return faults.found(lambda: _data_key(keyring, kept))
@@ -208,14 +211,14 @@ def _page(
 
 
 def _beyond(db: Session, state: State, size: int, most_bytes: int) -> int | None:
-    """How many there are when another one of this size is too much; else None."""
+    """How many are kept, if there is no room for another one of this size; else None."""
     counted = select(func.count(), func.coalesce(func.sum(RescuedWrite.size), 0))
     count, held = db.execute(counted.where(RescuedWrite.state_id == state.id, _UNDECIDED)).one()
     is_full = count >= MOST_UNDECIDED or held + size > most_bytes
     return int(count) if is_full else None
 
 
-def _verdict(kept: RescuedWrite, current: StateVersion | None) -> Comparison:
+def _comparison(kept: RescuedWrite, current: StateVersion | None) -> Comparison:
     if current is None:
         return "never-written"
     if kept.lineage and current.lineage and kept.lineage != current.lineage:

@@ -1,10 +1,10 @@
 """Restore an older version, or promote a rescued write, as a new version.
 
-terraform and tofu accept any serial from the server, but our guard refuses one that is not above
-the newest: the document gets a serial above every one that there was, and all other bytes stay.
-What OpenTofu encrypted has its serial sealed inside too, and tofu refuses a document whose two
-serials differ: it keeps its bytes and its own serial, and is recorded as forced. The next apply
-then writes that serial + 1.
+terraform and tofu accept any serial from the server, but Stateroom only stores a serial above the
+newest one. So the document gets a serial above all others, and its other bytes are unchanged. A
+document that OpenTofu encrypted has a second serial inside, and tofu refuses a document whose two
+serials differ. Such a document keeps its bytes and its serial, and the version is recorded as
+forced. The next apply then writes that serial + 1.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ _DIGITS = 19  # of the largest serial
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """A document to be read, and the serial that it gets; None: its bytes stay as they are."""
+    """A document to read, and its new serial, or None to keep its bytes as they are."""
 
     read: Callable[[], Iterator[bytes]]
     size: int
     serial: int | None
 
     def carry_out(self, blobs: Blobs) -> Received:
-        """Takes a second or two for the largest one: for when no transaction is open.
+        """Write the document with its new serial. Call it while no transaction is open.
 
-        Raises Unreadable, and Conflict when its serial cannot be changed.
+        It takes a second or two for the largest document. Raises Unreadable, and Conflict when the
+        serial cannot be changed.
         """
         pieces = self.read()
         if self.serial is not None:
@@ -62,14 +63,14 @@ def _found(place: SerialSpan | None) -> SerialSpan:
 
 def _unknown_place() -> Conflict:
     return Conflict(
-        "The document says no serial, or not plainly: download it, give it a serial above the "
+        "The serial of the document cannot be found. Download the document, set a serial above the "
         "newest one, and upload it.",
         code="serial-not-found",
     )
 
 
 def restore(caller: Caller, project: str, workspace: str, which: str) -> StateVersion:
-    """Make a version the newest one again: the new version, or the newest one if it is that.
+    """Store a version again, as the newest one, and return that. The newest is returned as it is.
 
     Raises NotFound, Forbidden, Locked with the holder, Gone, Conflict and Unreadable.
     """
@@ -84,7 +85,7 @@ def restore(caller: Caller, project: str, workspace: str, which: str) -> StateVe
 def promote(
     caller: Caller, project: str, workspace: str, rescued_id: str, *, force: bool
 ) -> StateVersion:
-    """Make a rescued write the newest version; one of another lineage only with `force`.
+    """Store a rescued write as the newest version. Another lineage needs `force`.
 
     Raises NotFound, Forbidden, Locked with the holder, Gone, Conflict and Unreadable.
     """
@@ -123,9 +124,10 @@ def of_rescued(tx: Transaction, state: State, rescued_id: str) -> tuple[RescuedW
 def roll_back(
     tx: Transaction, state: State, version: StateVersion, written: Received
 ) -> StateVersion:
-    """Make `written`, which is this version with a new serial, the newest version.
+    """Store `written`, which is this version with a new serial, as the newest version.
 
-    What is the newest already stays so. Raises Locked with the holder, Gone and Conflict.
+    If this version is the newest already, return it. Raises Locked with the holder, Gone and
+    Conflict.
     """
     newest = states.at_rest(tx, state, written.size)
     if newest is not None and version.number in {newest.number, newest.restored_from}:
@@ -138,9 +140,9 @@ def roll_back(
 def promote_written(
     tx: Transaction, state: State, kept: RescuedWrite, written: Received, *, force: bool
 ) -> StateVersion:
-    """Make `written`, which is this rescued write, the newest version.
+    """Store `written`, which is this rescued write, as the newest version.
 
-    Raises Locked with the holder, Gone, and Conflict: also for another lineage without `force`.
+    Raises Locked with the holder, Gone, and Conflict, also for another lineage without `force`.
     """
     states.at_rest(tx, state, written.size)
     now = rescued.named(tx.db, state, kept.id)
@@ -157,14 +159,16 @@ def _next_serial(db: Session, state: State) -> int | None:
     if highest is None:
         return None
     if highest >= document.LARGEST_SERIAL:
-        raise Conflict("There is no higher serial than that of this state.", code="serial-too-high")
+        raise Conflict("The state has the highest possible serial.", code="serial-too-high")
     return highest + 1
 
 
 def _refuse_overtaken(db: Session, state: State, written: Received) -> None:
-    """Somebody wrote without a lock since the serial was chosen: it is theirs now."""
+    """Raise Conflict when somebody wrote without a lock since the serial was chosen."""
     highest = versions.highest_serial(db, state)
     serial = written.heading.serial
     if written.heading.encrypted or highest is None or serial is None or serial > highest:
         return
-    raise Conflict("The state was written meanwhile: look at it, and try again.", code="overtaken")
+    raise Conflict(
+        "Somebody wrote the state in the meantime: look at it, and try again.", code="overtaken"
+    )

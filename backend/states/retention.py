@@ -1,6 +1,7 @@
-"""Which versions of a state stay: the newest ones, the pinned ones, two of every lock.
+"""Which versions of a state are kept: the newest ones, the pinned ones, two of every lock.
 
-What goes is the body. The row stays, so that numbers run 1 to n and the history is told whole.
+Only the body of a version is removed. Its row stays, so that the numbers have no gaps and the
+history is complete.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from backend.models import Lock, Project, RescuedWrite, State, StateVersion, Wor
 from backend.transactions import Transaction
 
 FIRST_AND_LAST = 2  # versions of a lock that stay
-LOOKED_AT = 50  # states at once
+LOOKED_AT = 50  # states in one query
 BATCH = 50  # versions in one transaction
-# so long a backup may take from its dump of the database to the last file
+# the longest time that a backup may take from the dump of its database to its last file
 FILE_STAYS = timedelta(days=1)
 
 _KEPT = StateVersion.removed_at.is_(None)
@@ -29,9 +30,9 @@ _KEPT = StateVersion.removed_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the installation keeps of a state where its workspace says nothing else.
+    """What the installation keeps of a state, unless its workspace sets its own limits.
 
-    `versions` counts the newest ones that are not pinned; of `days` None means for ever.
+    `versions` counts the newest versions that are not pinned. `days` of None means for ever.
     """
 
     versions: int
@@ -40,7 +41,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """Versions of one state that need not be kept, oldest first; at most a batch."""
+    """Versions of one state that may be removed, oldest first, at most BATCH of them."""
 
     state_id: str
     project_id: str
@@ -53,9 +54,9 @@ class Surplus:
 
 
 def removed(because: str) -> dict[str, Any]:
-    """The columns of a version whose body goes: deleted, retention, compaction or purged.
+    """The columns that remove a body. `because` is deleted, retention, compaction or purged.
 
-    What opens the body is gone at once; its file is swept a day later.
+    The key of the body is removed at once. A file is deleted a day later.
     """
     return {
         "removed_at": now(),
@@ -67,7 +68,7 @@ def removed(because: str) -> dict[str, Any]:
 
 
 def decided(decision: str, by: str) -> dict[str, Any]:
-    """The columns of a rescued write that needs its body no more."""
+    """The columns that store the decision on a rescued write and remove its body."""
     return {
         "decision": decision,
         "decided_at": now(),
@@ -104,14 +105,14 @@ def _compaction() -> Any:
     )
 
 
-# Made once: making a statement takes longer than executing it.
+# Built once, at import: building a statement takes longer than executing it.
 _COMPACT = _compaction()
 
 
 def compact(tx: Transaction, state: State, lock: Lock | Row[Any]) -> None:
-    """Of the versions written under this lock keep the first, the last and the pinned ones.
+    """Of the versions written under this lock, keep the first, the last and the pinned ones.
 
-    For when it ends, however it ends, while `version_at_release` is still that of the lock before.
+    Called whenever a lock ends, before `version_at_release` is changed.
     """
     since = lock.version_at_release
     if state.current - since <= FIRST_AND_LAST:
@@ -128,9 +129,9 @@ def compact(tx: Transaction, state: State, lock: Lock | Row[Any]) -> None:
 def find_surplus(
     db: Session, policy: Policy, after: str = "", limit: int = LOOKED_AT
 ) -> tuple[list[Surplus], str]:
-    """Look at the next states after this id: what to prune of them, and the last one's id.
+    """What to prune of the next states after this id, and the id of the last of them.
 
-    The id is empty when there are no further states.
+    The id is empty when there are no more states.
     """
     asked = _of_next_states(policy).where(State.id > after).limit(limit)
     rules = {rule.id: rule for rule in db.execute(asked)}
@@ -147,9 +148,9 @@ def find_surplus(
 
 
 def prune(tx: Transaction, surplus: Surplus) -> int:
-    """Remove the bodies of these versions, but for what was pinned meanwhile: how many.
+    """Remove the bodies of these versions, except pinned ones, and return how many were removed.
 
-    Any number of processes may do it at once.
+    Several processes may do it at the same time.
     """
     tx.require("state:delete", surplus.project_id)
     current = select(State.current).where(State.id == surplus.state_id).scalar_subquery()
@@ -176,7 +177,7 @@ def prune(tx: Transaction, surplus: Surplus) -> int:
 
 
 def forget_files(db: Session) -> None:
-    """Name no file any more whose body went a day ago: the sweep may take it."""
+    """Clear the names of files whose body was removed a day ago, so that the sweep deletes them."""
     long_ago = now(-FILE_STAYS)
     for table, went_at in (
         (StateVersion, StateVersion.removed_at),
@@ -191,9 +192,9 @@ def forget_files(db: Session) -> None:
 
 
 def _of_next_states(policy: Policy) -> Select[*tuple[Any, ...]]:
-    """States with what is kept of each: a deleted, a frozen and a locked one stay as they are.
+    """States with their limits, except deleted, frozen and locked ones, which are left alone.
 
-    A long apply would push all history out before its own versions are compacted.
+    A locked one may have many versions that compaction will remove; they must not displace history.
     """
     return (
         select(
@@ -227,7 +228,7 @@ def _counts(state_ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
 
 
 def _room(rule: Any, pinned: int) -> int:
-    """For how many versions that are not pinned; the current one always stays."""
+    """How many versions that are not pinned may stay; at least one, the current one."""
     if rule.max_versions is None:
         return int(rule.versions)
     return max(1, min(int(rule.versions), int(rule.max_versions) - pinned))

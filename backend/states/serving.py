@@ -1,8 +1,8 @@
-"""What terraform asks of a state: one read, then at most one write transaction.
+"""The requests of the state protocol: each is one read, then at most one write transaction.
 
-The common case of each request takes a handful of statements past SQLAlchemy. Whatever is not that
-case (a lock that another holds, a lower serial, a quota …) is left to the operation itself, which
-decides it from the beginning: nothing is decided here that it would decide otherwise.
+`common_case` answers the usual request in a few statements, without SQLAlchemy's mapped objects.
+Everything else (a lock that somebody else holds, a lower serial, a quota …) goes to the full
+operation, which checks it from the beginning. Both give the same answer.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from backend.transactions import Transaction
 
 
 def read(arrival: Arrival) -> Iterator[bytes] | None:
-    """The newest version, byte for byte; None: the state was never written.
+    """The newest version, byte for byte, or None if the state was never written.
 
-    A state is full of secrets: who read it is in the audit log before the first byte goes out; a
-    run is there itself. Raises NotFound, Forbidden, Gone and Unreadable.
+    A state contains secrets, so the audit entry is written before the first byte is sent. A run's
+    reading has no entry: the run itself is recorded. Raises NotFound, Forbidden, Gone and
+    Unreadable.
     """
     arrival.require("state:read")
     here, row = arrival.here, arrival.row
@@ -44,10 +45,10 @@ def read(arrival: Arrival) -> Iterator[bytes] | None:
 
 
 def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
-    """Store a document as the newest version, under the lock of this ID or under none.
+    """Store a document as the newest version, under the lock with this ID or without a lock.
 
-    What is refused is kept for a person to decide on, and named by the refusal as `rescued`. Raises
-    NotFound, Forbidden, what `intake.receive` raises, and what `states.write` does.
+    A refused document is kept as a rescued write, for a person to decide on; the error has its id
+    as `rescued`. Raises NotFound, Forbidden, and what `intake.receive` and `states.write` raise.
     """
     arrival.require(RESCUE, "state:write")
     limit = refusals.largest(arrival.row.max_state_bytes, arrival.here.settings)
@@ -72,7 +73,7 @@ def lock(arrival: Arrival, info: LockInfo) -> None:
 
 
 def unlock(arrival: Arrival, info: LockInfo) -> None:
-    """Free the lock. Raises NotFound, Forbidden, and Conflict when another ID holds it."""
+    """Release the lock. Raises NotFound, Forbidden, and Conflict when another ID holds it."""
     arrival.require("state:write")
     if not common_case.unlock(arrival, info.id):
         with _slowly(arrival) as (tx, state):
@@ -80,14 +81,14 @@ def unlock(arrival: Arrival, info: LockInfo) -> None:
 
 
 def force_unlock(arrival: Arrival) -> None:
-    """Terraform's force-unlock sends no ID: break whatever lock there is."""
+    """Break the lock, whoever holds it: terraform's force-unlock sends no ID."""
     arrival.require("state:unlock")
     with _slowly(arrival) as (tx, state):
         locks.break_any(tx, state, "force-unlock")
 
 
 def delete(arrival: Arrival) -> None:
-    """Take the state away, until a person restores it. Raises Locked, and Conflict when frozen."""
+    """Delete the state; a person can restore it. Raises Locked, and Conflict when frozen."""
     arrival.require("state:delete")
     with _slowly(arrival) as (tx, state):
         trash.delete(tx, state)
@@ -95,6 +96,6 @@ def delete(arrival: Arrival) -> None:
 
 @contextmanager
 def _slowly(arrival: Arrival) -> Iterator[tuple[Transaction, State]]:
-    """A transaction for whatever is not the common case, and the state as a mapped object."""
+    """A transaction for the full operation, and the state as a mapped object."""
     with arrival.caller.transaction() as tx:
         yield tx, tx.db.get_one(State, arrival.row.state_id)

@@ -1,4 +1,8 @@
-"""States and their versions: bytes are sacred, numbers run 1..n, a lower serial needs force."""
+"""States and their versions.
+
+A version keeps the bytes exactly as they were written. Versions are numbered 1 to n without gaps.
+A document with a lower serial, or another lineage, is only stored when the client forces it.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +34,15 @@ from backend.sealing.keyring import Envelope, Keyring
 from backend.states import fencing, locks, refusals
 from backend.transactions import Transaction
 
-# terraform marks a forced push in no other way
+# terraform does not mark a forced push: the operation of its lock is all that can be seen of it
 OBJECTIONS = ("lineage-mismatch", "serial-reused", "serial-too-low")
 FORCED_OPERATIONS = {"state-push", "migration destination state"}
 
 
 def named(tx: Transaction, project: str, workspace: str) -> State:
-    """The state of a workspace, for whoever belongs to its project: operations ask for a scope.
+    """The state of a workspace. Raises NotFound, also for who does not belong to the project.
 
-    Raises NotFound, for a stranger too.
+    It requires no scope: the operation that works with the state does.
     """
     state = _find(tx, project, workspace)
     if state is None:
@@ -48,7 +52,7 @@ def named(tx: Transaction, project: str, workspace: str) -> State:
 
 
 def _find(tx: Transaction, project: str, workspace: str) -> State | None:
-    if "\0" in f"{project}{workspace}":  # PostgreSQL's text cannot hold it
+    if "\0" in f"{project}{workspace}":  # PostgreSQL refuses a NUL in text
         return None
     asked = {"project": project, "workspace": workspace, "only_project": tx.principal.project_id}
     state = tx.db.scalars(_NAMED, asked).one_or_none()
@@ -57,7 +61,7 @@ def _find(tx: Transaction, project: str, workspace: str) -> State | None:
 
 _ONLY_PROJECT = bindparam("only_project", type_=String())
 _PROJECT, _WORKSPACE = (bindparam(name, type_=String()) for name in ("project", "workspace"))
-# Made once: making a statement takes longer than executing it.
+# Built once, at import: building a statement takes longer than executing it.
 _NAMED = (
     select(State)
     .join(Workspace, Workspace.id == State.workspace_id)
@@ -86,7 +90,7 @@ def of_workspace(db: Session, workspace: Workspace) -> State:
 
 
 def create(db: Session, workspace: Workspace) -> State:
-    """The empty state of a new workspace, with its lock free."""
+    """Create the empty, unlocked state of a new workspace."""
     state = State(project_id=workspace.project_id, workspace_id=workspace.id)
     db.add(state)
     db.flush()
@@ -95,7 +99,7 @@ def create(db: Session, workspace: Workspace) -> State:
 
 
 def current(db: Session, state: State) -> StateVersion | None:
-    """The newest version with its sealed body, or None when it was never written. Raises Gone."""
+    """The newest version with its sealed body, or None if there is none yet. Raises Gone."""
     refuse_deleted(state)
     if state.current == 0:
         return None
@@ -119,7 +123,7 @@ def version(db: Session, state: State, number: int) -> StateVersion:
 def content(version: StateVersion, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
     """The bytes as they were written.
 
-    Raises Gone when they were removed, and Unreadable before the first of them, or not at all.
+    Raises Gone when they were removed, and Unreadable. Both are raised before the first byte.
     """
     refuse_removed(version)
     return intake.download(_data_key(keyring, version), version.sealed, version.blob, blobs)
@@ -148,9 +152,10 @@ def refuse_removed(version: StateVersion) -> None:
 
 
 def write(tx: Transaction, state: State, document: Received, lock_id: str | None) -> int:
-    """Store a new version and make it current: its number. The same bytes again: that of theirs.
+    """Store the document as the newest version and return the number of that version.
 
-    Raises Locked (another holds the lock), Conflict (the lock is lost, a lower serial, another
+    If the newest version has the same bytes already, return its number and store nothing. Raises
+    Locked (somebody else holds the lock), Conflict (the lock is lost, a lower serial, another
     lineage, the same serial with other bytes) and Gone. Then nothing is changed.
     """
     fencing.fence(tx)
@@ -162,7 +167,7 @@ def write(tx: Transaction, state: State, document: Received, lock_id: str | None
     execute(tx.db, _SEEN, {"state": state.id})
     if before is not None and before.sha256 == document.sha256:
         return before.number
-    # an ID that holds nothing any more is no better than none
+    # the ID of a lock that was released gives no more rights than no ID
     if not lock.held and (closed := refusals.of_write(tx.db, state, document.size)):
         raise closed.as_conflict()
     operation = lock.info.get("Operation") if lock_id is not None else None
@@ -174,7 +179,7 @@ def write(tx: Transaction, state: State, document: Received, lock_id: str | None
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What made a version: the operation of a client's lock, or one of our own."""
+    """How a version came about: the operation that the client's lock names, or one of our own."""
 
     operation: str | None
     lock_id: str | None = None
@@ -185,7 +190,10 @@ class Origin:
 def append(
     tx: Transaction, state: State, document: Received, origin: Origin, action: str = "state.write"
 ) -> int:
-    """Make it the newest version: its number. The caller holds the lock's row, and has decided."""
+    """Store the document as the newest version and return its number, without further checks.
+
+    The caller must hold the row of the lock, and have decided that the write is allowed.
+    """
     tx.require("state:write", state.project_id)
     made = state.current + 1
     version = version_columns(tx.keyring, tx.principal, document, state.id, made) | {
@@ -212,11 +220,11 @@ def add(
     origin: Origin,
     overruled: Collection[str] = (),
 ) -> StateVersion:
-    """Make a document from a person's hand the newest version of a state that nobody has locked.
+    """Store a document that a person gave as the newest version of a state that is not locked.
 
-    The same bytes as the newest ones make no new version. What the guard for lineage and serial
-    objects to is overruled, and recorded as forced, when `overruled` has its code. Raises Locked
-    with the holder, Gone, and Conflict.
+    If the newest version has the same bytes already, return it and store nothing. `overruled` has
+    the codes of the objections to lineage and serial that are ignored: the version is then
+    recorded as forced. Raises Locked with the holder, Gone, and Conflict.
     """
     before = at_rest(tx, state, document.size)
     if before is not None and before.sha256 == document.sha256:
@@ -230,16 +238,17 @@ def add(
 
 
 def newest(db: Session, state: State) -> StateVersion | None:
-    """The newest version without its body, of a deleted state too; None: never written."""
+    """The newest version without its body, also of a deleted state; None if there is none yet."""
     asked = {"state_id": state.id, "number": state.current}
     return db.scalars(_VERSION, asked).one_or_none()
 
 
 def at_rest(tx: Transaction, state: State, size: int) -> StateVersion | None:
-    """The newest version of a state that may get one of this size now, from a person's hand.
+    """The newest version of a state that is at rest: a person may now write to it.
 
-    It stays so until the transaction ends. Raises Locked with the holder, Gone, and Conflict when
-    something else refuses it.
+    At rest means that nobody has locked the state and nothing else refuses a document of this size
+    (bytes). No client can lock it until the transaction ends. Raises Locked with the holder, Gone,
+    and Conflict for any other reason to refuse the document.
     """
     tx.require("state:write", state.project_id)
     lock = locks.for_update(tx, state)
@@ -252,26 +261,26 @@ def at_rest(tx: Transaction, state: State, size: int) -> StateVersion | None:
 
 
 def objection(newest: StateVersion | None, document: Received) -> Conflict | None:
-    """Why this document needs force to replace the newest one; None: it does not."""
+    """Why the document may replace the newest version only by force, or None if it may."""
     if newest is None:
         return None
     serial, lineage = document.heading.serial, document.heading.lineage
     if newest.lineage and lineage and newest.lineage != lineage:
         return Conflict(
-            f"This state has the lineage {newest.lineage}, the document has {lineage}: "
-            "it belongs to another state. `state push -force` replaces it on purpose.",
+            f"This state has the lineage {newest.lineage}, but the document has {lineage}: "
+            "it belongs to another state. `state push -force` replaces the state anyway.",
             code="lineage-mismatch",
         )
     if newest.serial is None or serial is None or serial > newest.serial:
         return None
     if serial == newest.serial:
         return Conflict(
-            f"Serial {serial} is stored already, with other content: somebody else wrote it.",
+            f"Serial {serial} is already stored with different content: somebody else wrote it.",
             code="serial-reused",
         )
     return Conflict(
-        f"The newest serial is {newest.serial}, the document has {serial}: it is older. "
-        "`state push -force` replaces it on purpose.",
+        f"The document is older than the state: its serial is {serial}, and the newest is "
+        f"{newest.serial}. `state push -force` replaces the state anyway.",
         code="serial-too-low",
     )
 
@@ -280,7 +289,7 @@ def _binding(version: StateVersion) -> bytes:
     return bindings.document(version.state_id, version.number, version.lineage, version.serial)
 
 
-# what `version_columns` gives
+# the columns that `version_columns` fills
 COLUMNS = (
     *("state_id", "number", "serial", "lineage", "terraform_version", "encrypted", "size", "md5"),
     *("sha256", "run_id", "created_by", "key_id", "wrapped_key", "sealed", "blob"),
@@ -290,7 +299,7 @@ COLUMNS = (
 def version_columns(
     keyring: Keyring, principal: Principal, document: Received, state_id: str, number: int
 ) -> dict[str, object]:
-    """What the row of a version keeps of a document and of who wrote it."""
+    """The columns of a version's row that describe the document and who wrote it."""
     return sealed_columns(keyring, principal, document, state_id, number) | {
         "state_id": state_id,
         "number": number,
@@ -302,7 +311,11 @@ def version_columns(
 def sealed_columns(
     keyring: Keyring, principal: Principal, document: Received, state_id: str, number: int | None
 ) -> dict[str, object]:
-    """What a row keeps of a document; its data key opens for this state, number and serial only."""
+    """The columns that describe a document, in a version's row or a rescued write's.
+
+    The data key is bound to this state, number, lineage and serial: in another row it does not
+    open.
+    """
     heading = document.heading
     binding = bindings.document(state_id, number, heading.lineage, heading.serial)
     envelope = keyring.wrap(document.data_key, binding)

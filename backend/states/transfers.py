@@ -1,4 +1,8 @@
-"""States that come from another backend, and what a run must know to fork none."""
+"""Taking in states from other backends, and telling runs where a state is.
+
+A fork is a second state of the same resources, in another backend. A run uses what is told here to
+refuse to begin one.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,10 @@ from backend.states import fencing, states
 from backend.states.states import Origin
 from backend.transactions import Transaction
 
-# what our state holds: nothing yet, nothing any more, something; or it lives on elsewhere
+# never written; no resources or outputs left; some left; moved to another backend
 Standing = Literal["unwritten", "empty", "in use", "archived"]
 
-_LARGEST_EMPTY = 16 * 1024  # bytes: a state that holds nothing has a few hundred
+_LARGEST_EMPTY = 16 * 1024  # bytes: a state without resources has a few hundred
 _DONE = ("applied", "planned_and_finished")
 
 
@@ -30,9 +34,9 @@ class _Document(msgspec.Struct):
 
 
 def take_in(tx: Transaction, state: State, document: Received) -> StateVersion:
-    """Make a state from elsewhere the newest version. The same bytes again: that version.
+    """Store a state from another backend as the newest version. Repeating it is harmless.
 
-    Raises Locked, Gone, and Conflict: ours is of another lineage or not older, or is closed.
+    Raises Locked, Gone, and Conflict when ours has another lineage, is not older, or is closed.
     """
     fencing.fence(tx)
     tx.require("state:write", state.project_id)
@@ -43,7 +47,7 @@ def take_in(tx: Transaction, state: State, document: Received) -> StateVersion:
 
 
 def standing(db: Session, state: State, keyring: Keyring, blobs: Blobs) -> Standing:
-    """What our state holds. Raises Unreadable."""
+    """Whether our state has content, or was moved. Raises Unreadable."""
     if state.archived_at is not None:
         return "archived"
     if state.current == 0:
@@ -57,9 +61,9 @@ def standing(db: Session, state: State, keyring: Keyring, blobs: Blobs) -> Stand
 
 
 def elsewhere(db: Session, workspace: Workspace) -> str | None:
-    """The verdict of the last run here that kept its state where its sources said.
+    """The verdict (the detected backend) of the last run that used the backend of its sources.
 
-    None when there was none, or when it took everything away.
+    None when there was no such run, or when it was a destroy.
     """
     last = db.execute(
         select(Run.operation, Run.detection["verdict"].as_string())
@@ -77,10 +81,10 @@ def elsewhere(db: Session, workspace: Workspace) -> str | None:
 
 
 def _refuse_unknown(newest: StateVersion | None, document: Received) -> None:
-    """A document that does not say whose it is replaces nothing. Raises Conflict."""
+    """Refuse to replace a state with a document that has no lineage and serial. Raises Conflict."""
     heading = document.heading
     if newest is not None and not (heading.lineage and heading.serial is not None):
-        raise Conflict("The document says neither lineage nor serial.", code="lineage-mismatch")
+        raise Conflict("The document has no lineage and no serial.", code="lineage-mismatch")
 
 
 def _holds_something(version: StateVersion, keyring: Keyring, blobs: Blobs) -> bool:

@@ -1,7 +1,8 @@
-"""A deleted state: brought back as it was, or purged for good.
+"""Deleting a state, restoring it, and purging it for good.
 
-A purged one still answers 410. To terraform a 404 would mean "no state yet", and its next plan
-would create everything again. Only an import, or deleting the workspace, ends that.
+The address of a purged state still answers 410. A 404 would tell terraform that there is no state
+yet, and its next plan would create everything again. Only an import into it, or deleting the
+workspace, ends that.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from backend.transactions import Transaction
 
 
 def delete(tx: Transaction, state: State) -> None:
-    """Take the state away, until a person restores it. Raises Locked, or Conflict when frozen."""
+    """Delete the state; a person can restore it. Raises Locked, or Conflict when frozen."""
     tx.require("state:delete", state.project_id)
     fencing.fence(tx)
     lock = locks.for_update(tx, state)
@@ -32,12 +33,12 @@ def delete(tx: Transaction, state: State) -> None:
 
 
 def undelete(tx: Transaction, state: State) -> None:
-    """Bring a deleted state back as it was. Harmless when it was not deleted. Raises Gone."""
+    """Restore a deleted state as it was. Harmless when it is not deleted. Raises Gone if purged."""
     tx.require("state:delete", state.project_id)
     locks.for_update(tx, state)
     if is_purged(tx.db, state):
         raise Gone(
-            "This state was purged: nothing is left of it. Import a document to begin again.",
+            "This state was purged and cannot be restored. Import a document to begin again.",
             code="state-purged",
         )
     if state.deleted_at is not None:
@@ -45,7 +46,7 @@ def undelete(tx: Transaction, state: State) -> None:
 
 
 def revive(tx: Transaction, state: State) -> None:
-    """Its address serves the state again. The caller holds the lock's row."""
+    """Serve the state at its address again. The caller holds the lock's row."""
     tx.require_any(("state:delete", "state:write"), state.project_id)
     state.deleted_at = None
     audit.record(tx, "state.undelete", state.id, project_id=state.project_id)
@@ -54,12 +55,12 @@ def revive(tx: Transaction, state: State) -> None:
 def purge(tx: Transaction, state: State) -> None:
     """Remove the bodies of all versions and rescued writes of a deleted state.
 
-    Their rows stay, and so does the numbering. Harmless when repeated. Raises Conflict.
+    Their rows stay, and numbering goes on after them. Repeating it is harmless. Raises Conflict.
     """
     tx.require("state:delete", state.project_id)
     locks.for_update(tx, state)
     if state.deleted_at is None:
-        raise Conflict("Only a deleted state is purged: delete it first.", code="not-deleted")
+        raise Conflict("Only a deleted state can be purged: delete it first.", code="not-deleted")
     if refusal := refusals.frozen(state.workspace):
         raise refusal.as_conflict()
     kept = StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
@@ -72,7 +73,7 @@ def purge(tx: Transaction, state: State) -> None:
 
 
 def is_purged(db: Session, state: State) -> bool:
-    """Whether it is deleted, and nothing is left that could come back."""
+    """Whether the state is deleted and no body is left to restore."""
     if state.deleted_at is None or state.current == 0:
         return False
     kept = select(func.count()).where(

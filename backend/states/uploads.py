@@ -1,4 +1,4 @@
-"""A document from a person's hand, or from another backend, becomes the newest version."""
+"""Upload a document as the newest version, or import one from another backend."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from backend.transactions import Caller, Transaction
 def upload(
     caller: Caller, project: str, workspace: str, document: Incoming, *, force: bool = False
 ) -> StateVersion:
-    """Store a document as the newest version; the first one of a state is an import.
+    """Store a document as the newest version. The first one of a state is recorded as an import.
 
-    The same bytes as the newest ones make no new version. Raises Forbidden, NotFound, Locked with
-    the holder, Gone, Conflict (for a serial that is too low or another lineage only without
-    `force`), and what `intake.receive` raises.
+    If the newest version has the same bytes already, return it. `force` allows a lower serial and
+    another lineage. Raises Forbidden, NotFound, Locked with the holder, Gone, Conflict, and what
+    `intake.receive` raises.
     """
     received = _received(caller, project, workspace, document)
     with caller.transaction() as tx:
@@ -27,10 +27,10 @@ def upload(
 def import_document(
     caller: Caller, project: str, workspace: str, document: Incoming
 ) -> StateVersion:
-    """Store a document in a state that was never written, or that was purged: it lives again.
+    """Store a document in a state that was never written, or that was purged.
 
-    Raises Forbidden, NotFound, Locked with the holder, Gone while something can be restored,
-    Conflict, and what `intake.receive` raises.
+    Raises Forbidden, NotFound, Locked with the holder, Gone for a deleted state that can still be
+    restored, Conflict, and what `intake.receive` raises.
     """
     received = _received(caller, project, workspace, document)
     with caller.transaction() as tx:
@@ -38,7 +38,7 @@ def import_document(
 
 
 def _received(caller: Caller, project: str, workspace: str, document: Incoming) -> Received:
-    """The whole document. Nobody sends it in vain: who may not write it is refused before."""
+    """Receive the document. Who may not write it is refused before sending the body."""
     with caller.reading() as tx:
         state = states.named(tx, project, workspace)
         tx.require("state:write", state.project_id)
@@ -47,7 +47,7 @@ def _received(caller: Caller, project: str, workspace: str, document: Incoming) 
 
 
 def add(tx: Transaction, state: State, document: Received, *, force: bool) -> StateVersion:
-    """`upload`, of a document that has arrived."""
+    """The same as `upload`, for a document that is received already."""
     tx.require("state:write", state.project_id)
     origin = Origin("upload" if state.current else "import")
     try:
@@ -59,7 +59,7 @@ def add(tx: Transaction, state: State, document: Received, *, force: bool) -> St
 
 
 def begin_again(tx: Transaction, state: State, document: Received) -> StateVersion:
-    """`import_document`, of a document that has arrived."""
+    """The same as `import_document`, for a document that is received already."""
     tx.require("state:write", state.project_id)
     locks.for_update(tx, state)
     if trash.is_purged(tx.db, state):
@@ -71,8 +71,8 @@ def begin_again(tx: Transaction, state: State, document: Received) -> StateVersi
     newest = states.at_rest(tx, state, document.size)
     if newest is not None and newest.sha256 != document.sha256:
         raise Conflict(
-            "This state holds something already: an import is for an empty one. Upload it "
-            "without `import` to follow the current version.",
+            "This state has versions already, and an import needs an empty one. To store the "
+            "document after the current version, upload it without `import`.",
             code="not-empty",
         )
     return states.add(tx, state, document, Origin("import"))

@@ -1,4 +1,4 @@
-"""State versions as people look at them, pin them and take them away: by number, or the latest."""
+"""What people do with the versions of a state: show, download, pin, delete."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LATEST = "latest"
 
 
 def get(tx: Transaction, state: State, which: str) -> StateVersion:
-    """One version, to be shown without its body. Raises as `numbered`."""
+    """One version, without its body. Raises what `numbered` raises."""
     tx.require("state:read", state.project_id)
     return numbered(tx.db, state, which)
 
 
 def numbered(db: Session, state: State, which: str) -> StateVersion:
-    """The version of this number, or the latest, with its body.
+    """The version with this number, or the `latest`, with its body.
 
     Raises NotFound, and Gone for the latest one of a deleted state.
     """
@@ -40,7 +40,7 @@ def numbered(db: Session, state: State, which: str) -> StateVersion:
 def find_all(
     tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[StateVersion]:
-    """Those with a body, newest first, without it. The cursor is a version's number."""
+    """The versions whose body is kept, newest first, without the body. The cursor is a number."""
     tx.require("state:read", state.project_id)
     return _page(tx.db, after, limit, StateVersion.state_id == state.id, _KEPT)
 
@@ -48,7 +48,7 @@ def find_all(
 def find_history(
     tx: Transaction, state: State, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[StateVersion]:
-    """`find_all`, with those among them whose body was removed."""
+    """The same as `find_all`, with the versions whose body was removed."""
     tx.require("state:read", state.project_id)
     return _page(tx.db, after, limit, StateVersion.state_id == state.id)
 
@@ -60,13 +60,13 @@ def kept(db: Session, state: State) -> int:
 
 
 def highest_serial(db: Session, state: State) -> int | None:
-    """Of all versions that there ever were; None when none said one."""
+    """The highest serial of all versions, removed ones too; None if no version has a serial."""
     asked = select(func.max(StateVersion.serial)).where(StateVersion.state_id == state.id)
     return db.scalar(asked)
 
 
 def download(tx: Transaction, state: State, which: str) -> StateVersion:
-    """A version with its body, for a person. Audited: a state is full of secrets.
+    """A version with its body, for a person. Audited, because a state contains secrets.
 
     Raises NotFound, and Gone when the body was removed.
     """
@@ -78,21 +78,21 @@ def download(tx: Transaction, state: State, which: str) -> StateVersion:
 
 
 def pin(tx: Transaction, state: State, which: str) -> StateVersion:
-    """Keep this version whatever the retention. Raises NotFound, and Gone when it was removed."""
+    """Keep this version for good. Raises NotFound, and Gone when it was removed."""
     tx.require("state:write", state.project_id)
     return _set_pinned(tx, state, which, pinned=True)
 
 
 def unpin(tx: Transaction, state: State, which: str) -> StateVersion:
-    """Leave this version to the retention again. Raises NotFound, and Gone when it was removed."""
+    """Let retention remove this version again. Raises NotFound, and Gone when it was removed."""
     tx.require("state:write", state.project_id)
     return _set_pinned(tx, state, which, pinned=False)
 
 
 def delete(tx: Transaction, state: State, which: str) -> StateVersion:
-    """Remove the body of one version. Harmless when it is gone already.
+    """Remove the body of one version. Repeating it is harmless.
 
-    Raises NotFound, and Conflict for the current and for a pinned one, and when frozen.
+    Raises NotFound, and Conflict for the current version, a pinned one, and a frozen workspace.
     """
     tx.require("state:delete", state.project_id)
     db = tx.db
@@ -103,7 +103,7 @@ def delete(tx: Transaction, state: State, which: str) -> StateVersion:
     if version.removed_at is not None:
         return version
     if version.number == state.current:
-        raise Conflict("This is the current version: it stays.", code="version-current")
+        raise Conflict("The current version cannot be deleted.", code="version-current")
     if version.pinned:
         raise Conflict("This version is pinned: unpin it first.", code="version-pinned")
     values = retention.removed("deleted")
@@ -138,7 +138,7 @@ def _page(db: Session, after: str | None, limit: int, *which: object) -> Page[St
 def _set_pinned(tx: Transaction, state: State, which: str, *, pinned: bool) -> StateVersion:
     db = tx.db
     version = numbered(db, state, which)
-    # decided by the row as it is now: retention may take it meanwhile
+    # one UPDATE with the condition: retention may remove the version at the same time
     asked = StateVersion.id == version.id, _KEPT
     execute(db, update(StateVersion).where(*asked).values(pinned=pinned), {})
     db.refresh(version)

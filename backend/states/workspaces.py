@@ -37,7 +37,7 @@ from backend.transactions import Transaction
 
 # …/{project}/lock is the lock of the project's default workspace
 RESERVED = ("lock",)
-# what it takes to change a limit: the first lets a lock be taken over, the others let versions go
+# the scope that changing a limit needs: a timeout takes locks over, the others remove versions
 LIMITS = {
     "lock_timeout_seconds": "state:unlock",
     "keep_versions": "state:delete",
@@ -47,7 +47,7 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class NewWorkspace:
-    """What a workspace is made of; without a name it gets that of its template, numbered."""
+    """The properties of a new workspace. The default name is the template's, numbered if taken."""
 
     name: str | None = None
     module_key: str | None = None
@@ -55,7 +55,7 @@ class NewWorkspace:
 
 
 class Changes(TypedDict, total=False):
-    """`module_key` and `template` are names or ids; a limit of None is that of the installation."""
+    """`module_key` and `template` are names or ids. A limit of None takes the installation's."""
 
     name: str
     template: str
@@ -68,10 +68,10 @@ class Changes(TypedDict, total=False):
 def create(
     tx: Transaction, project: Project, new: NewWorkspace, template: str | None = None
 ) -> Workspace:
-    """A new workspace with its empty state; without a template it keeps a state, and runs nothing.
+    """Create a workspace with an empty state. Without a template it only keeps a state.
 
-    The first one of a template is its default, the first one of a project too. Raises Forbidden,
-    Invalid, and Conflict: at the project's quota too.
+    The first workspace of a template is its default, and so is the first one of a project. Raises
+    Forbidden, Invalid, and Conflict, also when the quota of the project is reached.
     """
     tx.require("templates:manage", project.id)
     runs = None if template is None else templates.chosen(tx.db, project, template)
@@ -81,7 +81,7 @@ def create(
 def create_template(
     tx: Transaction, project: Project, new: NewWorkspace, **fields: Unpack[templates.Fields]
 ) -> Template:
-    """A new template with its default workspace: a run may follow at once.
+    """Create a template with its default workspace, so that a run can be queued at once.
 
     Raises what `templates.create` and `create` raise.
     """
@@ -118,7 +118,7 @@ def _create(
 
 
 def _name_after(db: Session, project: Project, template: Template | None) -> str:
-    """The name of the template, with a number when it is taken. Raises Invalid without one."""
+    """The template's name, with a number if it is taken. Raises Invalid without a template."""
     if template is None:
         raise Invalid("A workspace without a template needs a name.", code="name-missing")
     taken = db.scalars(select(Workspace.name).where(Workspace.project_id == project.id))
@@ -126,22 +126,22 @@ def _name_after(db: Session, project: Project, template: Template | None) -> str
 
 
 def named(tx: Transaction, project: str, reference: str) -> Workspace:
-    """A workspace, for whoever belongs to its project: operations ask for a scope.
+    """A workspace. Raises NotFound, also for who does not belong to the project.
 
-    Raises NotFound, for a stranger too.
+    It requires no scope: the operation that works with the workspace does.
     """
     return in_project(tx.db, projects.named(tx, project), reference)
 
 
 def get(tx: Transaction, project: str, reference: str) -> Workspace:
-    """One workspace, to be shown. Raises NotFound, Forbidden."""
+    """One workspace, for showing it. Raises NotFound, Forbidden."""
     found = named(tx, project, reference)
     tx.require("runs:read", found.project_id)
     return found
 
 
 def in_project(db: Session, project: Project, reference: str) -> Workspace:
-    """The workspace of this name or id. Raises NotFound."""
+    """The workspace with this name or id. Raises NotFound."""
     found = db.scalars(
         select(Workspace)
         .where(Workspace.project_id == project.id, names.called(Workspace, reference))
@@ -155,7 +155,7 @@ def in_project(db: Session, project: Project, reference: str) -> Workspace:
 def chosen(
     db: Session, project: Project, workspace: str | None = None, template: Template | None = None
 ) -> Workspace:
-    """The workspace that a request names: itself, by its template, or not at all (the default).
+    """The workspace that a request names: by its own name, by its template, or by default.
 
     Raises Invalid when there is none.
     """
@@ -163,7 +163,7 @@ def chosen(
         project.default_workspace_id if template is None else template.default_workspace_id
     )
     if reference is None:
-        raise Invalid("There is no default workspace: name one.", code="no-workspace")
+        raise Invalid("The project has no default workspace: name one.", code="no-workspace")
     try:
         found = in_project(db, project, reference)
     except NotFound as error:
@@ -192,8 +192,8 @@ def find_all(
 def update(tx: Transaction, workspace: Workspace, **changes: Unpack[Changes]) -> None:
     """Change a workspace. A new name changes the address of its state.
 
-    A limit needs the scope that LIMITS has for it, too. Raises Forbidden, Invalid, and Conflict:
-    for another template than it has, for a name that is taken, or while a run uses the old one.
+    Changing a limit also needs the scope that LIMITS names. Raises Forbidden, Invalid, and
+    Conflict: for a name that is taken, while a run uses the old name, and for a second template.
     """
     tx.require("templates:manage", workspace.project_id)
     if "template" in changes:
@@ -216,7 +216,7 @@ def _rename(tx: Transaction, workspace: Workspace, name: str) -> None:
 
 
 def _set_module_key(tx: Transaction, workspace: Workspace, key: str | None) -> None:
-    """The SSH key for private modules; None takes it away. Raises Invalid."""
+    """Set the SSH key for private modules, or remove it with None. Raises Invalid."""
     workspace.module_key = _module_key(tx.db, workspace.project, key)
     tx.db.flush()
     audit.record(
@@ -226,14 +226,14 @@ def _set_module_key(tx: Transaction, workspace: Workspace, key: str | None) -> N
 
 
 def _set_template(tx: Transaction, workspace: Workspace, reference: str) -> None:
-    """What it runs from now on. Raises Conflict when it runs another one: its state is of that."""
+    """Give it a template. Raises Conflict when it has another one, which its state belongs to."""
     template = templates.chosen(tx.db, workspace.project, reference)
     if workspace.template_id == template.id:
         return
     if workspace.template_id is not None:
         raise Conflict(
-            f"{workspace.name!r} runs another template, which its state belongs to: make another "
-            "workspace.",
+            f"The state of {workspace.name!r} belongs to the template that it runs now: create "
+            "another workspace for this template.",
             code="template-set",
         )
     workspace.template = template
@@ -257,10 +257,10 @@ def _set_limits(tx: Transaction, workspace: Workspace, limits: Mapping[str, obje
 
 
 def delete(tx: Transaction, workspace: Workspace) -> None:
-    """Delete it with its variables, runs, aliases and deleted state. The audit log stays.
+    """Delete the workspace, its variables, runs, aliases and deleted state. The audit log stays.
 
-    Raises Locked; Conflict while it is frozen, its state holds something, or waits with refused
-    writes for a decision, or a run has not ended or is not looked at.
+    Raises Locked, and Conflict while the workspace is frozen, its state has versions, a rescued
+    write is undecided, a run has not ended, or a lost run is not acknowledged.
     """
     tx.require("templates:manage", workspace.project_id)
     db = tx.db
@@ -269,18 +269,18 @@ def delete(tx: Transaction, workspace: Workspace) -> None:
         raise refusal.as_conflict()
     state = states.of_workspace(db, workspace)
     lock = locks.for_update(tx, state)
-    if lock.held:  # somebody's first apply would find no place for what it made
+    if lock.held:  # a first apply may be running, which has still to write its state
         raise locks.locked(lock)
     if state.current and state.deleted_at is None:
         raise Conflict(
-            f"The state of {workspace.name!r} holds {state.current} versions. Destroy what it "
-            "describes, then delete the state first.",
+            f"The state of {workspace.name!r} has {state.current} versions. Destroy its resources "
+            "and delete the state first.",
             code="state-exists",
         )
     if state.deleted_at is None and (waiting := rescued.undecided(db, state)):
         raise Conflict(
-            f"{waiting} refused writes of {workspace.name!r} wait for a decision, and nothing else "
-            "has what is in them: promote or dismiss them first.",
+            f"{waiting} rescued writes of {workspace.name!r} wait for a decision, and their "
+            "content is stored nowhere else: promote or dismiss them first.",
             code="rescued-undecided",
         )
     projects.refuse_while_running(db, Run.workspace_id == workspace.id)
@@ -296,7 +296,7 @@ def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
     lost = db.scalar(select(Run.id).where(Run.workspace_id == workspace.id, Run.blocking).limit(1))
     if lost is not None:
         raise Conflict(
-            f"The run {lost} was lost, and nobody acknowledged it: look at it first.",
+            f"The run {lost} was lost, and nobody has acknowledged it: look at it first.",
             code="run-lost",
             run=lost,
         )
@@ -324,7 +324,7 @@ def _module_key(db: Session, project: Project, reference: str | None) -> Key | N
     key = keys.chosen(db, project, reference)
     if key is not None and key.kind != "ssh":
         raise Invalid(
-            f"The key {key.name!r} is of kind {key.kind}: private modules need an SSH key.",
+            f"The key {key.name!r} is of kind {key.kind}, but private modules need an SSH key.",
             code="key-kind",
         )
     return key
