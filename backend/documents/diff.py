@@ -1,6 +1,6 @@
-"""What is different between two documents of a state: by resource, by attribute, by output.
+"""The difference of two state documents: by resource, attribute and output.
 
-Most of two versions is the same text. What is equal byte for byte is never decoded.
+Most of the text of two versions is the same. Parts that are equal byte for byte are not decoded.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from backend.documents import secrecy
 from backend.documents.secrecy import HIDDEN, Mask, Path
 from backend.errors import Conflict, Invalid
 
-MAX_BYTES = 32_000_000  # of each document: memory is a few times that
+MAX_BYTES = 32_000_000  # of each document; comparing takes a few times that in memory
 _NOTHING = Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that is different. `hidden`: the parts that are secret are not in it.
+    """One value that is different. `hidden` says that secret parts of it were left out.
 
-    A value that is secret as a whole is HIDDEN; None is one that is not there, or null.
+    A value that is secret as a whole is HIDDEN. None stands for null and for a missing value.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An instance of a resource: managed, or read as data. `changes` are none when it is alone."""
+    """An instance of a resource or data source. It has no `changes` if only one document has it."""
 
     address: str
     data: bool
@@ -85,7 +85,7 @@ Shape = TypeVar("Shape")
 
 
 class _Decoder(Generic[Shape]):
-    """One for each shape, made once. Raises Conflict for what has another one."""
+    """Decodes JSON into one struct. Raises Conflict for JSON of another shape."""
 
     def __init__(self, shape: Any) -> None:
         self._decoder: msgspec.json.Decoder[Shape] = msgspec.json.Decoder(shape)
@@ -109,18 +109,18 @@ def check_size(size: int) -> None:
     """Raises Invalid for a document that is too large to be compared."""
     if size > MAX_BYTES:
         raise Invalid(
-            f"The state has {size:,} bytes: only up to {MAX_BYTES:,} are compared here. "
-            "Download both versions.",
+            f"The state has {size:,} bytes, and Stateroom compares at most {MAX_BYTES:,}. "
+            "Download both versions to compare them.",
             code="diff-too-large",
             limit_bytes=MAX_BYTES,
         )
 
 
 def diff(before: bytes, after: bytes) -> Diff:
-    """What became of the one document in the other. Secrets are in no part of it.
+    """Compare two documents. The result contains no secrets.
 
-    Raises Conflict `state-encrypted` for what OpenTofu sealed itself, `state-not-diffable` for
-    what is no state of version 4, and Invalid for one above MAX_BYTES.
+    Raises Conflict with `state-encrypted` for a document that OpenTofu encrypted, Conflict with
+    `state-not-diffable` for one that is not a state of version 4, and Invalid above MAX_BYTES.
     """
     try:
         return _diff(before, after)
@@ -151,11 +151,11 @@ def _read(text: bytes) -> _Document:
     document = _document(text)
     if document.encrypted_data is not UNSET:
         raise Conflict(
-            "OpenTofu encrypted this state itself: only its own passphrase opens what is in it.",
+            "OpenTofu encrypted this state itself: only its own passphrase opens the content.",
             code="state-encrypted",
         )
     if document.version != 4:
-        raise _not_diffable(f"it is of version {document.version}, not of version 4")
+        raise _not_diffable(f"it has the version {document.version}, not 4")
     return document
 
 
@@ -165,7 +165,7 @@ def _not_diffable(reason: str) -> Conflict:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An instance whose resource is not the same in both documents."""
+    """An instance of a resource that differs between the documents."""
 
     address: str
     data: bool
@@ -243,7 +243,7 @@ def _compare_outputs(before: Raw, after: Raw) -> Iterator[Change]:
 
 
 def _values(before: Any, after: Any, path: Path, mask: Mask) -> Iterator[Change]:
-    """The innermost values that are different."""
+    """The changes of the innermost values that are different."""
     if _same(before, after):
         return
     if path and mask.hides(path):
@@ -272,7 +272,7 @@ def _objects(
 
 
 def _same(before: Any, after: Any) -> bool:
-    """Equal as JSON: true is not 1, whatever Python says."""
+    """Whether two values are equal as JSON, where true is not 1."""
     if before is after:
         return True
     if before != after:
@@ -285,7 +285,7 @@ def _json(value: Any) -> bytes:
 
 
 def _is_pairwise(before: Any, after: Any) -> bool:
-    """Whether these are lists whose parts are better told one by one."""
+    """Whether these are lists that are better compared item by item."""
     if not (isinstance(before, list) and isinstance(after, list)) or len(before) != len(after):
         return False
     return any(isinstance(part, dict | list) for part in (*before, *after))
@@ -305,6 +305,6 @@ def _has_hidden(value: Any) -> bool:
 
 
 def _text(path: Path) -> str:
-    """`tags.Name`, `ingress[0].from_port`."""
+    """The path as people write it: `tags.Name`, `ingress[0].from_port`."""
     parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(parts).removeprefix(".")

@@ -1,7 +1,8 @@
-"""What a state document says about itself. Its bytes are never changed.
+"""The heading of a state document: its version, serial, lineage and whether it is encrypted.
 
-Two readers that agree: `read_heading` for a body in memory, `HeadingReader` for a larger one as it
-arrives. Both check the whole JSON, in UTF-8, with one parser (msgspec).
+There are two readers with the same results: `read_heading` for a body in memory, and
+`HeadingReader` for a larger one as it arrives. Both check with
+msgspec that the whole document is JSON in UTF-8.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import msgspec
 
 from backend.errors import Invalid
 
-LONGEST_VALUE = 1024  # bytes of a serial, lineage or version as written; the real ones have 40
-LARGEST_SERIAL = 2**63 - 1  # what a database column holds
+LONGEST_VALUE = 1024  # bytes of a serial, lineage or version as written; real ones have up to 40
+LARGEST_SERIAL = 2**63 - 1  # the largest integer of a database column
 _WHOLE_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)")
 _SPACE = b" \t\r\n"
 _TRUNCATED = "Input data was truncated"
-_REASON = re.compile(r"^JSON is malformed: | \(byte \d+\)$")  # what is not the reason
+_REASON = re.compile(r"^JSON is malformed: | \(byte \d+\)$")  # removed from msgspec's message
 
 
 class _Fields(msgspec.Struct):
-    """The top level as written. Other keys are checked and skipped; of doubles the last counts."""
+    """The top level as written. Other keys are skipped; the last of several equal keys counts."""
 
     serial: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     lineage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -37,7 +38,7 @@ _decoder = msgspec.json.Decoder(_Fields)
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """None is what the document does not say. `encrypted` by OpenTofu, at the client."""
+    """Values that the document lacks are None. `encrypted` means by OpenTofu, at the client."""
 
     serial: int | None
     lineage: str | None
@@ -49,8 +50,8 @@ class Heading:
 def read_heading(body: bytes) -> Heading:
     """Check a whole document and read its heading.
 
-    Raises Invalid: `state-empty`, `state-truncated`, `state-not-json`, or `not-a-state` for JSON
-    that no Terraform or OpenTofu would read back.
+    Raises Invalid with the code `state-empty`, `state-truncated`, `state-not-json`, or, for JSON
+    that terraform and tofu could not read, `not-a-state`.
     """
     start = body[:LONGEST_VALUE].lstrip(_SPACE) or body.lstrip(_SPACE)
     if not start:
@@ -70,13 +71,13 @@ def _check_utf8(body: bytes) -> None:
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        # A letter cut at the end is for the JSON parser to say: it is no end of an object.
+        # If only the last letter is cut, the JSON parser reports it as a truncated document.
         if error.reason != "unexpected end of data":
             raise not_json("it is not in UTF-8") from None
 
 
 def fields_of(text: bytes, *, at_end: bool) -> dict[str, bytes]:
-    """The start of each heading value in a JSON object, as written. Raises Invalid."""
+    """The first bytes of each heading value in a JSON object, as written. Raises Invalid."""
     try:
         found = _decoder.decode(text)
     except RecursionError:
@@ -127,7 +128,7 @@ def _text(fields: Mapping[str, bytes], name: str) -> str | None:
         raise _not_a_state(f"its {name} is not a string of at most {LONGEST_VALUE} bytes")
     text = msgspec.json.decode(raw, type=str)
     if "\0" in text:
-        raise _not_a_state(f"its {name} holds a NUL")  # PostgreSQL's text cannot
+        raise _not_a_state(f"its {name} contains a NUL")  # PostgreSQL refuses a NUL in text
     return text
 
 

@@ -1,6 +1,7 @@
-"""A state document on its way in and out: checked, hashed, sealed, never in clear on the disk.
+"""Intake: receive a state document, check, hash and seal it; and open it again for a download.
 
-Up to 1 MiB it is sealed in memory, for a column. A larger one goes piece by piece into a blob.
+A document of up to 1 MiB is sealed in memory and stored in a column. A larger one is sealed piece
+by piece into a blob (a file of its own). It is never on the disk in clear.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Stream(Protocol):
 
 
 class Pieces:
-    """A stream of pieces that somebody hands out; none of them is copied when it is not cut."""
+    """A stream over an iterator of pieces. A piece is copied only if a read ends inside it."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -52,9 +53,9 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One received document. It is sealed under `data_key`: wrap that, bound to its row.
+    """A received document, sealed under `data_key`, which the row keeps wrapped.
 
-    Either `ciphertext` or `blob` is set. A blob that no row comes to refer to is swept.
+    Either `ciphertext` or `blob` is set. A blob that no row refers to is deleted later (swept).
     """
 
     size: int
@@ -68,14 +69,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A document that is about to arrive, and what the client says of it."""
+    """A document that is about to arrive, with the size and MD5 that the client gave."""
 
     stream: Stream
     size: int | None = None  # bytes
     md5: bytes | None = None
 
     def receive(self, limit: int, blobs: Blobs) -> Received:
-        """Read all of it. Raises what `receive` raises."""
+        """Read the whole document. Raises what `receive` raises."""
         return receive(self.stream, limit, blobs, declared=self.size, md5=self.md5)
 
 
@@ -87,10 +88,10 @@ def receive(
     declared: int | None = None,
     md5: bytes | None = None,
 ) -> Received:
-    """Read a whole document of at most `limit` bytes. `declared` and `md5` are the client's word.
+    """Read a whole document of at most `limit` bytes. The client gave `declared` and `md5`.
 
-    Raises TooLarge without reading the rest, Invalid for what is no state or did not arrive as
-    declared, and Unavailable when the disk is full. Then nothing is kept.
+    Raises TooLarge without reading the rest, Invalid for a body that is not a state or differs from
+    what was declared, and Unavailable when the disk is full. Then nothing is kept.
     """
     if declared is not None and declared > limit:
         raise TooLarge(limit)
@@ -107,7 +108,7 @@ def receive(
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What the client said about the body."""
+    """What the client declared about the body."""
 
     size: int | None
     md5: bytes | None
@@ -120,13 +121,13 @@ class _Claim:
             )
         if self.md5 is not None and md5 != self.md5:
             raise Invalid(
-                "The body does not have the MD5 of Content-MD5: it was damaged on its way.",
+                "The body does not match its Content-MD5: it was damaged on the way.",
                 code="content-md5-mismatch",
             )
 
 
 def _pieces(stream: Stream, limit: int) -> Iterator[bytes]:
-    """The body in full pieces and a shorter last one. Raises TooLarge at the first byte above."""
+    """The body in pieces of equal size and a shorter last one. Raises TooLarge above `limit`."""
     left = limit
     while piece := _piece(stream, min(PIECE, left + 1)):
         left -= len(piece)
@@ -170,7 +171,7 @@ def _receive_large(pieces: Iterator[bytes], blobs: Blobs, claim: _Claim) -> Rece
 
 
 class _Intake:
-    """Does all that is done to a large body, one piece at a time: `count` and `keep` each."""
+    """Processes a large body piece by piece: call `count` and `keep` with each one."""
 
     def __init__(self, writer: BlobWriter) -> None:
         self._writer = writer
@@ -208,9 +209,9 @@ class _Intake:
 def download(
     data_key: bytes, ciphertext: bytes | None, blob: str | None, blobs: Blobs
 ) -> Iterator[bytes]:
-    """The document in pieces of at most 256 KiB, all of it checked before the first one.
+    """The document in pieces of at most 256 KiB. All of it is checked before the first one.
 
-    Raises Unreadable. That of a blob has a `close`, which a WSGI server calls.
+    Raises Unreadable. The iterator of a blob has a `close`, which a WSGI server calls.
     """
     if ciphertext is not None:
         return iter(list(open_frames(data_key, io.BytesIO(ciphertext))))
@@ -220,14 +221,14 @@ def download(
     try:
         off_loop(verify_frames, data_key, file)
         file.seek(0)
-    except BaseException:  # a killed greenlet's too: it is no Exception
+    except BaseException:  # also GreenletExit of a killed greenlet, which is not an Exception
         file.close()
         raise
     return _Outgoing(data_key, file)
 
 
 class _Outgoing:
-    """A blob's document. The file stays open, so that deleting it meanwhile does no harm."""
+    """The document of a blob. Its file stays open and may be deleted during the download."""
 
     def __init__(self, data_key: bytes, file: BinaryIO) -> None:
         self._file = file
@@ -247,4 +248,4 @@ class _Outgoing:
         self._file.close()
 
     def __del__(self) -> None:
-        self.close()  # a client that is gone before the first piece: nobody calls close
+        self.close()  # if the client is gone before the first piece, nobody calls close

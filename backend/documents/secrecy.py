@@ -1,4 +1,4 @@
-"""What of a state must not be shown: what it marks as sensitive, and what tells by its name."""
+"""Which parts of a state are secret: those it marks as sensitive, and those with a telling name."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _WORDS = (
     r"|sas_?url|webhook_?url|dsn|sensitive"
 )
 _TELLING = re.compile(_WORDS, re.IGNORECASE)
-# Whoever writes a state writes these texts, of any length: no part may be tried twice, or a few
-# KB of them would stop the server for a minute.
+# These match texts of any length that a client chose. Possessive quantifiers keep them from trying
+# a part twice: with backtracking, a few KB could keep the server busy for a minute.
 _PRIVATE_KEY_OR_LOGIN = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s@:]*+:[^/\s@]++@", re.IGNORECASE
 )
-_SETTING = re.compile(r"(?<!\w)(\w++)['\"]?+\s*+[:=]")  # inside of a longer text
+_SETTING = re.compile(r"(?<!\w)(\w++)['\"]?+\s*+[:=]")  # inside a longer text
 _LONGEST_NAME_KEPT = 256
 
 
 def is_telling(name: str) -> bool:
-    """Whether what has this name is most likely a secret."""
+    """Whether a value with this name is most likely a secret."""
     if len(name) > _LONGEST_NAME_KEPT:
         return _TELLING.search(name) is not None
     return _is_telling(name)
 
 
-@lru_cache(4096)  # the same few names come again and again
+@lru_cache(4096)  # a state repeats the same few names
 def _is_telling(name: str) -> bool:
     return _TELLING.search(name) is not None
 
 
 def is_secret_text(text: str) -> bool:
-    """Whether this value is, or holds, a secret. A JSON text that speaks of one counts."""
+    """Whether this value is or contains a secret, also inside JSON text."""
     if text.lstrip()[:1] in {"{", "["} and _TELLING.search(text):
         return True
     if _PRIVATE_KEY_OR_LOGIN.search(text):
@@ -48,7 +48,7 @@ def is_secret_text(text: str) -> bool:
 
 
 def marked(steps: Iterable[Any]) -> Path:
-    """A path of `sensitive_attributes`; what cannot be read of it hides more, and never less."""
+    """A path of `sensitive_attributes`. A part that cannot be read makes it hide more, not less."""
     path: list[str | int] = []
     for step in steps:
         value = step.get("value") if isinstance(step, dict) else None
@@ -61,20 +61,20 @@ def marked(steps: Iterable[Any]) -> Path:
 
 
 class Mask:
-    """What is to be hidden below one resource or output."""
+    """What to hide in one resource or output."""
 
     def __init__(self, paths: Collection[Path] = (), *, everything: bool = False) -> None:
         self._paths = frozenset(paths)
         self._everything = everything or () in self._paths
 
     def hides(self, path: Path) -> bool:
-        """Whether the value there is hidden; the ones above it are known not to be."""
+        """Whether the value at this path is hidden. The caller has checked the paths above it."""
         if self._everything or path in self._paths:
             return True
         return bool(path) and isinstance(path[-1], str) and is_telling(path[-1])
 
     def shown(self, value: Any, path: Path) -> Any:
-        """The value with everything inside of it hidden that has to be."""
+        """The value with its secret parts hidden."""
         if value is None:
             return None
         if self.hides(path) or (isinstance(value, str) and is_secret_text(value)):
@@ -94,7 +94,7 @@ NAMES = ("name", "key")
 
 
 def names_a_secret(value: dict[str, Any]) -> bool:
-    """Whether it is a setting of its own: {"name": "DB_PASSWORD", "value": …}."""
+    """Whether it is a setting with a telling name: {"name": "DB_PASSWORD", "value": …}."""
     for name in NAMES:
         said = value.get(name)
         if isinstance(said, str) and is_telling(said):

@@ -1,4 +1,4 @@
-"""Where a document says its serial, to put another one there and leave all other bytes alone."""
+"""Find the serial in the bytes of a document, and replace it without changing any other byte."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _CANDIDATE = re.compile(rb'"serial"[ \t\r\n]*:[ \t\r\n]*(null|-?[0-9]+)')
 
 @dataclass(frozen=True, slots=True)
 class SerialSpan:
-    """The bytes `start` to `end` of a document are its serial."""
+    """The place of the serial in a document: the bytes from `start` to `end`."""
 
     start: int
     end: int
 
 
 def find_serial(pieces: Iterable[bytes], piece: int = PIECE) -> tuple[Heading, SerialSpan | None]:
-    """What a document of any size says of itself, and where it says its serial.
+    """The heading of a document of any size, and the place of its serial.
 
-    In the memory of a few pieces. The place is None when it says none, or spells `serial` in
-    another way. Raises Invalid for what is no state document.
+    Keeps only a few pieces in memory. The place is None when there is no serial, or its key is
+    written with escapes. Raises Invalid for anything but a state document.
     """
     reader = _SerialReader(piece)
     for part in pieces:
@@ -33,7 +33,7 @@ def find_serial(pieces: Iterable[bytes], piece: int = PIECE) -> tuple[Heading, S
 
 
 def with_serial(pieces: Iterable[bytes], place: SerialSpan, serial: int) -> Iterator[bytes]:
-    """The same document with another serial."""
+    """The document with another serial."""
     digits, at = str(serial).encode(), 0
     for piece in pieces:
         start = min(max(place.start - at, 0), len(piece))
@@ -44,13 +44,13 @@ def with_serial(pieces: Iterable[bytes], place: SerialSpan, serial: int) -> Iter
 
 
 class _SerialReader(HeadingReader):
-    """Reads a heading, and notes where its serial was. Of doubles the last counts."""
+    """Reads a heading and notes the place of its serial. Of several the last one counts."""
 
     def __init__(self, piece: int) -> None:
         super().__init__(piece)
         self.found: SerialSpan | None = None
-        self._at = 0  # of the text that is not checked yet, in the document
-        self._gaps: list[tuple[int, int]] = []  # (place in that text, bytes that are gone there)
+        self._at = 0  # offset in the document of the text that is not checked yet
+        self._gaps: list[tuple[int, int]] = []  # (offset in that text, bytes dropped there)
 
     def _check(self, before: bytes, text: bytes, after: bytes | None) -> None:
         super()._check(before, text, after)  # a wrong guess raises here
@@ -68,7 +68,7 @@ class _SerialReader(HeadingReader):
 
 
 def _serial_in(before: bytes, text: bytes, after: bytes | None) -> re.Match[bytes] | None:
-    """The candidate that the parser takes for the serial: it is asked which one, by halves."""
+    """The candidate that the parser takes for the serial, found by bisection."""
     candidates = list(_CANDIDATE.finditer(text))
     said = _said(before, text, after)
     if said is None or not candidates:
@@ -92,7 +92,7 @@ def _is_among(
     after: bytes | None,
     said: bytes,
 ) -> bool:
-    """Whether the parser says another serial when all of these say another one."""
+    """Whether the parser finds another serial after all of these were changed."""
     other = b"2" if said == b"1" else b"1"
     parts, at = [], 0
     for candidate in candidates:

@@ -1,10 +1,10 @@
-"""Reads the heading of a document of any size as it arrives, in the memory of a few pieces.
+"""Read the heading of a document of any size as it arrives, with only a few pieces in memory.
 
-The text is cut into pieces between tokens (or inside a long string). Each piece is completed on
-both sides to a whole JSON document, and msgspec checks that one: `{"a":[1,` gets `0]}` behind it,
-and what follows gets `{"":[0,` before it. If every completed piece is valid, so is the whole.
-Where a piece ends in the nesting may therefore be guessed: a wrong guess does not validate, and
-then the piece is read token by token.
+The text is cut into pieces between tokens (or inside a long string). Text is added on both sides of
+a piece to make it a whole JSON document, which msgspec checks: `0]}` is added after `{"a":[1,`, and
+`{"":[0,` before the next piece. If every completed piece is valid, the whole document is valid.
+A piece may therefore be cut at a guessed place: after a wrong guess it does not validate, and the
+piece is read token by token instead.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from backend.documents.heading import LONGEST_VALUE, Heading, fields_of, not_jso
 from backend.errors import Invalid
 
 PIECE = 64 * 1024
-_LONG = 2 * LONGEST_VALUE  # a longer string may be cut: it is no heading value
-_DEEPEST = 1000  # brackets; the parser gives up earlier
-_ROUNDS = 12  # of removing pairs: more than real states are deep, few enough for hostile ones
-_RUN = 64  # of spaces or digits in a row; the rest of a longer one says nothing new
+_LONG = 2 * LONGEST_VALUE  # a longer string may be cut, because it is not a heading value
+_DEEPEST = 1000  # open brackets; the parser refuses fewer
+_ROUNDS = 12  # of removing pairs of brackets: enough for real states, few enough for hostile ones
+_RUN = 64  # spaces or digits in a row; a longer run is shortened to this
 _SPACE = b" \t\r\n"
 _DIGITS = b"0123456789"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
-_LIKELY = (b",\n", b',"', b"},{")  # commas between things, as json.MarshalIndent and jq -c write
+_LIKELY = (b",\n", b',"', b"},{")  # commas between values, as json.MarshalIndent and jq -c write
 _HALF_ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{0,3})?\Z")
 _HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
 
-# What makes a document of the rest, by what came last and in which container, before and after.
+# The text that completes a piece, before and after it, by the last token and its container.
 _BEFORE = {
     ("start", b""): b"",
     ("comma", b"["): b"[0,",
@@ -64,7 +64,7 @@ _CLOSED_BY = {ord("["): b"]", ord("{"): b"}"}
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """A place in the text: what came last there, and the brackets that are open."""
+    """A place in the text: the token before it, and the open brackets."""
 
     last: str = "start"
     open: bytes = b""
@@ -83,7 +83,7 @@ class _Position:
 
 
 class HeadingReader:
-    """Feed it the whole document, then `finish`. Both raise Invalid, as `read_heading` does."""
+    """`feed` it the whole document, then call `finish`. Both raise Invalid like `read_heading`."""
 
     def __init__(self, piece: int = PIECE) -> None:
         self._piece = piece
@@ -123,12 +123,12 @@ class HeadingReader:
             heading.check_start(self._text)
 
     def _advance(self) -> None:
-        """Check what can be checked of the text, and keep the rest."""
+        """Check as much of the text as possible, and keep the rest for the next call."""
         try:
             if self._take(_guess(self._text, self._place)):
                 return
         except Invalid:
-            pass  # the guess was wrong, or the text is: reading it will tell
+            pass  # the guess or the text is wrong: reading it token by token will tell
         scan = _Scan(self._text, self._place)
         self._take(scan.cut())
         if not scan.ends_in_string:
@@ -149,16 +149,16 @@ class HeadingReader:
         return True
 
     def _check(self, before: bytes, text: bytes, after: bytes | None) -> None:
-        """Check the next piece of text, completed on both sides; None comes after the last one."""
+        """Check the next piece, completed with `before` and `after`; None after the last piece."""
         whole = b"".join((before, text, after or b""))
         self._fields |= fields_of(whole, at_end=after is None)
 
     def _dropped(self, at: int, count: int) -> None:
-        """So many bytes are gone from this place in the text: they say nothing."""
+        """Called when `count` bytes without meaning were dropped from the text at this place."""
 
 
 def _guess(text: bytes, place: _Position) -> tuple[int, _Position] | None:
-    """A cut after a late comma, as if no string held a bracket: cheap, and mostly right."""
+    """A cut after a late comma, assuming that no string contains a bracket. Cheap, mostly right."""
     if place.last in _IN_STRING or not place.open:
         return None
     late = (text.rfind(sign, len(text) // 2) for sign in _LIKELY)
@@ -172,20 +172,20 @@ def _guess(text: bytes, place: _Position) -> tuple[int, _Position] | None:
 
 
 class _Scan:
-    """The text, read token by token: exact for every beginning of a JSON document."""
+    """The text read token by token. Exact for every start of a JSON document."""
 
     def __init__(self, text: bytes, place: _Position) -> None:
         self._place = place
-        if b"\\" in text:  # hide escaped quotes; the length stays
+        if b"\\" in text:  # hide escaped quotes without changing the length
             text = text.replace(b"\\\\", b"..").replace(b'\\"', b"..")
         self._text = text
-        # `in` finds nothing ten times faster than `split`, and most of a long string has no quote
+        # `in` is ten times faster than `split` when there is no quote, as in most long strings
         self._parts = text.split(b'"') if b'"' in text else [text]
         self._first_outside = int(place.last in _IN_STRING)
         self.ends_in_string = len(self._parts) % 2 == self._first_outside
 
     def cut(self) -> tuple[int, _Position] | None:
-        """The last place where the text may be cut. Raises Invalid when it is surely no JSON."""
+        """The last place where the text may be cut. Raises Invalid if it cannot be JSON."""
         if not self._place.open and self._place.last == "closed":
             return len(self._text), self._place
         in_long_string = self.ends_in_string and len(self._parts[-1]) > _LONG
@@ -228,7 +228,7 @@ class _Scan:
 
 
 def _still_open(brackets: bytes) -> bytes:
-    """What is left when all that was opened and closed is gone; closers when they do not match."""
+    """The brackets that are still open. Closing ones remain only if they do not match."""
     for _ in range(_ROUNDS):
         fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
         if len(fewer) == len(brackets):
@@ -244,7 +244,7 @@ def _still_open(brackets: bytes) -> bytes:
 
 
 def _shortened(text: bytes) -> bytes:
-    """The same tokens with a shorter run of spaces or digits at the end, which is in no string."""
+    """The text with a shorter run of spaces or digits at its end, which is not inside a string."""
     for run in (_SPACE, _DIGITS):
         shorter = text[: len(text.rstrip(run)) + _RUN]
         if len(shorter) < len(text):

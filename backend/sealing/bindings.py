@@ -1,6 +1,7 @@
-"""What each sealed object is bound to: swapped with another one, or an older one, it does not open.
+"""Bindings: the bytes that tie a sealed object to what it is.
 
-These never change: what was sealed with one opens with the same one only.
+A sealed object only opens with the binding that it was sealed with, so one that was swapped with
+another or with an older one does not open. These functions must never give other bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ AUDIT_KEY = bind("audit-key", 1)
 
 
 def document(state_id: str, number: int | None, lineage: str | None, serial: int | None) -> bytes:
-    """A version of a state; without a number a rescued write."""
+    """The binding of a state version, or without a number of a rescued write."""
     return bind("state", state_id, number, lineage, serial)
 
 

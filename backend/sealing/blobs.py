@@ -1,6 +1,6 @@
-"""Where large sealed bodies live: one file each, named by the SHA-256 of the sealed bytes.
+"""Blobs: the files of large sealed bodies, named by the SHA-256 of the sealed bytes.
 
-blobs/ab/cdef…   a body, whole and on the disk before anything names it
+blobs/ab/cdef…   a complete body, on the disk before any row names it
 blobs/incoming/  bodies that are still arriving
 """
 
@@ -27,7 +27,7 @@ from backend.sealing.durable import sync_folder
 _NAME = re.compile(r"[0-9a-f]{64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BATCH = 500
-_MARKED = 0o400  # the mode of a file that no row referred to when it was last looked at
+_MARKED = 0o400  # the mode of a file that no row referred to at the last sweep
 
 
 class Blobs:
@@ -36,7 +36,7 @@ class Blobs:
         self._incoming = folder / "incoming"
 
     def writer(self) -> BlobWriter:
-        """Use it as a context: a body that was not committed leaves nothing behind."""
+        """A writer, to be used as a context manager: without a commit it removes its file."""
         for folder in (self.folder, self._incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return BlobWriter(self, self._incoming / secrets.token_hex(16))
@@ -47,21 +47,21 @@ class Blobs:
             return self.path(name).open("rb")
         except FileNotFoundError:
             raise Unreadable(
-                "The sealed body is missing from the blobs folder. Put it back from your backup.",
+                "The sealed body is missing from the blobs folder. Restore it from your backup.",
                 code="blob-missing",
                 blob=name,
             ) from None
 
     def delete(self, name: str) -> None:
-        """Deleting what is gone is harmless."""
+        """Delete a body. Harmless when it is gone already."""
         self.path(name).unlink(missing_ok=True)
 
     def sweep(self, referenced: Callable[[list[str]], set[str]], older_than: float) -> int:
-        """Delete files that no row has referred to for so many seconds; how many.
+        """Delete files that no row has referred to for `older_than` seconds, and count them.
 
-        A young file may belong to a row that is about to commit, and what a row has just ceased
-        to name belongs to a backup whose database was copied before. `referenced` gets up to 500
-        names at a time, and returns those that rows refer to.
+        A new file may belong to a row that is not committed yet, and a backup that is being made
+        may need a file that a row no longer names. `referenced` gets up to 500 names at a time and
+        returns those that rows refer to.
         """
         before = time.time() - older_than
         swept = 0
@@ -74,7 +74,7 @@ class Blobs:
         return swept
 
     def names(self) -> Iterator[str]:
-        """Every body that is whole, whether a row refers to it or not."""
+        """The names of all complete bodies, whether a row refers to them or not."""
         return self._names(math.inf)
 
     def path(self, name: str) -> Path:
@@ -91,7 +91,7 @@ class Blobs:
 
 
 class BlobWriter:
-    """One body on its way to the disk."""
+    """Writes one body."""
 
     def __init__(self, blobs: Blobs, path: Path) -> None:
         self._blobs = blobs
@@ -118,7 +118,7 @@ class BlobWriter:
         self._hash.update(sealed)
 
     def commit(self) -> str:
-        """Put the body in its place, durably; its name. Raises Unavailable, as `write`."""
+        """Store the body durably and return its name. Raises Unavailable, as `write` does."""
         name = self._hash.hexdigest()
         place = self._blobs.path(name)
         with _disk_full_is_unavailable():
@@ -149,19 +149,20 @@ def _disk_full_is_unavailable() -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise Unavailable(
-            "The upload took so long that it was swept away. Send it again.", code="upload-swept"
+            "The upload took too long, and its file was deleted. Send it again.",
+            code="upload-swept",
         ) from None
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise Unavailable(
-            "The server's disk is full: nothing was stored. Free space, then send it again.",
+            "The disk of the server is full, and nothing was stored. Free space and send it again.",
             code="disk-full",
         ) from error
 
 
 def _sweep(path: Path) -> bool:
-    """Mark a file at first, and as young again; delete one that was marked before."""
+    """Mark a file, with the current time; delete it if it was marked already."""
     if stat.S_IMODE(path.stat().st_mode) == _MARKED:
         path.unlink()
         return True
@@ -175,7 +176,7 @@ def _older(folder: Path, before: float) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # committed or aborted meanwhile
+        with contextlib.suppress(FileNotFoundError):  # just committed or aborted
             if path.stat().st_mtime < before:
                 yield path
 

@@ -1,8 +1,8 @@
 """Envelope encryption and credentials.
 
-Every object has a data key of its own. The data key is wrapped by a named key of the keyring, and
-the wrapping is bound to what the object is (`bind`): a row that was swapped for another one, or
-for an older one, does not open. Rotation wraps 60 bytes a row again and leaves the body alone.
+Every object has its own data key. A named key of the keyring encrypts ("wraps") the data key, bound
+to what the object is (`bind`): a row that was swapped with another one, or with an older one, does
+not open. A rotation of the keyring wraps 60 bytes of each row again, and leaves the body alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "value_key_id",
 ]
 
-_PACKED = 1  # the format of a packed value, its first byte
+_PACKED = 1  # the first byte of a packed value: its format
 WRAPPED = 60  # nonce, data key, tag
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -47,7 +47,7 @@ _TOKEN = re.compile(rf"[a-z][a-z0-9-]*_[0-9A-Za-z]{{{_RANDOM + _CHECK}}}")
 
 
 def bind(*parts: str | int | None) -> bytes:
-    """Bytes that say what an object is; different parts never give the same bytes."""
+    """Encode what an object is as bytes. Different parts never give the same bytes."""
     return b"".join(_bound(part) for part in parts)
 
 
@@ -61,21 +61,21 @@ def _bound(part: str | int | None) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An object that fits in memory, sealed under a data key of its own."""
+    """An object that fits in memory, sealed under its own data key."""
 
     envelope: Envelope
     ciphertext: bytes
 
     def pack(self) -> bytes:
-        """One bytes value, for a column."""
+        """Pack it into one bytes value, for a column."""
         key_id = self.envelope.key_id.encode("ascii")
         return bytes((_PACKED, len(key_id))) + key_id + self.envelope.wrapped_key + self.ciphertext
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
-        """Raises Unreadable when it is not a packed value."""
+        """Undo `pack`. Raises Unreadable for anything but a packed value."""
         if len(packed) < 2 or packed[0] != _PACKED or len(packed) < 2 + packed[1] + WRAPPED:
-            raise Unreadable("The sealed value is in a format that this version does not know.")
+            raise Unreadable("The sealed value has a format that this version does not know.")
         key_ends = 2 + packed[1]
         envelope = Envelope(
             packed[2:key_ends].decode("ascii", "replace"), packed[key_ends : key_ends + WRAPPED]
@@ -95,7 +95,7 @@ def open_sealed(sealed: Sealed, keyring: Keyring, aad: bytes) -> bytes:
 
 
 def seal_value(keyring: Keyring, plaintext: bytes, aad: bytes) -> bytes:
-    """`seal` as one bytes value, for a column."""
+    """The same as `seal`, packed into one bytes value for a column."""
     return seal(plaintext, keyring, aad).pack()
 
 
@@ -105,7 +105,7 @@ def open_value(keyring: Keyring, packed: bytes, aad: bytes) -> bytes:
 
 
 def rewrap_value(keyring: Keyring, packed: bytes, aad: bytes) -> bytes:
-    """The same value under the current key; the same bytes when it is already."""
+    """Wrap the data key of a value with the current key. Returns it unchanged if it is already."""
     sealed = Sealed.unpack(packed)
     return Sealed(keyring.rewrap(sealed.envelope, aad), sealed.ciphertext).pack()
 
@@ -122,14 +122,14 @@ def new_token(prefix: str) -> str:
 
 
 def token_well_formed(token: str) -> bool:
-    """Whether the checksum is right: a mistyped token is told without asking the database."""
+    """Whether the checksum is right. It finds a mistyped token without a query."""
     if not _TOKEN.fullmatch(token):
         return False
     return secrets.compare_digest(_checksum(token[:-_CHECK]), token[-_CHECK:])
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a token: its SHA-256."""
+    """The SHA-256 of a token, which is all that is stored of it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

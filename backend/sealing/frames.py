@@ -3,8 +3,9 @@
     body  = MAGIC frame… last-frame
     frame = length and last-flag (4 bytes) || AES-256-GCM(zstd(≤ 256 KiB))
 
-The nonce is the frame's place and whether it is the last (the STREAM construction), the key is
-used for one body only: a frame that is changed, moved, repeated, or missing does not open.
+The nonce contains the number of the frame and whether it is the last one (the STREAM construction),
+and each key is used for one body only. So a body with a frame that is changed, moved, repeated or
+missing does not open.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from backend.errors import Unreadable
 FRAME = 256 * 1024
 _MAGIC = b"SRF1"
 _LAST = 1 << 31
-_SEALED_FRAME = FRAME + 4096  # what zstd and the tag can add to incompressible bytes
+_SEALED_FRAME = FRAME + 4096  # zstd and the tag can add this much to incompressible bytes
 _LEVEL = 3
 
-# A zstd context costs more to make than a small body to compress, and serves one thread at a time.
+# Creating a zstd context takes longer than compressing a small body; only one thread may use it.
 _idle_compressors: list[zstandard.ZstdCompressor] = []
 _idle_decompressors: list[zstandard.ZstdDecompressor] = []
 
@@ -36,7 +37,7 @@ def new_data_key() -> bytes:
 
 
 class FrameSealer:
-    """Seals one body as it arrives, holding at most a frame of it."""
+    """Seals one body as it arrives, with at most one frame in memory."""
 
     def __init__(self, data_key: bytes) -> None:
         self._cipher = AESGCM(data_key)
@@ -46,12 +47,12 @@ class FrameSealer:
 
     def update(self, chunk: bytes) -> bytes:
         """The sealed frames that this chunk completes; often none."""
-        # The last frame must be known as such, so a full one waits for what follows it.
+        # The last frame is marked, so a full frame waits until it is known whether another follows.
         if self._size + len(chunk) <= FRAME:
             self._hold(chunk)
             return b""
         sealed = []
-        if self._size == FRAME:  # as they mostly come: nothing needs to be copied
+        if self._size == FRAME:  # the usual case, in which nothing needs to be copied
             sealed.append(self._seal(self._taken(), 0))
         text = self._taken() + chunk
         last = (len(text) - 1) // FRAME * FRAME
@@ -60,7 +61,7 @@ class FrameSealer:
         return b"".join(sealed)
 
     def finish(self) -> bytes:
-        """The last frame. Without it the body does not open."""
+        """The last frame, without which the body does not open."""
         return self._seal(self._taken(), _LAST)
 
     def _hold(self, chunk: bytes) -> None:
@@ -82,7 +83,7 @@ class FrameSealer:
 
 
 def seal_frames(data_key: bytes, plaintext: bytes) -> bytes:
-    """A body that is in memory already, sealed at once."""
+    """Seal a body that is in memory."""
     sealer = FrameSealer(data_key)
     return sealer.update(plaintext) + sealer.finish()
 
@@ -94,14 +95,14 @@ def open_frames(data_key: bytes, file: BinaryIO) -> Iterator[bytes]:
 
 
 def open_all(data_key: bytes, sealed: bytes) -> bytes:
-    """A sealed body that is in memory, opened at once. Raises Unreadable."""
+    """Open a sealed body that is in memory. Raises Unreadable."""
     return b"".join(open_frames(data_key, io.BytesIO(sealed)))
 
 
 def verify_frames(data_key: bytes, file: BinaryIO) -> None:
-    """Check every frame's tag, without decompressing. Raises Unreadable.
+    """Check the tag of every frame, without decompressing. Raises Unreadable.
 
-    For before the first byte of an answer: later there is no way left to say 500.
+    Called before the first byte of an answer is sent: after that the status can no longer be 500.
     """
     for _ in _decrypted(data_key, file):
         pass
@@ -110,7 +111,7 @@ def verify_frames(data_key: bytes, file: BinaryIO) -> None:
 def _decrypted(data_key: bytes, file: BinaryIO) -> Iterator[bytes]:
     cipher = AESGCM(data_key)
     if _exactly(file, len(_MAGIC)) != _MAGIC:
-        raise Unreadable("The sealed body is in a format that this version does not know.")
+        raise Unreadable("The sealed body has a format that this version does not know.")
     last = count = 0
     while not last:
         head = int.from_bytes(_exactly(file, 4), "big")
@@ -121,7 +122,7 @@ def _decrypted(data_key: bytes, file: BinaryIO) -> Iterator[bytes]:
             yield cipher.decrypt(_nonce(count, last), _exactly(file, length), _MAGIC)
         except InvalidTag:
             raise Unreadable(
-                "The sealed body does not open: it was changed, cut or mixed up."
+                "The sealed body does not open: it was changed, cut, or its parts were swapped."
             ) from None
         count += 1
     if file.read(1):

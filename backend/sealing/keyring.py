@@ -1,6 +1,7 @@
-"""The keys that wrap all data keys. Every one opens; one of them seals.
+"""The keyring: the keys that wrap all data keys. All of them open; one of them, the current, seals.
 
-A keyring of a file is live: it takes in the keys that are added to the file, and forgets none.
+A keyring that was loaded from a file takes in the keys that are added to the file. It keeps those
+that are removed from it until the process ends.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A data key, wrapped by the key of that id: 60 bytes."""
+    """A wrapped data key (60 bytes), and the id of the key that wrapped it."""
 
     key_id: str
     wrapped_key: bytes
 
 
 class Keyring:
-    """Wraps with its current key, at first the first one; unwraps with every one."""
+    """Wraps with its current key, which is the first one by default, and unwraps with every key."""
 
     def __init__(self, keys: Keys, path: Path | None = None, forbidden_mode: int = 0o077) -> None:
         self._keys = dict(keys)
@@ -50,20 +51,20 @@ class Keyring:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """A new keyring with one fresh key, durable on return. Raises FileExistsError."""
+        """Create a keyring file with one new key, durably. Raises FileExistsError."""
         return cls(keyring_file.create(path), path)
 
     @classmethod
     def load(cls, path: Path, *, forbidden_mode: int = 0o077) -> Self:
-        """Raises WrongKeyring when it is missing, no keyring, or has one of the forbidden bits."""
+        """Read a keyring file. Raises WrongKeyring as `keyring_file.read` does."""
         stamp = keyring_file.stamp(path)
         loaded = cls(keyring_file.read(path, forbidden_mode=forbidden_mode), path, forbidden_mode)
-        loaded._stamp = stamp  # of before: what changed since is read again
+        loaded._stamp = stamp  # taken before reading, so that a later change is read again
         return loaded
 
     @classmethod
     def from_text(cls, text: str, source: str = "STATEROOM_KEYRING") -> Self:
-        """Lines of `name base64`, or the same separated by semicolons. Raises WrongKeyring."""
+        """Parse lines of `name base64`, also separated by semicolons. Raises WrongKeyring."""
         return cls(keyring_file.parse(text, source))
 
     @property
@@ -72,7 +73,7 @@ class Keyring:
 
     @property
     def path(self) -> Path | None:
-        """The file; None for a keyring out of the environment."""
+        """The file of the keyring, or None if it is from the environment."""
         return self._path
 
     @property
@@ -81,16 +82,16 @@ class Keyring:
         return self._current
 
     def seal_with(self, key_id: str) -> None:
-        """From now on seal with this key. Raises Unreadable `unknown-key`."""
+        """Make this the current key. Raises Unreadable with the code `unknown-key`."""
         if key_id != self._current:
             self._find(key_id)
             self._current = key_id
 
     def refresh(self) -> None:
-        """Take in what was added to the file. One that is no good is logged and changes nothing.
+        """Take in the keys that were added to the file. An invalid file is logged and ignored.
 
-        No key is forgotten: a file that is being copied looks cut, and somebody may still seal
-        with a key that has just been dropped.
+        Removed keys are kept: a file that is being copied may be read half-written, and another
+        process may still seal with a key that was just dropped.
         """
         if self._path is None or (stamp := keyring_file.stamp(self._path)) == self._stamp:
             return
@@ -103,7 +104,7 @@ class Keyring:
         changed = [i for i, key in found.items() if self._keys.get(i, key) != key]
         if changed:
             log.error(
-                "keyring_not_reloaded", reason="It has other keys by these names.", keys=changed
+                "keyring_not_reloaded", reason="Keys with these names have changed.", keys=changed
             )
             return
         added = [key_id for key_id in found if key_id not in self._keys]
@@ -125,26 +126,26 @@ class Keyring:
             return AESGCM(key).decrypt(nonce, wrapped, aad)
         except (InvalidTag, ValueError):
             raise Unreadable(
-                f"It does not open with the key {envelope.key_id!r}: "
+                f"The object does not open with the key {envelope.key_id!r}: "
                 "it was changed, swapped with another one, or sealed with another keyring.",
                 key_id=envelope.key_id,
             ) from None
 
     def rewrap(self, envelope: Envelope, aad: bytes) -> Envelope:
-        """The same data key under the current key; the same envelope when it is already."""
+        """Wrap the data key with the current key. Returns the envelope itself if it already is."""
         if envelope.key_id == self._current:
             return envelope
         return self.wrap(self.unwrap(envelope, aad), aad)
 
     def _find(self, key_id: str) -> bytes:
-        """The key; the file may have just got it. Raises Unreadable `unknown-key`."""
+        """The key with this id, also if it was just added to the file. Raises Unreadable."""
         if key_id not in self._keys:
             self.refresh()
         try:
             return self._keys[key_id]
         except KeyError:
             raise Unreadable(
-                f"It was sealed with the key {key_id!r}, which the keyring does not have.",
+                f"The object was sealed with the key {key_id!r}, which the keyring does not have.",
                 code="unknown-key",
                 key_id=key_id,
             ) from None

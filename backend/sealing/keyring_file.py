@@ -1,4 +1,4 @@
-"""The file of the keyring: one named 256-bit key a line, written whole or not at all.
+"""The file of the keyring: one named 256-bit key on each line. It is replaced atomically.
 
 k1-5f3a9c2e mKq0…
 k2-90ab12cd 3q2+7w…
@@ -26,9 +26,9 @@ Keys = Mapping[str, bytes]
 _KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER = re.compile(r"k(\d{1,9})-")
 _HEADING = (
-    "# The keyring of Stateroom: without it, nothing that was stored can be read.\n"
-    "# Back it up apart from the database. Every key opens; which one seals is kept in the\n"
-    "# database: `stateroom keys status` says it.\n"
+    "# The keyring of Stateroom. Without it, the stored states and secrets cannot be read.\n"
+    "# Back it up apart from the database. Every key here opens. `stateroom keys status` shows\n"
+    "# which one seals: that is stored in the database.\n"
 )
 
 
@@ -41,20 +41,23 @@ class ReadOnlyKeyring(WrongKeyring):
 
 
 def parse(text: str, source: str) -> dict[str, bytes]:
-    """Lines of `name base64`, or the same separated by semicolons. Raises WrongKeyring."""
+    """Parse lines of `name base64`, also separated by semicolons. Raises WrongKeyring."""
     keys: dict[str, bytes] = {}
     for where, entry in _entries(text, source):
         key_id, key = _parse(entry, where)
         if key_id in keys:
-            raise WrongKeyring(f"The keyring {source} has two keys named {key_id}.")
+            raise WrongKeyring(f"The keyring {source} has two keys with the name {key_id}.")
         keys[key_id] = key
     if not keys:
-        raise WrongKeyring(f"The keyring {source} is empty. Put it back from your backup.")
+        raise WrongKeyring(f"The keyring {source} is empty. Restore it from your backup.")
     return keys
 
 
 def read(path: Path, *, forbidden_mode: int = 0o077) -> dict[str, bytes]:
-    """Raises WrongKeyring when it is missing, no keyring, or has one of the forbidden bits."""
+    """Read a keyring file.
+
+    Raises WrongKeyring when it is missing, invalid, or its mode has one of the forbidden bits.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -65,15 +68,13 @@ def read(path: Path, *, forbidden_mode: int = 0o077) -> dict[str, bytes]:
                 )
             return parse(file.read(), str(path))
     except FileNotFoundError:
-        raise WrongKeyring(
-            f"The keyring {path} is missing. Put it back from your backup."
-        ) from None
+        raise WrongKeyring(f"The keyring {path} is missing. Restore it from your backup.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise WrongKeyring(f"The keyring {path} cannot be read: {error}") from None
 
 
 def create(path: Path) -> dict[str, bytes]:
-    """A new keyring with one fresh key, durable on return. Raises FileExistsError."""
+    """Create a keyring file with one new key, durably. Raises FileExistsError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = parse(new_line({}), str(path))
     write_copy(path, keys)
@@ -81,10 +82,10 @@ def create(path: Path) -> dict[str, bytes]:
 
 
 def write_copy(path: Path, keys: Keys) -> None:
-    """The same keys in another file, durably. Raises FileExistsError."""
+    """Write the keys to a new file, durably. Raises FileExistsError."""
     draft = _write_draft(path, _HEADING + _lines(keys))
     try:
-        # A link appears whole or not at all, and never replaces a keyring.
+        # Linking is atomic and, unlike renaming, never replaces a file.
         os.link(draft, path)
     finally:
         draft.unlink()
@@ -92,9 +93,9 @@ def write_copy(path: Path, keys: Keys) -> None:
 
 
 def add(path: Path) -> str:
-    """Put a fresh key at the end of the file, durably; its id. Who adds at once, adds both.
+    """Append a new key to the file, durably, and return its id. Raises ReadOnlyKeyring.
 
-    Raises ReadOnlyKeyring.
+    Concurrent calls add one key each.
     """
     with _changing(path):
         keys = read(path)
@@ -104,7 +105,7 @@ def add(path: Path) -> str:
 
 
 def remove(path: Path, key_id: str) -> None:
-    """Take a key out of the file, durably. Raises ReadOnlyKeyring."""
+    """Remove a key from the file, durably. Raises ReadOnlyKeyring."""
     with _changing(path):
         _replace(path, _lines({i: key for i, key in read(path).items() if i != key_id}))
 
@@ -116,15 +117,15 @@ def put_back(path: Path, key_id: str, key: bytes) -> None:
 
 
 def new_line(keys: Keys) -> str:
-    """A line with a fresh key, named after those that are there."""
+    """A line with a new key, whose number is one above those of the existing keys."""
     numbers = [int(found[1]) for key_id in keys if (found := _NUMBER.match(key_id))]
-    # The random part tells two installations' keys apart when a backup meets the wrong keyring.
+    # The random part keeps keys of two installations apart, in case a keyring gets mixed up.
     key_id = f"k{max([len(keys), *numbers]) + 1}-{secrets.token_hex(4)}"
     return _lines({key_id: AESGCM.generate_key(256)})
 
 
 def stamp(path: Path) -> tuple[int, ...] | None:
-    """Another one whenever the file has changed; None when it cannot be looked at."""
+    """A value that changes whenever the file does, or None if the file cannot be examined."""
     try:
         found = path.stat()
     except OSError:
@@ -161,7 +162,7 @@ def _lines(keys: Keys) -> str:
 
 @contextlib.contextmanager
 def _changing(path: Path) -> Iterator[None]:
-    """One at a time: of two that read, add and write at once, one key would be lost."""
+    """Allow one change at a time: with two, the key that one of them adds could be lost."""
     try:
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -188,9 +189,9 @@ def _replace(path: Path, lines: str) -> None:
 
 def _read_only(path: Path, error: OSError) -> ReadOnlyKeyring:
     return ReadOnlyKeyring(
-        f"The keyring {path} cannot be changed here: {error.strerror}. Change it where it comes "
-        "from: add the line that `stateroom keys new` prints, everywhere, then run "
-        "`stateroom keys activate KEY_ID`."
+        f"The keyring {path} cannot be changed here: {error.strerror}. Change the file that it was "
+        "copied from: add the line that `stateroom keys new` prints, distribute it to all "
+        "machines, then run `stateroom keys activate KEY_ID`."
     )
 
 
@@ -202,7 +203,7 @@ def _write_draft(path: Path, text: str) -> Path:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:  # whatever stopped it: no half-written key stays on the disk
+    except BaseException:  # never leave a half-written keyring on the disk
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
         raise

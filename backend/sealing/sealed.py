@@ -1,4 +1,4 @@
-"""Everything that is sealed in the database, table by table: which key wraps it, and anew."""
+"""All sealed objects of the database, by table: find the key that wraps each, and wrap it again."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from backend.models import (
 from backend.sealing import bindings, crypto
 from backend.sealing.keyring import Envelope, Keyring
 
-UNKNOWN = "?"  # instead of a key's id: the value is in no format that we know
+UNKNOWN = "?"  # instead of the id of a key: the value has an unknown format
 PAGE = 500
 
 RowKey = tuple[Any, ...]  # the primary key of a row
 
-_HEAD = 2 + 64 + crypto.WRAPPED  # bytes of a packed value that tell the id of its key
+_HEAD = 2 + 64 + crypto.WRAPPED  # the bytes of a packed value that contain the id of its key
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One sealed object, and the id of the key that its data key is wrapped with."""
+    """One sealed object, and the id of the key that wraps its data key."""
 
     place: RowKey
     key_id: str
@@ -52,7 +52,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unopened:
-    """A sealed object that does not open, and why."""
+    """A sealed object that cannot be opened, and the reason."""
 
     table: str
     id: str
@@ -63,30 +63,30 @@ class Shelf(Protocol):
     """One kind of sealed objects: a table."""
 
     name: str
-    at_once: int  # objects that one transaction wraps anew
+    at_once: int  # objects that one transaction wraps again
 
     def after(self, db: Session, place: RowKey | None, limit: int) -> Sequence[Found]:
-        """The next ones by primary key; from the first one on when the place is None."""
+        """The next objects by primary key after a place, or the first ones after None."""
         ...
 
     def rewrap(self, db: Session, keyring: Keyring, places: Sequence[RowKey]) -> list[Unopened]:
-        """Wrap these under the current key. Those that do not open are left as they are.
+        """Wrap these with the current key. Those that cannot be opened are returned, unchanged.
 
-        What another transaction holds is skipped, and what was changed meanwhile stays changed.
+        Rows that another transaction has locked are skipped, and concurrent changes are kept.
         """
         ...
 
 
 class Documents:
-    """State documents: the wrapped key has a column of its own, the body stays where it is."""
+    """State documents: the wrapped key has its own column, and the body is not touched."""
 
-    at_once = 50  # a few milliseconds, in which nobody else writes on SQLite
+    at_once = 50  # takes a few milliseconds, in which nobody else can write on SQLite
 
     def __init__(self, model: type[StateVersion | RescuedWrite]) -> None:
         self.table = _table(model)
         self.name = self.table.name
         columns = self.table.c
-        self.kept = columns.wrapped_key != b""  # one that was removed has no key
+        self.kept = columns.wrapped_key != b""  # a removed document has no key
         self._set = (
             update(self.table)
             .where(columns.id == bindparam("at"), columns.wrapped_key == bindparam("old"))
@@ -101,7 +101,7 @@ class Documents:
         return [Found((found,), key_id) for found, key_id in db.execute(query)]
 
     def rows(self, places: Sequence[RowKey], *more: str) -> Select[Any]:
-        """What opening takes of these rows, and more columns."""
+        """A query of these rows with the columns that opening needs, and more columns."""
         names = ["id", "state_id", "lineage", "serial", "key_id", "wrapped_key", *more]
         if "number" in self.table.c:
             names.append("number")
@@ -129,13 +129,13 @@ def envelope(row: Row[Any]) -> Envelope:
 
 
 def binding(row: Row[Any]) -> bytes:
-    """That of a state version, or of a rescued write, which has no number."""
+    """The binding of a state version or a rescued write, which has no number."""
     number = getattr(row, "number", None)
     return bindings.document(row.state_id, number, row.lineage, row.serial)
 
 
 class Values:
-    """Packed values: the wrapped key and the body are in one column."""
+    """Packed values: one column has the wrapped key and the body."""
 
     at_once = 16  # a piece of a log has up to 256 KiB
 
@@ -163,7 +163,7 @@ class Values:
         return [Found(tuple(at), _key_id(value)) for *at, value in rows]
 
     def rows(self, places: Sequence[RowKey]) -> Select[Any]:
-        """These rows' places, and last the value."""
+        """A query of these rows with their primary keys, and the value as the last column."""
         wanted = _tuple(self._places).in_([_plain(place) for place in places])
         return select(*self._places, self._value).where(wanted, self._value.is_not(None))
 
@@ -184,14 +184,14 @@ class Values:
 
 
 def pages(db: Session, shelf: Shelf, place: RowKey | None = None) -> Iterator[Sequence[Found]]:
-    """Every object of a shelf after a place; what is added meanwhile may be missing."""
+    """All objects of a shelf after a place. It may miss objects that are added in the meantime."""
     while found := shelf.after(db, place, PAGE):
         yield found
         place = found[-1].place
 
 
 def text_of(place: Iterable[Any]) -> str:
-    """A primary key for people."""
+    """A primary key as text for people."""
     return ":".join(map(str, place))
 
 
@@ -200,9 +200,9 @@ def _table(model: type[Base]) -> Table:
 
 
 def _unlocked(rows: Select[Any]) -> Select[Any]:
-    """Only the rows that nobody else changes now, held until the end of the transaction.
+    """Lock the rows until the end of the transaction, and skip rows that others have locked.
 
-    So it waits for nobody, and no deadlock comes of it. (On SQLite there is one writer anyway.)
+    It never waits, so it cannot cause a deadlock. (SQLite has only one writer anyway.)
     """
     return rows.with_for_update(skip_locked=True, key_share=True)
 
