@@ -1,4 +1,4 @@
-"""Who did what: one entry for every mutation and every reading of a state."""
+"""The audit log: one entry for each change, and for each time that somebody reads a state."""
 
 from __future__ import annotations
 

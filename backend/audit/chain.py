@@ -1,11 +1,11 @@
-"""The chain over the audit log: each link covers an entry and the link before, and is signed.
+"""The chain over the audit log: each link covers one entry and the previous link, and is signed.
 
-    hash = SHA-256(hash of the link before || the entry's canonical bytes); before the first: zeros
+    hash = SHA-256(hash of the previous link (zeros for the first) || the entry's canonical bytes)
     mac  = HMAC-SHA-256(audit key, number as 8 bytes || hash)
 
-Anybody can check the hashes of an export. The signature needs the keyring: whoever has only the
-database cannot make the chain anew. Entries are linked after their commit, so that writers do not
-queue up at the chain's head (decision 8).
+Anybody can check the hashes of an export. The signature needs the keyring: somebody who has only
+the database cannot forge a chain. Entries are linked after their commit, so that writers do not
+wait for each other (decision 8).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from backend.sealing.keyring import Keyring
 
 BEFORE_THE_FIRST = bytes(32)
 BATCH = 200  # links of a transaction: a few milliseconds
-_LOCK = 0x5747_4155  # any number that only we use
+_LOCK = 0x5747_4155  # the id of the advisory lock; any number that nobody else uses
 _FIELDS = ("id", "at", "principal", "principal_id", "action", "object", "project_id", "detail")
 COLUMNS = tuple(getattr(AuditEntry, name) for name in _FIELDS)
 
 
 class Head(NamedTuple):
-    """The newest link. Noted elsewhere, it tells later whether the end of the chain is missing."""
+    """The newest link. Note it elsewhere to find out later whether the chain was cut at its end."""
 
     number: int
     hash: bytes
@@ -51,20 +51,20 @@ NOTHING = Head(0, BEFORE_THE_FIRST)
 
 @dataclass(frozen=True)
 class Linked:
-    """What one batch did: how many entries it linked, and the head it left."""
+    """The result of one batch: how many entries were linked, and the new head."""
 
     count: int
     head: Head
 
 
 def prepare_key(db: Session, keyring: Keyring) -> None:
-    """Make the key that signs the chain, once. Raises Unreadable when a chain has lost its key."""
+    """Create the key that signs the chain, if there is none. Raises Unreadable if it was lost."""
     if db.get(AuditKey, 1) is not None:
         return
     if db.scalar(select(AuditLink.number).limit(1)) is not None:
         raise Unreadable(
             "The key that signs the audit log is missing from the table audit_key. "
-            "Put its row back from your backup.",
+            "Restore its row from your backup.",
             code="audit-key-missing",
         )
     sealed = crypto.seal_value(keyring, secrets.token_bytes(32), AUDIT_KEY)
@@ -83,7 +83,7 @@ def fields_of(entry: Row[Any]) -> dict[str, Any]:
 
 
 def canonical(fields: dict[str, Any]) -> bytes:
-    """The bytes that are hashed: JSON with its names in order, no spaces, and only ASCII."""
+    """The bytes that are hashed: JSON with sorted names, without spaces, in ASCII."""
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
@@ -96,7 +96,7 @@ def sign(signing_key: bytes, number: int, link_hash: bytes) -> bytes:
 
 
 def head(db: Session) -> Head:
-    """The newest link; NOTHING when there is none."""
+    """The newest link, or NOTHING."""
     found = db.execute(_NEWEST).one_or_none()
     return NOTHING if found is None else Head(*found)
 
@@ -109,19 +109,19 @@ def holds(db: Session, known: Head) -> bool:
 
 
 def link_recent(db: Session, signing_key: bytes, since: timedelta) -> Linked:
-    """Link up to BATCH entries of this recent time that have no link. Another does it: none."""
+    """Link up to BATCH unlinked entries of this recent time, or none if another process does it."""
     recent = _UNLINKED.where(AuditEntry.at >= now(-since))
     return _link(db, signing_key, recent.order_by(AuditEntry.at, AuditEntry.id).limit(BATCH))
 
 
 def link_page(db: Session, signing_key: bytes, page: Sequence[str]) -> Linked:
-    """Link those of these entries that have no link. Another process is at it: none."""
+    """Link the unlinked ones of these entries, or none if another process does it."""
     some = _UNLINKED.where(AuditEntry.id.in_(page))
     return _link(db, signing_key, some.order_by(AuditEntry.at, AuditEntry.id))
 
 
 def has_unlinked(db: Session, since: timedelta) -> bool:
-    """Whether an entry of this recent time has no link: asked without waiting for a writer."""
+    """Whether an entry of this recent time has no link. It does not wait for writers."""
     recent = _UNLINKED.with_only_columns(AuditEntry.id).where(AuditEntry.at >= now(-since))
     return db.scalar(recent.limit(1)) is not None
 
@@ -132,14 +132,14 @@ class Unlinked(NamedTuple):
 
 
 class Patrol(NamedTuple):
-    """A page of all entries: those of it that have no link, and where the next page begins."""
+    """A page of all entries: the unlinked ones in it, and where the next page begins."""
 
     unlinked: list[Unlinked]
     next_after: str | None
 
 
 def patrol(db: Session, after: str, limit: int) -> Patrol:
-    """Look at the next entries in the order of their ids, however old: nothing is skipped."""
+    """Look for unlinked entries in the next page of all entries, in the order of their ids."""
     rows = db.execute(
         select(AuditEntry.id, AuditEntry.at, AuditLink.number)
         .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
@@ -161,7 +161,7 @@ _INSERT = insert(AuditLink)
 
 
 def _link(db: Session, signing_key: bytes, entries: Select[Any]) -> Linked:
-    """The number is unique: two that link at once cannot both commit."""
+    """Link entries. Numbers are unique, so of two processes that link at once only one commits."""
     if not _alone(db):
         return Linked(0, NOTHING)
     last = head(db)
@@ -176,7 +176,10 @@ def _link(db: Session, signing_key: bytes, entries: Select[Any]) -> Linked:
 
 
 def _alone(db: Session) -> bool:
-    """Whether nobody else links now, until the transaction's end. On SQLite writers are alone."""
+    """Keep others from linking until the transaction ends; False if somebody else links now.
+
+    SQLite has only one writer anyway.
+    """
     if db.get_bind().dialect.name != "postgresql":
         return True
     return bool(db.scalar(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")))

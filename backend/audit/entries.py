@@ -1,4 +1,4 @@
-"""The audit log: who did what, in the transaction that did it; and finding it again."""
+"""Write entries of the audit log, in the transaction of the change, and find them again."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ INSERT = Statement(_INSERT.values(at=now(), **{name: bindparam(name) for name in
 
 @dataclass(frozen=True)
 class Filter:
-    """What is looked for; None: everything.
+    """The entries to look for. A field of None matches all of them.
 
-    `principal` is a name, or the id of a person, a token, an alias or a run; `action` is one, or
-    the beginning of some (`state.`); `since` counts, `until` does not.
+    `principal` is a name, or the id of a person, a token, an alias or a run. `action` is an action
+    or the beginning of several (`state.`). `since` is included, `until` is not.
     """
 
     project_id: str | None = None
@@ -52,7 +52,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Numbered:
-    """An entry and its number in the chain; None until it is linked, which takes a second."""
+    """An entry and its number in the chain, or None until it is linked, which takes a second."""
 
     entry: AuditEntry
     number: int | None
@@ -61,9 +61,9 @@ class Numbered:
 def record(
     tx: Transaction, action: str, thing: str, *, project_id: str | None = None, **detail: Any
 ) -> None:
-    """Write one entry into the transaction of what it tells: both are kept, or neither.
+    """Write one entry in the transaction of the change, so that both are stored, or neither.
 
-    People choose names, and may choose those of others: the id beside the name says who it was.
+    People choose names, and may choose those of others. So the entry has the id beside the name.
     """
     execute(tx.db, _INSERT, entry(tx.principal, action, thing, project_id, **detail))
 
@@ -71,7 +71,7 @@ def record(
 def entry(
     principal: Principal, action: str, thing: str, project_id: str | None, **detail: Any
 ) -> dict[str, Any]:
-    """What `record` writes, for INSERT: a statement past SQLAlchemy."""
+    """The parameters for INSERT, which writes what `record` writes without mapped objects."""
     if principal.user_id is not None:
         detail["token"] = principal.token_id
     return {
@@ -88,9 +88,9 @@ def entry(
 def find_all(
     tx: Transaction, wanted: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Numbered]:
-    """Newest first. The cursor is an entry's id. Raises Invalid for one that is none.
+    """Entries, newest first. The cursor is the id of an entry. Raises Invalid for a wrong cursor.
 
-    For administrators: of the project that is looked for, or of the installation.
+    For administrators of the filter's project, or of the installation.
     """
     require_reader(tx.principal, wanted)
     query = (
@@ -107,7 +107,7 @@ def find_all(
 
 
 def require_reader(principal: Principal, wanted: Filter) -> None:
-    """Raise Forbidden unless this is an administrator of what is looked into."""
+    """Raise Forbidden unless the principal administers the filter's project or the installation."""
     if wanted.project_id is None:
         principal.require_installation()
     else:
@@ -126,6 +126,6 @@ def _is_by(who: str) -> ColumnElement[bool]:
 def _older(db: Session, entry_id: str) -> ColumnElement[bool]:
     at = db.scalar(select(AuditEntry.at).where(AuditEntry.id == entry_id))
     if at is None:
-        raise Invalid("The cursor is not that of a page of this list.", code="cursor-unknown")
+        raise Invalid("The cursor does not belong to this list.", code="cursor-unknown")
     place = literal(at, AuditEntry.at.type), literal(entry_id, AuditEntry.id.type)
     return tuple_(AuditEntry.at, AuditEntry.id) < tuple_(*place)

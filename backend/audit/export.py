@@ -1,4 +1,4 @@
-"""The audit log as JSON lines, in the order of the chain: anybody can check them without us."""
+"""Export the audit log as JSON lines in the order of the chain, to be checked without Stateroom."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Export:
-    """`lines` are made as they are asked for; `head` is the link that the last of them may be."""
+    """`lines` is a generator. `head` is the newest link that it may include."""
 
     head: Head
     lines: Iterator[bytes]
 
 
 def export(caller: Caller, wanted: Filter) -> Export:
-    """Every linked entry, one JSON object a line, oldest first, for administrators.
+    """Every linked entry as one line of JSON, oldest first, for administrators.
 
-    A line has the entry's fields, its `number`, its `hash`, and the hash of the link before as
-    `previous`: where a filter leaves gaps, each line can still be checked by itself.
+    A line has the fields of the entry, its `number`, its `hash`, and as `previous` the hash of the
+    previous link. So each line can be checked by itself, also where a filter leaves gaps.
     """
     require_reader(caller.principal, wanted)
     linker.catch_up(caller.here)
@@ -41,7 +41,7 @@ def export(caller: Caller, wanted: Filter) -> Export:
 
 
 def _lines(database: Database, wanted: Filter, head: Head) -> Iterator[bytes]:
-    """A few hundred entries are in memory at a time."""
+    """The lines, with a few hundred entries in memory at a time."""
     last = 0
     while True:
         with database.reading() as db:

@@ -1,4 +1,4 @@
-"""Links new entries of the audit log into its chain, soon after their commit."""
+"""The duty that links new entries of the audit log into its chain, soon after their commit."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from backend.audit.chain import BATCH, NOTHING, Linked
 from backend.transactions import Installation
 
 TICK_SECONDS = 0.5
-RECENT = timedelta(seconds=30)  # longer than a write takes from its entry to its commit
+RECENT = timedelta(seconds=30)  # longer than almost any transaction takes
 PATROL_EVERY_SECONDS = 3600.0
-PAGE = 1000  # entries that one tick of a patrol looks at
+PAGE = 1000  # entries that the patrol looks at in one call
 TRIES = 20
 
 log = structlog.get_logger()
 
 
 class Linker:
-    """A duty of the server's processes; any number of them may have it.
+    """Links entries. Several server processes may do so at the same time.
 
-    What was committed late is found by a patrol over all entries, at the start and each hour.
+    Entries that were committed late are found by a patrol: it goes through all entries at the start
+    and every hour.
     """
 
     def __init__(self, here: Installation) -> None:
@@ -37,20 +38,20 @@ class Linker:
         self._patrol_due = 0.0
 
     def __call__(self) -> float:
-        """Link, and return the seconds until it is worth to look again."""
+        """Link entries, and return the seconds until the next call."""
         try:
             self.tick()
-        except IntegrityError:  # another process linked at the same time: its links stand
+        except IntegrityError:  # another process linked at the same time, and its links are kept
             log.debug("linking_overtaken")
         return TICK_SECONDS
 
     def tick(self) -> int:
-        """Link what is new, and look at a page of what is old: how many were linked."""
+        """Link the new entries and patrol a page of the old ones. Returns how many were linked."""
         with self._database.reading() as db:
             self._key = self._key or chain.key(db, self._keyring)
             whole = chain.holds(db, self._known)
             newest = chain.head(db)
-        if not whole:  # links were deleted; they are made again, and would not be missed
+        if not whole:  # warn before they are made again, which would hide that they were deleted
             log.error("audit_chain_was_cut", known=str(self._known), found=str(newest))
         self._known = newest
         return self._link_recent() + self._patrol()
@@ -78,7 +79,7 @@ class Linker:
         for start in range(0, len(late), BATCH):
             page = late[start : start + BATCH]
             total += self._do(lambda db, page=page: chain.link_page(db, self._key, page))  # type: ignore[misc]
-        if total == len(late):  # else another is linking: look again
+        if total == len(late):  # otherwise another process is linking: look at the page again
             self._go_on(found.next_after)
         return total
 
@@ -86,7 +87,7 @@ class Linker:
         self._patrolled_to = next_after or ""
         if next_after is None:
             self._patrol_due = time.monotonic() + PATROL_EVERY_SECONDS
-            # whoever collects the logs has the head noted elsewhere
+            # so that the head is also stored where the logs are collected
             log.info("audit_head", head=str(self._known))
 
     def _do(self, link: Callable[[Session], Linked]) -> int:
@@ -98,7 +99,7 @@ class Linker:
 
 
 def catch_up(here: Installation) -> None:
-    """Link all recent entries now, so that a reader of the chain finds them in it."""
+    """Link all recent entries now, so that a reader of the chain finds them."""
     database = here.database
     with database.reading() as db:
         signing_key = chain.key(db, here.keyring)
@@ -109,4 +110,4 @@ def catch_up(here: Installation) -> None:
         with database.transaction() as db:
             done = chain.link_recent(db, signing_key, RECENT)
         if done.count == 0:
-            time.sleep(0.05)  # another process is at it
+            time.sleep(0.05)  # another process is linking

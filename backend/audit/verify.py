@@ -1,4 +1,4 @@
-"""Walks the chain over the audit log from its first link, and says in words what is broken."""
+"""Verify the chain over the audit log from its first link, and describe the first fault."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from backend.offload import off_loop
 from backend.transactions import Caller
 
 BATCH = 500
-NEIGHBOURS = 1000  # how far a link that was moved is looked for
+NEIGHBOURS = 1000  # how many links around are searched for one that was moved
 
 Links = Sequence[Row[Any]]
 
 
 @dataclass(frozen=True)
 class Broken:
-    """The first link that is not as it was made."""
+    """The first link that is wrong."""
 
     number: int
     kind: Literal["changed", "removed", "inserted", "order"]
@@ -35,9 +35,9 @@ class Broken:
 
 @dataclass(frozen=True)
 class ChainReport:
-    """`verified` links, up to `head`, are as they were made.
+    """The result: `verified` links, up to `head`, are right.
 
-    An entry is unlinked for a second or two only.
+    In normal operation an entry is linked after a second or two.
     """
 
     verified: int
@@ -48,9 +48,9 @@ class ChainReport:
 
 
 def verify(caller: Caller, known: Head = NOTHING) -> ChainReport:
-    """Check every link, a few hundred at a time, for an administrator of the installation.
+    """Check every link, for an administrator of the installation.
 
-    `known` is a head that somebody noted before. Raises Forbidden, Unreadable.
+    `known` is a head that somebody noted earlier. Raises Forbidden, Unreadable.
     """
     caller.principal.require_installation()
     database = caller.here.database
@@ -71,7 +71,7 @@ _ROWS = (
 
 
 def _walk(database: Database, signing_key: bytes) -> Head:
-    """The last link up to which all is well."""
+    """The last link before the first fault."""
     last = NOTHING
     while True:
         with database.reading() as db:
@@ -97,15 +97,15 @@ def _follow(signing_key: bytes, last: Head, rows: Links) -> Head:
 
 
 def _is_signed(signing_key: bytes, row: Row[Any], number: int) -> bool:
-    """Whether this is the link that we made with this number."""
+    """Whether this installation made the link with this number."""
     return hmac.compare_digest(sign(signing_key, number, row.hash), row.mac)
 
 
 def _broken(db: Session, signing_key: bytes, last: Head) -> Broken | None:
-    """What is wrong with the link behind the last good one."""
+    """The fault of the link after the last good one."""
     rows = _after(db, last, NEIGHBOURS)
     if not rows or _follow(signing_key, last, rows[:1]) != last:
-        return None  # the end; links that were made meanwhile are good
+        return None  # the end of the chain; newer links are good
     number, first = last.number + 1, rows[0]
     if first.number != number:
         gap = _links(number, first.number - 1)
@@ -119,7 +119,7 @@ def _broken(db: Session, signing_key: bytes, last: Head) -> Broken | None:
 
 
 def _other_entry(last: Head, rows: Links) -> Broken:
-    """The link is ours, and its entry is not the one that was linked."""
+    """The fault of a link that is ours, but whose entry is not the one that was linked."""
     number, first = last.number + 1, rows[0]
     for row in rows[1:]:
         if row.id is not None and hash_of(last.hash, fields_of(row)) == first.hash:
@@ -130,18 +130,18 @@ def _other_entry(last: Head, rows: Links) -> Broken:
 
 
 def _other_link(signing_key: bytes, last: Head, rows: Links) -> Broken:
-    """The link is not the one that we made with this number."""
+    """The fault of a link that we did not make with this number."""
     number, first = last.number + 1, rows[0]
     if _has_changed_hash(signing_key, last, first):
         return Broken(number, "changed", f"The hash of link {number} was changed.")
     was = _number_of(signing_key, first, around=number)
     if was is None:
-        said = f"Link {number} (entry {first.id}) was not made by this installation: inserted."
+        said = f"Link {number} (entry {first.id}) was inserted: not made by this installation."
         return Broken(number, "inserted", said)
     instead = next((row for row in rows[1:] if _is_signed(signing_key, row, number)), None)
     if instead is None and was > number:
         gap = _links(number, was - 1)
-        said = f"{gap} missing: removed, and those behind were numbered anew."
+        said = f"{gap} missing: removed, and the later links were renumbered."
         return Broken(number, "removed", said)
     said = f"Link {number} is the one that was made as link {was}: their order was changed."
     return Broken(number, "order", said)
@@ -153,13 +153,13 @@ def _has_changed_hash(signing_key: bytes, last: Head, row: Row[Any]) -> bool:
 
 
 def _number_of(signing_key: bytes, row: Row[Any], around: int) -> int | None:
-    """The number that we made this link with."""
+    """The number with which we made this link, or None."""
     numbers = range(max(1, around - NEIGHBOURS), around + NEIGHBOURS)
     return next((number for number in numbers if _is_signed(signing_key, row, number)), None)
 
 
 def _missed(db: Session, last: Head, known: Head) -> Broken | None:
-    """What the noted head says that the chain itself cannot: its end may be gone, or all anew."""
+    """The fault that only a noted head shows: the end is missing, or the chain was made again."""
     if chain.holds(db, known):
         return None
     if known.number > last.number:
@@ -174,7 +174,7 @@ def _links(first: int, last: int) -> str:
 
 
 def _unlinked(database: Database) -> tuple[int, datetime | None]:
-    """How many entries have no link, and the time of the oldest of them."""
+    """How many entries have no link, and the time of the oldest one."""
     count, oldest = 0, None
     after: str | None = ""
     while after is not None:
