@@ -1,7 +1,7 @@
-"""Somebody who may administer the installation is always left.
+"""The last one who may administer the installation cannot be removed.
 
-That is a person who is administrator and can sign in, or a token that is nobody's, opens every
-project, has the scope admin and never expires.
+This is a person who is an administrator and can sign in; or a token without an owner that has the
+scope admin for all projects and never expires.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from backend.models import Token, User
 
 
 def lock(db: Session) -> None:
-    """Let nobody else take an administrator away until the transaction ends."""
+    """Keep others from removing an administrator until the transaction ends."""
     db.execute(select(User.id).where(User.is_admin).order_by(User.id).with_for_update())
     db.execute(select(Token.id).where(_is_one()).order_by(Token.id).with_for_update())
 
 
 def refuse_when_none_is_left(db: Session) -> None:
-    """Raises Conflict. What was changed has to be flushed."""
+    """Raise Conflict when no administrator is left. Flush the change before."""
     person = and_(User.is_admin, User.password_hash.is_not(None), User.disabled_at.is_(None))
     if not db.scalar(select(or_(exists().where(person), exists().where(_is_one())))):
         raise Conflict(
-            "Then nobody could administer this installation. Make a user with a password "
-            "administrator first, or issue a token with the scope admin that never expires.",
+            "This would leave nobody who can administer the installation. First make a user with a "
+            "password administrator, or issue a token with the scope admin that never expires.",
             code="last-administrator",
         )
 

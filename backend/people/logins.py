@@ -1,4 +1,4 @@
-"""Logins: a secret, or a name and a password, for a token that soon ends."""
+"""Logins: exchange a name and password, or the secret of a token, for a token that soon expires."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from backend.transactions import Caller, Installation, Transaction
 
 CLIENT_LIFE = timedelta(hours=1)
 SESSION_LIFE = timedelta(hours=12)
-KEPT = timedelta(days=30)  # a token that a login made, after its end
-UNKNOWN = "unknown"  # what was typed as a name may be the password
+KEPT = timedelta(days=30)  # how long the token of a login is kept after it has expired
+UNKNOWN = "unknown"  # recorded instead of what was typed as a name, which may be the password
 
 
 class LoginRefused(Unauthorised):
-    """`thing` is the user or token that was tried, when there is one."""
+    """`thing` is the id of the user or token that was tried, if there is one."""
 
     code = "login-refused"
 
     def __init__(self, thing: str | None = None, project_id: str | None = None) -> None:
-        super().__init__("The login is refused: one of the two is wrong, or it is disabled.")
+        super().__init__("The login is refused: the name or the secret is wrong or disabled.")
         self.thing = thing or UNKNOWN
         self.project_id = project_id
 
 
 @dataclass(frozen=True)
 class _Person:
-    """Who may be signing in. `id` is None for a name that nobody has."""
+    """The person who wants to sign in. `id` is None for a name that nobody has."""
 
     id: str | None
     password_hash: str | None
 
 
 def sign_in(here: Installation, throttle: Throttle, name: str, password: str) -> tuple[Token, str]:
-    """A session for the person of this name, and its secret.
+    """Sign a person in: returns a session (a token that soon expires) and its secret.
 
     Raises Throttled after too many attempts for the name, LoginRefused for a wrong password, and
     Unavailable when too many passwords are being checked.
@@ -65,26 +65,26 @@ def sign_in(here: Installation, throttle: Throttle, name: str, password: str) ->
 def exchange(
     here: Installation, client_id: str, client_secret: str, scopes: Sequence[str] | None = None
 ) -> tuple[Token, str]:
-    """For a token's id and secret, a token of at most an hour that may do the same.
+    """Exchange a token's id and secret for a token of the same rights that lasts at most an hour.
 
-    With fewer scopes, when some are named. Raises LoginRefused; Invalid and Forbidden as
+    `scopes`, if given, restricts it. Raises LoginRefused, and Invalid and Forbidden as
     `tokens.issue`.
     """
     with here.itself.reading() as tx:
         found = _client(tx.db, client_id, client_secret)
-    # what this login makes ends with the token that it was made with, also when that is a session
+    # the new token ends with the one that it was made with, even if that is a session
     with Caller(here, replace(found, is_session=False)).transaction() as tx:
         return _issue_exchanged(tx, scopes)
 
 
 def note_refused(here: Installation, refused: LoginRefused) -> None:
-    """Write it into the audit log; never what was typed: it may be the password."""
+    """Write a refused login into the audit log, without what was typed: it may be the password."""
     with here.itself.transaction() as tx:
         audit.record(tx, "login.refused", refused.thing, project_id=refused.project_id)
 
 
 def _person(db: Session, name: str) -> _Person:
-    """Somebody to verify a password against, outside of any transaction."""
+    """The person of this name, whose password is then verified outside any transaction."""
     user = None
     if names.may_be(name):
         user = db.scalars(select(User).where(User.name == name)).one_or_none()
@@ -94,7 +94,7 @@ def _person(db: Session, name: str) -> _Person:
 
 
 def _begin_session(tx: Transaction, verified: _Person, rehashed: str | None) -> tuple[Token, str]:
-    """Raises LoginRefused when the person was disabled, or the password changed, meanwhile."""
+    """Begin the session. Raises LoginRefused if the person or password was changed meanwhile."""
     db = tx.db
     user = db.scalars(
         select(User)
@@ -125,7 +125,7 @@ def _begin_session(tx: Transaction, verified: _Person, rehashed: str | None) -> 
 
 
 def _client(db: Session, client_id: str, client_secret: str) -> Principal:
-    """Whose secret this is, when it is that of this token. Raises LoginRefused."""
+    """The principal of the token with this id and secret. Raises LoginRefused."""
     try:
         found = tokens.authenticate(db, client_secret)
     except Unauthorised:

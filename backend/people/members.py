@@ -1,4 +1,4 @@
-"""Members: what each person is in a project."""
+"""Members: the people of a project and their roles."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from backend.transactions import Transaction
 def find_all(
     tx: Transaction, project: Project, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Member]:
-    """The members of a project, for whoever may look at its runs."""
+    """The members of a project, for everybody who may see its runs."""
     tx.require("runs:read", project.id)
     query = select(Member).where(Member.project_id == project.id).options(joinedload(Member.user))
     return page(tx.db, query, Member.user_id, after, limit)
 
 
 def named(db: Session, project: Project, reference: str) -> Member:
-    """The membership of the person of this name or id. Raises NotFound."""
+    """The membership of the person with this name or id. Raises NotFound."""
     found = db.scalars(
         select(Member)
         .join(User, User.id == Member.user_id)
@@ -31,18 +31,18 @@ def named(db: Session, project: Project, reference: str) -> Member:
         .options(joinedload(Member.user))
     ).one_or_none()
     if found is None:
-        raise NotFound(f"{reference!r} is no member of the project {project.name!r}.")
+        raise NotFound(f"{reference!r} is not a member of the project {project.name!r}.")
     return found
 
 
 def put(tx: Transaction, project: Project, reference: str, role: str) -> Member:
-    """Make a person a member, or change what he is. Harmless when it is so already.
+    """Make a person a member, or change the role. Repeating it is harmless.
 
     For administrators of the project. Raises Forbidden, NotFound.
     """
     tx.require("admin", project.id)
     user, db = users.named(tx.db, reference), tx.db
-    db.refresh(user, with_for_update=True)  # two that make him a member wait for each other here
+    db.refresh(user, with_for_update=True)  # one at a time: two could make the same member
     member = db.get(Member, (project.id, user.id))
     before = None if member is None else member.role
     if member is None:
@@ -59,10 +59,10 @@ def put(tx: Transaction, project: Project, reference: str, role: str) -> Member:
 
 
 def remove(tx: Transaction, project: Project, reference: str) -> None:
-    """Take a person out of a project, which no longer exists for him from the next request on.
+    """Remove a person from a project. It takes effect with the next request.
 
-    For administrators of the project; and everybody may leave, but not by a narrow token. Raises
-    Forbidden, NotFound.
+    For administrators of the project. Everybody may leave a project too, but not with a token that
+    is restricted to one. Raises Forbidden, NotFound.
     """
     tx.require("runs:read", project.id)
     member = named(tx.db, project, reference)
@@ -77,7 +77,7 @@ def remove(tx: Transaction, project: Project, reference: str) -> None:
 
 
 def roles_of(db: Session, user_id: str) -> dict[str, str]:
-    """What a person is, by the names of his projects. For the person himself."""
+    """The roles of a person by the name of the project. For that person."""
     found = db.execute(
         select(Project.name, Member.role)
         .join(Project, Project.id == Member.project_id)

@@ -1,4 +1,4 @@
-"""People's passwords: hashed with argon2id, checked a few at a time, guessed slowly."""
+"""Passwords of people: hashed with argon2id, a few at a time, and protected against guessing."""
 
 from __future__ import annotations
 
@@ -20,52 +20,52 @@ MAX_LENGTH = 1024
 MEMORY_KIB = 46 * 1024
 PASSES = 2
 
-FREE_ATTEMPTS = 10  # for a name; then one comes back every
+FREE_ATTEMPTS = 10  # for a name; after them one more every
 ATTEMPT_EVERY_SECONDS = 30.0
 NAMES_REMEMBERED = 10_000
 
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
-# each takes the memory and a core
+# each check takes that memory and one core
 ROOM = Room(2, seconds=2.0, refusal="Too many passwords are being checked. Try again.")
 
 
 @dataclass(frozen=True)
 class Match:
     fits: bool
-    outdated: bool = False  # it fits, and was hashed with other parameters than today's
+    outdated: bool = False  # it is right, but was hashed with other parameters than today's
 
 
 def hash_new(password: str) -> str:
-    """What is kept of a password that somebody chooses.
+    """The hash of a new password.
 
-    Raises Invalid with the rule for passwords, and Unavailable as `hashed`.
+    Raises Invalid with the rule for passwords, and Unavailable as `hashed` does.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise Invalid(
-            f"A password has at least {MIN_LENGTH} characters, and at most {MAX_LENGTH}.",
+            f"A password needs at least {MIN_LENGTH} characters, and at most {MAX_LENGTH}.",
             code="password-too-short" if len(password) < MIN_LENGTH else "password-too-long",
         )
     return hashed(password)
 
 
 def hashed(password: str) -> str:
-    """What is kept of it. Raises Unavailable when too many are at work.
+    """The hash of a password. Raises Unavailable when too many are being computed.
 
-    Never inside of a transaction: it takes a tenth of a second. So does `verify`.
+    Like `verify`, it takes a tenth of a second: do not call it inside a transaction.
     """
     with ROOM.enter():
         return off_loop(_HASHER.hash, _bytes(password))
 
 
 def verify(kept: str | None, password: str) -> Match:
-    """Whether it is the one; against None in the same time. Raises Unavailable as `hashed` does."""
+    """Whether the password is right. None takes the same time. Raises Unavailable as `hashed`."""
     with ROOM.enter():
         fits = off_loop(_verify, kept, password)
     return Match(fits, outdated=fits and kept is not None and _HASHER.check_needs_rehash(kept))
 
 
 def _verify(kept: str | None, password: str) -> bool:
-    nobodys = _nobodys()  # made once, whoever comes first
+    nobodys = _nobodys()  # computed at the first call, for known and unknown names alike
     try:
         return _HASHER.verify(kept or nobodys, _bytes(password)) and kept is not None
     except (VerificationError, InvalidHashError):
@@ -82,11 +82,11 @@ def _nobodys() -> str:
 
 
 class Throttle:
-    """Attempts on a name are counted, before they are made, in this process's memory.
+    """Limits the attempts for each name. They are counted in the memory of this process.
 
-    In memory, because a table would let whoever guesses fill the disk, and be slow for a person
-    who mistyped. A restart forgets; N server processes allow N times as many attempts: with
-    12 letters and more, neither helps to guess.
+    A table would be slower, and somebody who guesses could fill the disk. The count is lost at a
+    restart, and N server processes allow N times as many attempts: with passwords of at least 12
+    characters neither helps to guess.
     """
 
     def __init__(self, free: int = FREE_ATTEMPTS, every: float = ATTEMPT_EVERY_SECONDS) -> None:
@@ -101,16 +101,16 @@ class Throttle:
             raise Throttled("Too many wrong passwords for this name.", seconds=wait)
 
     def is_over(self, name: str) -> bool:
-        """Count one attempt: whether it is one too many."""
+        """Count one attempt, and return whether it is one too many."""
         return self._take(_key(name)) > 0
 
     def forget(self, name: str) -> None:
-        """It was the right one."""
+        """Reset the count after a right password."""
         with self._guard:
             self._spent.pop(_key(name), None)
 
     def _take(self, key: bytes) -> float:
-        """The seconds until the next attempt; 0 when this one is counted."""
+        """Count the attempt and return 0, or return the seconds until the next one is allowed."""
         with self._guard:
             spent, at = self._spent.get(key, (0.0, 0.0))
             spent = max(0.0, spent - (time.monotonic() - at) / self._every)

@@ -34,10 +34,11 @@ def issue(
     project_id: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[Token, str]:
-    """A new token and its secret, which is never shown again. It does not outlive its maker.
+    """Issue a token and return it with its secret, which is never shown again.
 
-    A person issues tokens of his own; a token that is nobody's issues others as an administrator.
-    Raises Invalid for an unknown scope, Forbidden for one that the principal does not have itself.
+    It ends with the token that it was made with, unless that is a session. A person issues tokens
+    of their own; a token without an owner needs the scope admin to issue others. Raises Invalid
+    for an unknown scope, and Forbidden for a scope that the principal does not have.
     """
     if tx.principal.user_id is None:
         tx.principal.require_installation()
@@ -51,7 +52,7 @@ def issue_for_project(
     scopes: Sequence[str],
     expires_at: datetime | None = None,
 ) -> tuple[Token, str]:
-    """`issue`, for administrators of this project: a token that opens nothing else."""
+    """Issue a token for this project only. For administrators of the project."""
     tx.require("admin", project.id)
     return issue_within(tx, name, scopes, project_id=project.id, expires_at=expires_at)
 
@@ -64,13 +65,13 @@ def issue_within(
     project_id: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[Token, str]:
-    """`issue`, whoever the principal is: no more than it may do itself, where it may do it."""
+    """Issue a token with at most the scopes and projects of the principal."""
     principal = tx.principal
     wanted = _expand(scopes)
     for scope in wanted:
         principal.require_held(scope)
     if principal.project_id is not None and project_id != principal.project_id:
-        raise Forbidden("A project's token makes tokens of its own project only.")
+        raise Forbidden("A token of a project can only issue tokens for that project.")
     token, secret = store(
         tx.db,
         name=name,
@@ -86,7 +87,7 @@ def issue_within(
 
 
 def store(db: Session, **columns: Any) -> tuple[Token, str]:
-    """A new row and its secret. Who may make it was decided, and is audited, by the caller."""
+    """Store a new token and return it with its secret. The caller checks scopes and audits."""
     secret = crypto.new_token(PREFIX)
     token = Token(hash=crypto.token_hash(secret), **columns)
     db.add(token)
@@ -95,21 +96,22 @@ def store(db: Session, **columns: Any) -> tuple[Token, str]:
 
 
 def parent(tx: Transaction) -> str | None:
-    """The token that something is made with, and ends with. What a session makes is its person's.
+    """The id of the token that something new is made with, and with which it will end.
 
-    Raises Unauthorised when it was revoked meanwhile.
+    It is None for a session: what is made with it belongs to the person. Raises Unauthorised when
+    the token was revoked in the meantime.
     """
     principal = tx.principal
     if not principal.token_id:
         return None
     alive = select(Token.id).where(Token.id == principal.token_id, in_time())
     if tx.db.scalar(alive.with_for_update(read=True)) is None:
-        raise Unauthorised("The token was revoked in this moment.")
+        raise Unauthorised("The token was revoked just now.")
     return None if principal.is_session else principal.token_id
 
 
 def issue_for_run(db: Session, run: Run, state_id: str) -> str:
-    """The credential of one claim of one run: it opens one state, and dies with the epoch."""
+    """The credential of one claim of a run. It opens one state, until the claim ends."""
     secret = crypto.new_token(PREFIX)
     db.add(
         Token(
@@ -132,10 +134,10 @@ def looks_like_one(secret: str) -> bool:
 
 
 def authenticate(db: Session, secret: str) -> Principal:
-    """Who this secret belongs to. Raises Unauthorised for every secret that opens nothing.
+    """The principal of this secret. Raises Unauthorised for one that is not valid.
 
-    The credential of a run that is over, or was taken from its worker, opens nothing either; but
-    what it still wants to write is rescued, for a while.
+    The credential of a run that has ended, or was taken from its worker, may no longer read or
+    write; for a while its writes are kept as rescued writes.
     """
     row = None
     if crypto.token_well_formed(secret):
@@ -154,7 +156,7 @@ def invalid() -> Unauthorised:
 
 
 def principal_of(row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
-    """Who a token belongs to, by its COLUMNS; `roles` bound who is no administrator."""
+    """The principal of a token, from its COLUMNS. `roles` limit people who do not administer."""
     return Principal(
         name=row.token_name if row.user_id is None else row.user_name,
         token_id=row.token_id,
@@ -172,7 +174,7 @@ def principal_of(row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
 
 
 def _roles(db: Session, user_id: str) -> dict[str, frozenset[str]]:
-    """The scopes of a person in each project he is a member of."""
+    """The scopes of a person in each of their projects."""
     found = db.connection().execute(_MEMBERSHIPS, {"user": user_id})
     return {project_id: ROLES[role] for project_id, role in found}
 
@@ -182,7 +184,7 @@ def _use_is_due() -> ColumnElement[bool]:
 
 
 def in_time() -> ColumnElement[bool]:
-    """Neither revoked nor expired."""
+    """The condition for tokens that are neither revoked nor expired."""
     unexpired = or_(Token.expires_at.is_(None), Token.expires_at > now())
     return and_(Token.revoked_at.is_(None), unexpired)
 
@@ -197,7 +199,7 @@ def _run_is_alive() -> ColumnElement[bool]:
     return or_(Token.run_id.is_(None), at_work)
 
 
-# What `principal_of` reads, of a token that is joined as in `joined`.
+# The columns that `principal_of` reads, in a query with the joins of `joined`.
 COLUMNS = (
     *(Token.id.label("token_id"), Token.name.label("token_name"), Token.scopes),
     *(Token.project_id.label("only_project_id"), Token.state_id.label("only_state_id")),
@@ -209,7 +211,7 @@ COLUMNS = (
 
 
 def joined(query: Any) -> Any:
-    """A query of a token, with its run and its person; none for a secret that opens nothing."""
+    """Join a query of tokens with run and person, and limit it to tokens that are valid."""
     return (
         query.outerjoin(Run, Run.id == Token.run_id)
         .outerjoin(User, User.id == Token.user_id)
@@ -217,17 +219,17 @@ def joined(query: Any) -> Any:
     )
 
 
-# Made once: making a statement takes longer than executing it.
+# Built once, at import: building a statement takes longer than executing it.
 _BY_HASH = joined(select(*COLUMNS).select_from(Token))
 _MEMBERSHIPS = select(Member.project_id, Member.role).where(Member.user_id == bindparam("user"))
-# Remember that a token was used, at most once a minute.
+# Store when a token was last used, at most once a minute.
 NOTE_USE = Statement(
     update(Token).where(Token.id == bindparam("used"), _use_is_due()).values(last_used_at=now())
 )
 
 
 def get(tx: Transaction, token_id: str) -> Token:
-    """One of those that `find_all` shows. Raises NotFound for all others."""
+    """One of the tokens that `find_all` returns. Raises NotFound for all others."""
     return _get(tx.db, _visible(tx.principal), token_id)
 
 
@@ -245,9 +247,9 @@ def _get(db: Session, tokens: Select[Token], token_id: str) -> Token:
 
 
 def find_all(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Token]:
-    """All of them for an administrator of the installation, for a person his own.
+    """All tokens for an administrator of the installation, and for a person their own.
 
-    Raises Forbidden for a token that is nobody's and no administrator's.
+    Raises Forbidden for a token that has no owner and is not an administrator's.
     """
     if tx.principal.user_id is None:
         tx.principal.require_installation()
@@ -263,12 +265,15 @@ def find_of_project(
 
 
 def find_own(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Token]:
-    """A person's tokens; for a narrow one, or one that is nobody's: itself and what it made."""
+    """The tokens of the person who asks.
+
+    A token that is restricted to a project or has no owner sees only itself and those made with it.
+    """
     return page(tx.db, _all().where(_is_own(tx.principal)), Token.id, after, limit)
 
 
 def revoke(tx: Transaction, token_id: str) -> None:
-    """End a token now, with all that was made with it. Revoking it twice is harmless.
+    """Revoke a token, and everything that was made with it. Revoking it twice is harmless.
 
     Raises NotFound, and Conflict when nobody would be left to administer the installation.
     """
@@ -276,7 +281,7 @@ def revoke(tx: Transaction, token_id: str) -> None:
 
 
 def revoke_of_project(tx: Transaction, project: Project, token_id: str) -> None:
-    """`revoke`, for administrators of the project, and one of its tokens."""
+    """The same as `revoke`, for a token of this project. For administrators of the project."""
     _end(tx, get_of_project(tx, project, token_id))
 
 
@@ -294,19 +299,19 @@ def _end(tx: Transaction, token: Token) -> None:
 
 
 def revoke_of_person(db: Session, user_id: str) -> int:
-    """End all tokens of a person, and what was made with them. How many there were."""
+    """Revoke all tokens of a person, and what was made with them. Returns how many there were."""
     return len(_revoke(db, Token.user_id == user_id))
 
 
 def end_sessions(db: Session, user_id: str, but: str = "") -> None:
-    """Sign a person out everywhere, but for one session. The tokens he made go on."""
+    """End all sessions of a person except `but`. Tokens that they issued stay valid."""
     _revoke(db, and_(Token.user_id == user_id, Token.is_session, Token.id != but))
 
 
 def _revoke(db: Session, which: ColumnElement[bool]) -> set[str]:
-    """Revoke these, and all tokens and aliases below them: the ids of tokens still alive.
+    """Revoke these and all tokens and aliases made with them. Returns the ids of revoked tokens.
 
-    Again, until nothing is left: one that was just being made is seen by the next statement.
+    It repeats until nothing is left: a token that is made at the same time is found the next time.
     """
     tree = select(Token.id).where(which).cte(recursive=True)
     tree = tree.union(select(Token.id).join(tree, Token.parent_id == tree.c.id))
@@ -346,7 +351,7 @@ def _all() -> Select[Token]:
 
 
 def _is_own(principal: Principal) -> ColumnElement[bool]:
-    """What a narrow token of a person sees is narrow too: it cannot end the others."""
+    """A restricted token of a person does not see that person's other tokens, or revoke them."""
     if principal.user_id is not None and principal.project_id is None and principal.holds("admin"):
         return Token.user_id == principal.user_id
     return or_(Token.id == principal.token_id, Token.parent_id == principal.token_id)

@@ -1,4 +1,4 @@
-"""People: they sign in with a password, and their tokens may do what their roles allow."""
+"""Users: people who sign in with a password. Their tokens may do what their roles allow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ME = "me"
 
 
 class Changes(TypedDict, total=False):
-    """`password_hash` is what passwords.hashed made; None: nobody signs in."""
+    """`password_hash` is from `passwords.hashed`. With None the user cannot sign in."""
 
     password_hash: str | None
     is_admin: bool
@@ -29,9 +29,9 @@ class Changes(TypedDict, total=False):
 
 
 def hash_password(caller: Caller, password: str) -> str:
-    """What is kept of a password that an administrator chooses for somebody.
+    """The hash of a password that an administrator chooses for somebody.
 
-    Outside of any transaction, as it takes a tenth of a second. Raises Forbidden, Invalid,
+    It takes a tenth of a second: do not call it inside a transaction. Raises Forbidden, Invalid,
     Unavailable.
     """
     caller.principal.require_installation()
@@ -41,7 +41,10 @@ def hash_password(caller: Caller, password: str) -> str:
 def create(
     tx: Transaction, name: str, *, password_hash: str | None = None, is_admin: bool = False
 ) -> User:
-    """Raises Forbidden for all but the installation's administrators; Invalid, Conflict."""
+    """Create a user, for administrators of the installation.
+
+    Raises Forbidden, Invalid, Conflict.
+    """
     tx.principal.require_installation()
     user = User(name=names.check(name, [ME]), password_hash=password_hash, is_admin=is_admin)
     names.store(tx.db, user, "user")
@@ -53,13 +56,13 @@ def create(
 
 
 def get(tx: Transaction, reference: str) -> User:
-    """The person of this name or id. Raises Forbidden for all but administrators, NotFound."""
+    """The person with this name or id. For administrators. Raises Forbidden, NotFound."""
     tx.principal.require_installation()
     return named(tx.db, reference)
 
 
 def named(db: Session, reference: str) -> User:
-    """The person of this name or id. Raises NotFound."""
+    """The person with this name or id. Raises NotFound."""
     found = db.scalars(select(User).where(names.called(User, reference))).one_or_none()
     if found is None:
         raise NotFound(f"There is no user {reference!r}.")
@@ -67,22 +70,22 @@ def named(db: Session, reference: str) -> User:
 
 
 def oneself(tx: Transaction) -> User:
-    """The person who asks. Raises NotFound for a token that is nobody's."""
+    """The person who asks. Raises NotFound for a token without an owner."""
     user_id = tx.principal.user_id or ""
     found = tx.db.scalars(select(User).where(User.id == user_id)).one_or_none()
     if found is None:
-        raise NotFound("This token belongs to no person.", code="no-person")
+        raise NotFound("This token does not belong to a person.", code="no-person")
     return found
 
 
 def find_all(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[User]:
-    """All people, for the installation's administrators."""
+    """All people. For administrators of the installation."""
     tx.principal.require_installation()
     return page(tx.db, select(User), User.id, after, limit)
 
 
 def update(tx: Transaction, reference: str, **changes: Unpack[Changes]) -> User:
-    """For administrators. A new password ends the person's sessions; so does being disabled.
+    """Change a user. For administrators. A new password, or disabling, ends the user's sessions.
 
     Raises Forbidden, NotFound, and Conflict when no administrator would be left.
     """
@@ -114,10 +117,10 @@ def _said(changes: Changes) -> str | None:
 
 
 def change_own_password(caller: Caller, throttle: Throttle, old: str, new: str) -> User:
-    """Change the password of the person who asks, and end his other sessions.
+    """Change the password of the person who asks, and end their other sessions.
 
     Raises Forbidden when the old one is wrong, Throttled after too many wrong ones, NotFound for a
-    token that is nobody's, and Conflict when the password was changed meanwhile.
+    token without an owner, and Conflict when the password was changed in the meantime.
     """
     with caller.reading() as tx:
         before = oneself(tx)
@@ -134,7 +137,7 @@ def _replace_own_password(tx: Transaction, old_hash: str | None, new_hash: str) 
     user = oneself(tx)
     tx.db.refresh(user, with_for_update=True)
     if user.password_hash != old_hash:
-        raise Conflict("The password was changed meanwhile.", code="password-changed")
+        raise Conflict("Somebody changed the password meanwhile.", code="password-changed")
     user.password_hash = new_hash
     tokens.end_sessions(tx.db, user.id, but=tx.principal.token_id)
     audit.record(tx, "user.password", user.id, name=user.name)
@@ -142,7 +145,7 @@ def _replace_own_password(tx: Transaction, old_hash: str | None, new_hash: str) 
 
 
 def delete(tx: Transaction, reference: str) -> None:
-    """Delete a person, with his memberships; his tokens end, and what was made with them.
+    """Delete a user and their memberships, and revoke their tokens and what was made with them.
 
     Raises Forbidden, NotFound, and Conflict when no administrator would be left.
     """

@@ -157,7 +157,7 @@ def test_everything_wrong_is_one_401(boss: Caller, wrong: dict[str, str]) -> Non
     answer = log_in(boss, **wrong)
 
     detail = refused(answer, 401, "login-refused")["detail"]
-    assert detail == "The login is refused: one of the two is wrong, or it is disabled."
+    assert detail == "The login is refused: the name or the secret is wrong or disabled."
     assert "WWW-Authenticate" in answer.headers
 
 
