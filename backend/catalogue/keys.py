@@ -1,4 +1,4 @@
-"""The key store: SSH keys, usernames with passwords, and none. Nothing is shown again."""
+"""The key store: SSH keys, usernames with passwords, and none. Secrets are never shown again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_PASSWORD = 4096
 
 
 class Given(TypedDict, total=False):
-    """What somebody put in, by kind: private_key and passphrase, or username and password."""
+    """The input for a key, by kind: private_key and passphrase, or username and password."""
 
     private_key: str
     passphrase: str | None
@@ -36,7 +36,7 @@ class Given(TypedDict, total=False):
 
 
 class Opened(TypedDict, total=False):
-    """A key's secret in clear, for a Job: private_key and passphrase, or username and password."""
+    """A key's secret in clear, by kind: private_key and passphrase, or username and password."""
 
     private_key: str
     passphrase: str | None
@@ -46,7 +46,7 @@ class Opened(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Secret:
-    """What a key is made of, checked. Fields that are None stay as they are."""
+    """The checked input for a key. Fields that are None leave the stored ones as they are."""
 
     username: str | None = None
     fingerprint: str | None = None
@@ -55,9 +55,10 @@ class Secret:
 
 
 def read(kind: str, given: Given) -> Secret:
-    """Check what a new key needs. Takes seconds for a slow passphrase: call it outside of a
-    transaction. Raises Invalid.
-    """  # noqa: D205 one promise, one warning
+    """Check the input for a new key. Raises Invalid.
+
+    A slow passphrase takes seconds: do not call it inside a transaction.
+    """
     missing = FIELDS[kind] - {"passphrase"} - given.keys()
     if missing:
         raise Invalid(
@@ -67,7 +68,7 @@ def read(kind: str, given: Given) -> Secret:
 
 
 def read_changes(kind: str, given: Given) -> Secret:
-    """Check what replaces parts of a key of this kind. Raises Invalid."""
+    """Check the input that replaces parts of a key of this kind. Raises Invalid."""
     foreign = given.keys() - FIELDS[kind]
     if foreign:
         raise Invalid(
@@ -89,7 +90,7 @@ def read_changes(kind: str, given: Given) -> Secret:
 def create(
     tx: Transaction, project: Project, *, kind: str, secret: Secret, name: str | None = None
 ) -> Key:
-    """A new key; its name is its kind, with a number when that is taken. Raises Conflict."""
+    """Create a key. Its default name is its kind, numbered if that is taken. Raises Conflict."""
     tx.require("keys:manage", project.id)
     if name is None:
         taken = tx.db.scalars(select(Key.name).where(Key.project_id == project.id))
@@ -137,7 +138,7 @@ def find_all(
 def update(
     caller: Caller, project: str, reference: str, given: Given, name: str | None = None
 ) -> Key:
-    """Rename it, replace its secret, or both; it is the login of its aliases from then on.
+    """Rename a key, replace its secret, or both. Aliases that use it get the new login at once.
 
     Raises Forbidden, NotFound, Invalid, Conflict.
     """
@@ -165,7 +166,7 @@ def _update(tx: Transaction, key: Key, secret: Secret, name: str | None) -> Key:
 
 
 def delete(tx: Transaction, project: Project, reference: str) -> None:
-    """Raises NotFound, and Conflict, naming who uses it."""
+    """Delete a key. Raises NotFound, and Conflict that names what uses the key."""
     key, db = get(tx, project, reference), tx.db
     db.refresh(key, with_for_update=True)
     users = {
@@ -186,9 +187,9 @@ def delete(tx: Transaction, project: Project, reference: str) -> None:
 
 
 def opened(keyring: Keyring, key: Key) -> Opened:
-    """The secret in clear, for the worker that resolves a Job.
+    """The secret in clear, for a worker that makes the Job of a run.
 
-    Raises Unreadable `key-unreadable`, with the name of the key.
+    Raises Unreadable with `key-unreadable`, which names the key.
     """
     if key.secret is None:
         return {}
@@ -205,7 +206,7 @@ def opened(keyring: Keyring, key: Key) -> Opened:
 
 
 def opened_row(keyring: Keyring, key_id: str, sealed: bytes) -> Opened:
-    """What is sealed of a key, without its username. Raises Unreadable."""
+    """The sealed part of a key, which is all but its username. Raises Unreadable."""
     secret: Opened = json.loads(open_value(keyring, sealed, bindings.key(key_id)))
     return secret
 

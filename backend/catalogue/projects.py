@@ -1,4 +1,4 @@
-"""Projects: what people belong to, and everything else belongs to."""
+"""Projects: people are members of them, and everything else belongs to one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import PIN_HOSTS, Principal
 from backend.transactions import Transaction
 
-# /api/terraform/state/workspace/… is the address of building blocks
+# /api/terraform/state/workspace/… is reserved for the addresses of building blocks
 RESERVED = ("workspace",)
 SHOWN = 5
 
@@ -48,7 +48,7 @@ QUOTAS = ("max_states", "max_versions", "max_state_bytes")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a project has of that for which there are quotas."""
+    """How much of its quotas a project uses."""
 
     states: int
     pinned_versions: int  # of the state with the most
@@ -56,9 +56,9 @@ class Use:
 
 
 def named(tx: Transaction, reference: str) -> Project:
-    """The project of this name or id, for whoever belongs to it: operations ask for a scope.
+    """The project with this name or id. Raises NotFound, also for who does not belong to it.
 
-    Raises NotFound, for a stranger too.
+    It requires no scope: the operation that works with the project does.
     """
     visible = _visible(tx.principal)
     found = tx.db.scalars(visible.where(names.called(Project, reference))).one_or_none()
@@ -76,14 +76,14 @@ def find_all(
 
 
 def get(tx: Transaction, reference: str) -> Project:
-    """One project, to be shown. Raises NotFound, Forbidden."""
+    """One project, for showing it. Raises NotFound, Forbidden."""
     found = named(tx, reference)
     tx.require("runs:read", found.id)
     return found
 
 
 def use(tx: Transaction, project: Project) -> Use:
-    """What a project has, beside its quotas."""
+    """How much of its quotas a project uses."""
     tx.require("runs:read", project.id)
     db = tx.db
     mine = State.project_id == project.id
@@ -103,7 +103,10 @@ def use(tx: Transaction, project: Project) -> Use:
 
 
 def create(tx: Transaction, **fields: Unpack[Fields]) -> Project:
-    """Raises Forbidden for all but the installation's administrators; Invalid, Conflict."""
+    """Create a project, for administrators of the installation.
+
+    Raises Forbidden, Invalid, Conflict.
+    """
     tx.principal.require_installation()
     project = Project()
     _assign(tx.db, project, fields)
@@ -113,10 +116,9 @@ def create(tx: Transaction, **fields: Unpack[Fields]) -> Project:
 
 
 def update(tx: Transaction, project: Project, **changes: Unpack[Fields]) -> Project:
-    """Raises Invalid; Conflict when the name is taken, or a run uses the old one in its address.
+    """Change a project. For administrators of the project; quotas for those of the installation.
 
-    For administrators of the project. Quotas are for those of the installation: Forbidden for
-    everybody else.
+    Raises Forbidden, Invalid, and Conflict when the name is taken or a run uses the old name.
     """
     tx.require("admin", project.id)
     if not changes.keys().isdisjoint(QUOTAS):
@@ -130,14 +132,14 @@ def update(tx: Transaction, project: Project, **changes: Unpack[Fields]) -> Proj
 
 
 def pin_host_keys(tx: Transaction, project: Project, lines: str) -> None:
-    """Remember host keys that a run met for the first time, where the project accepts them."""
+    """Store host keys that a run saw for the first time, if the project accepts new ones."""
     tx.require(PIN_HOSTS, project.id)
     project.known_hosts = f"{project.known_hosts.rstrip()}\n{lines}".lstrip()
     audit.record(tx, "project.host_keys", project.id, project_id=project.id)
 
 
 def delete(tx: Transaction, project: Project) -> None:
-    """Delete it with its keys and tokens. Raises Conflict while it holds templates or states."""
+    """Delete a project, its keys and tokens. Raises Conflict while it has templates or states."""
     tx.principal.require_installation()
     db = tx.db
     db.refresh(project, with_for_update=True)
@@ -150,7 +152,7 @@ def delete(tx: Transaction, project: Project) -> None:
     if held:
         said = "; ".join(f"{noun} {', '.join(found)}" for noun, found in held.items())
         raise Conflict(
-            f"The project still holds {said}. Delete them first.", code="project-not-empty", **held
+            f"The project still has {said}. Delete them first.", code="project-not-empty", **held
         )
     db.execute(delete_from(Member).where(Member.project_id == project.id))
     db.execute(delete_from(Token).where(Token.project_id == project.id))
@@ -160,7 +162,7 @@ def delete(tx: Transaction, project: Project) -> None:
 
 
 def refuse_while_running(db: Session, *which: object) -> None:
-    """Raise Conflict when a run is queued or at work: it knows the state by its address."""
+    """Raise Conflict while a run is queued or at work, because it uses the address of the state."""
     running = db.scalar(
         select(Run.id).where(*which, Run.status.not_in(ENDED)).limit(1)  # type: ignore[arg-type]
     )
@@ -202,7 +204,7 @@ def _assign(db: Session, project: Project, fields: Fields) -> None:
 
 
 def _known_hosts(text: str) -> str:
-    """Lines as ssh-keyscan prints them. Raises Invalid with the number of the first wrong one."""
+    """Check lines as ssh-keyscan prints them. Raises Invalid with the number of a wrong line."""
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -210,8 +212,8 @@ def _known_hosts(text: str) -> str:
         expected = 4 if words[0].startswith("@") else 3
         if len(words) < expected:
             raise Invalid(
-                f"Line {number} of known_hosts is no host key: a line has a host, a key type and "
-                "a key, as `ssh-keyscan HOST` prints it.",
+                f"Line {number} of known_hosts is not a host key: a line needs a host, a key type "
+                "and a key, as `ssh-keyscan HOST` prints it.",
                 code="known-hosts-invalid",
             )
     return text

@@ -1,6 +1,6 @@
-"""What can be said of a ref and a path without asking anybody.
+"""Check a ref and a path as far as is possible without a connection.
 
-The worker looks again, with the installation's full rules, before git sees any of it.
+The worker checks them again, with all rules of the installation, before it starts git.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _REF_TRICKS = re.compile(r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//|/$|^/|\.lock$|
 
 
 def check_ref(ref: str | None) -> str | None:
-    """A branch, a tag or a commit; None is the repository's default branch. Raises Invalid."""
+    """Check a branch, tag or commit. None is the default branch. Raises Invalid."""
     if ref is None:
         return None
     if not ref or ref.startswith("-") or not ref.isprintable() or _REF_TRICKS.search(ref):
@@ -25,7 +25,7 @@ def check_ref(ref: str | None) -> str | None:
 
 
 def check_path(path: str) -> str:
-    """A folder inside of the repository, without detours. Raises Invalid."""
+    """Check the path of a folder inside the repository. It may not contain `..`. Raises Invalid."""
     if not path.isprintable() or path.startswith(("/", "-")) or "\\" in path:
         raise _path(path)
     normal = posixpath.normpath(path or ".")
@@ -37,14 +37,14 @@ def check_path(path: str) -> str:
 
 
 def last_part(url: str) -> str:
-    """What a repository is called: the last part of its address without .git."""
+    """The name of a repository: the last part of its address without .git."""
     return re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")
 
 
 def _path(path: str) -> Invalid:
     return Invalid(
-        f"{path!r} is refused: the path is a folder inside of the repository, relative to its top, "
-        "for example `environments/prod`.",
+        f"{path!r} is refused: the path must be a folder inside the repository, relative to its "
+        "top, for example `environments/prod`.",
         code="path-invalid",
         field="path",
     )

@@ -21,7 +21,7 @@ from backend.errors import Invalid
 MAX_LENGTH = 32_768
 MAX_ROUNDS = 256  # of bcrypt: `ssh-keygen -a`, 16 or 24 by default; 256 take about 3 seconds
 
-# One block and nothing around it, so that what is looked at here is what the library reads.
+# One block with nothing around it, so that the library reads exactly what is checked here.
 _PEM = re.compile(
     r"-----BEGIN (?P<label>(?:[A-Z]+ )?)PRIVATE KEY-----\n"
     r"(?:[A-Za-z-]+: [0-9A-Za-z,-]+\n)*\n*"
@@ -36,7 +36,7 @@ _Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Priva
 
 @dataclass(frozen=True)
 class SshKey:
-    """A key that opens with its passphrase. `fingerprint` is as `ssh-keygen -l` shows it."""
+    """A private key that its passphrase opens. `fingerprint` is as `ssh-keygen -l` shows it."""
 
     private_key: str = field(repr=False)
     passphrase: str | None = field(repr=False)
@@ -45,7 +45,7 @@ class SshKey:
 
 
 def read(pasted: str, passphrase: str | None) -> SshKey:
-    """Raises Invalid, saying what the text is instead, or that the passphrase is wrong."""
+    """Read a private key. Raises Invalid that says what the text is instead, or what is wrong."""
     text = "\n".join(line.strip() for line in pasted.strip().splitlines()) + "\n"
     _refuse_other_things(text)
     pem = _PEM.fullmatch(text)
@@ -69,7 +69,7 @@ def _refuse_other_things(text: str) -> None:
         )
     if _PUBLIC.match(text):
         raise Invalid(
-            "This is a public key. Paste the private one: the file without .pub at its end.",
+            "This is a public key. Paste the private key: the file without .pub at the end.",
             code="ssh-key-public",
         )
     if "-----BEGIN ENCRYPTED PRIVATE KEY-----" in text:
@@ -79,14 +79,14 @@ def _refuse_other_things(text: str) -> None:
         )
     if not re.match(r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----", text):
         raise Invalid(
-            "This is no private key: one begins with -----BEGIN OPENSSH PRIVATE KEY----- or "
+            "This is not a private key: one begins with -----BEGIN OPENSSH PRIVATE KEY----- or "
             "-----BEGIN RSA PRIVATE KEY-----.",
             code="ssh-key-invalid",
         )
 
 
 def _refuse_endless_work(body: str) -> None:
-    """The rounds that the file itself asks for are the server's time."""
+    """Refuse a key file that asks for so many rounds that opening it takes the server too long."""
     try:
         rounds = _rounds(base64.b64decode(body))
     except ValueError:
@@ -100,7 +100,7 @@ def _refuse_endless_work(body: str) -> None:
 
 
 def _rounds(raw: bytes) -> int:
-    """From openssh-key-v1: magic, cipher, kdf name, kdf options (salt, rounds)."""
+    """The rounds in an openssh-key-v1 file: magic, cipher, kdf name, kdf options (salt, rounds)."""
     rest = raw.removeprefix(b"openssh-key-v1\0")
     for _ in range(2):
         _, rest = _string(rest)
@@ -119,7 +119,7 @@ def _string(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def _opened(text: str, passphrase: str | None) -> tuple[_Private, str | None]:
-    """The key, and the passphrase it needs."""
+    """The key, and the passphrase that it needs."""
     try:
         return _load(text, None), None
     except TypeError:  # it is encrypted
@@ -136,7 +136,7 @@ def _load(text: str, passphrase: str | None) -> _Private:
     """Raises TypeError when the key is encrypted and there is no passphrase."""
     load = load_ssh_private_key if text.startswith("-----BEGIN OPENSSH") else load_pem_private_key
     try:
-        # whether its primes are prime costs seconds of the server's time, and harms its owner only
+        # checking the primes would take seconds, and a bad key harms only its owner
         key = load(
             text.encode(),
             passphrase.encode() if passphrase else None,
@@ -155,6 +155,6 @@ def _load(text: str, passphrase: str | None) -> _Private:
 def _broken() -> Invalid:
     return Invalid(
         "The private key cannot be read: it is damaged, cut short, or of a kind that SSH does not "
-        "take. Paste the whole file, from -----BEGIN to -----END.",
+        "support. Paste the whole file, from -----BEGIN to -----END.",
         code="ssh-key-invalid",
     )

@@ -1,4 +1,4 @@
-"""Templates: what to run. Repository, ref, path, tool, and what to do about the backend."""
+"""Templates: what to run. Repository, ref, path, tool, and how to configure the backend."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Fields(TypedDict, total=False):
 
 
 def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Template:
-    """A new template; its name is the repository's last part, with a number when that is taken.
+    """Create a template. Its default name is that of the repository, with a number if it is taken.
 
-    Raises Invalid, Conflict, and Forbidden: for a password key without keys:manage too.
+    A key with a password needs keys:manage too. Raises Invalid, Conflict, Forbidden.
     """
     tx.require("templates:manage", project.id)
     template = Template(
@@ -88,7 +88,7 @@ def find_all(
 def update(
     tx: Transaction, project: Project, reference: str, **changes: Unpack[Fields]
 ) -> Template:
-    """Change a template, for the runs that are claimed from now on.
+    """Change a template. Runs that are claimed later use the new values.
 
     Raises NotFound, and what `create` raises.
     """
@@ -104,14 +104,14 @@ def update(
 
 
 def delete(tx: Transaction, project: Project, reference: str) -> None:
-    """Raises NotFound, and Conflict, naming the workspaces that run it."""
+    """Delete a template. Raises NotFound, and Conflict that names the workspaces that use it."""
     tx.require("templates:manage", project.id)
     template, db = named(tx.db, project, reference), tx.db
     db.refresh(template, with_for_update={"of": Template})
     used = list(db.scalars(select(Workspace.name).where(Workspace.template_id == template.id)))
     if used:
         raise Conflict(
-            f"The template is run in the workspaces {', '.join(used)}. Delete them first.",
+            f"The template is used by the workspaces {', '.join(used)}. Delete them first.",
             code="template-in-use",
             workspaces=used,
         )
@@ -141,7 +141,7 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
 
 
 def _guard(tx: Transaction, key: Key) -> None:
-    """A password is sent to whatever repository is named: who names it may manage keys."""
+    """Require keys:manage for a key with a password: runs send it to the template's repository."""
     if key.kind == "password":
         tx.require("keys:manage", key.project_id)
 
@@ -160,7 +160,7 @@ def _assign_tool(template: Template, fields: Fields) -> None:
 def _version(version: str | None) -> str | None:
     if version is not None and not _VERSION.fullmatch(version):
         raise Invalid(
-            f"{version!r} is no version: write one like 1.11.4.", code="tool-version-invalid"
+            f"{version!r} is not a version: write it like 1.11.4.", code="tool-version-invalid"
         )
     return version
 
@@ -168,7 +168,7 @@ def _version(version: str | None) -> str | None:
 def _override_file(name: str | None) -> str | None:
     if name is not None and not (_CONFIGURATION.fullmatch(name) and name.isprintable()):
         raise Invalid(
-            f"{name!r} cannot be the override file: it is a file name without folders that ends "
+            f"{name!r} cannot be the override file: give a file name without folders that ends "
             "with .tf, .tofu, .tf.json or .tofu.json, for example zz_backend_override.tf.",
             code="override-file-invalid",
         )

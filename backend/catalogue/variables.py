@@ -1,4 +1,4 @@
-"""Variables of a workspace, for terraform or for its environment. Every value is sealed."""
+"""Variables of a workspace: for terraform, or for its environment. Every value is sealed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
 KINDS = ("terraform", "environment")
-MAX_VALUE_BYTES = 100_000  # Linux takes 131,072 for one variable
+MAX_VALUE_BYTES = 100_000  # Linux allows 131,072 bytes for one variable
 
-# They would move the state, the plan or the tool's own files, or let a library in. The runner
-# takes away the same ones; here they are refused before anybody waits for a run. TF_HTTP_*,
-# TF_CLOUD_* and TF_TOKEN_* open the backend that the sources name, and are there for no other.
+# These would move the state, the plan or the tool's own files, or load a library. The runner
+# removes the same ones; refusing them here tells the user before a run. TF_HTTP_*, TF_CLOUD_* and
+# TF_TOKEN_* are allowed: they hold credentials for the backend that the sources configure.
 RESERVED = (
     *("TF_WORKSPACE", "TF_CLI_ARGS*", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "TERRAFORM_CONFIG"),
     *("TF_LOG_PATH", "TF_TEMP_LOG_PATH"),
@@ -54,7 +54,7 @@ class NewVariable:
 
 
 def create(tx: Transaction, workspace: Workspace, new: NewVariable) -> Variable:
-    """Raises Invalid (`variable-reserved` among others), Conflict when there is one already."""
+    """Create a variable. Raises Invalid (as `variable-reserved`), and Conflict if it exists."""
     tx.require("templates:manage", workspace.project_id)
     kind, name = new.kind, new.name
     _check_name(kind, name)
@@ -73,7 +73,7 @@ def create(tx: Transaction, workspace: Workspace, new: NewVariable) -> Variable:
 
 
 def put(tx: Transaction, workspace: Workspace, reference: str, fields: Fields) -> Variable:
-    """Make it what is given, whatever it was. A `kind/name` that is not there is created."""
+    """Replace a variable, or create it if no variable has this `kind/name`."""
     tx.require("templates:manage", workspace.project_id)
     complete: Fields = {"sensitive": False, "is_expression": False, **fields}
     kind, slash, name = reference.partition("/")
@@ -93,7 +93,7 @@ def get(tx: Transaction, workspace: Workspace, reference: str) -> Variable:
 
 
 def named(db: Session, workspace: Workspace, reference: str) -> Variable:
-    """By its id, or as `kind/name`. Raises NotFound."""
+    """The variable with this id or `kind/name`. Raises NotFound."""
     found = select(Variable).where(Variable.workspace_id == workspace.id)
     kind, slash, name = reference.partition("/")
     if slash:
@@ -116,7 +116,10 @@ def find_all(
 
 
 def update(tx: Transaction, workspace: Workspace, reference: str, changes: Fields) -> Variable:
-    """Raises NotFound, Invalid; a sensitive one stays so unless it gets a new value."""
+    """Change a variable. A sensitive one stays so unless it gets a new value.
+
+    Raises NotFound, Invalid.
+    """
     tx.require("templates:manage", workspace.project_id)
     return _update(tx, workspace, named(tx.db, workspace, reference), changes)
 
@@ -124,7 +127,8 @@ def update(tx: Transaction, workspace: Workspace, reference: str, changes: Field
 def _update(tx: Transaction, workspace: Workspace, variable: Variable, changes: Fields) -> Variable:
     if variable.sensitive and not changes.get("sensitive", True) and "value" not in changes:
         raise Invalid(
-            "A sensitive variable is never shown: send a new value to make it an ordinary one.",
+            "The value of a sensitive variable is never shown. To make it an ordinary variable, "
+            "send a new value too.",
             code="variable-sensitive",
         )
     _assign(tx.keyring, variable, changes)
@@ -134,7 +138,7 @@ def _update(tx: Transaction, workspace: Workspace, variable: Variable, changes: 
 
 
 def delete(tx: Transaction, workspace: Workspace, reference: str) -> None:
-    """Raises NotFound."""
+    """Delete a variable. Raises NotFound."""
     tx.require("templates:manage", workspace.project_id)
     variable = named(tx.db, workspace, reference)
     tx.db.delete(variable)
@@ -159,14 +163,14 @@ def opened(db: Session, keyring: Keyring, workspace: Workspace) -> Iterator[tupl
 
 
 def shown(keyring: Keyring, variable: Variable) -> str | None:
-    """The value for a person's eyes: None when it is sensitive, or does not open."""
+    """The value as people may see it: None if it is sensitive, or cannot be opened."""
     if variable.sensitive or fault(keyring, variable):
         return None
     return _open(keyring, variable)
 
 
 def fault(keyring: Keyring, variable: Variable) -> Fault | None:
-    """Why its value does not open; None when it does."""
+    """Why its value cannot be opened, or None if it can."""
     return faults.found(lambda: _open(keyring, variable))
 
 
@@ -183,7 +187,7 @@ def _assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
         clear = fields["value"].encode()
         if len(clear) > MAX_VALUE_BYTES or b"\0" in clear:
             raise Invalid(
-                f"A value has at most {MAX_VALUE_BYTES:,} bytes, and no NUL among them.",
+                f"A value may have at most {MAX_VALUE_BYTES:,} bytes, and no NUL.",
                 code="variable-invalid",
             )
         variable.value = seal_value(keyring, clear, bindings.variable(variable.id))
@@ -195,7 +199,7 @@ def _check_name(kind: str, name: str) -> None:
         if _RESERVED.fullmatch(name):
             raise Invalid(
                 f"{name} cannot be set here: it would change where the run keeps its state or its "
-                "files. For its settings there are fields of the template.",
+                "files. Use the fields of the template instead.",
                 code="variable-reserved",
                 reserved=list(RESERVED),
             )

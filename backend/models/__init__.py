@@ -1,4 +1,4 @@
-"""The tables. Secrets and documents are sealed bytes (sealing/crypto.py); the row is the truth."""
+"""The tables. Secrets and documents are stored as sealed bytes (see sealing/crypto.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all tables share: their ids, and how Python types are kept."""
+"""What all tables share: ids, and how Python types are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
 
 
 def new_id(prefix: str) -> str:
-    """`prefix_` and 26 characters that sort by time: 48 bits of milliseconds, 80 random ones."""
+    """`prefix_` and 26 characters that sort by time: 48 bits of milliseconds and 80 random bits."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 

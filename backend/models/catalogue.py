@@ -1,4 +1,4 @@
-"""What to run, and where: projects, keys, templates, workspaces, variables."""
+"""The tables of projects, keys, templates, workspaces and variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Project(Base):
     accept_new_host_keys: Mapped[bool] = mapped_column(default=False)
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     max_states: Mapped[int | None]
-    max_versions: Mapped[int | None]  # kept ones, of each state
+    max_versions: Mapped[int | None]  # versions kept of each state
     max_state_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=now())
 
@@ -37,7 +37,7 @@ class Key(Base):
     name: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))  # ssh, password, none
     username: Mapped[str | None]
-    fingerprint: Mapped[str | None]  # of an SSH key, SHA256:…
+    fingerprint: Mapped[str | None]  # of an SSH key: SHA256:…
     public_key: Mapped[str | None]
     secret: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
@@ -70,14 +70,14 @@ class Workspace(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("ws"))
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))  # None: no runs
+    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))  # None: state only
     name: Mapped[str] = mapped_column(String(64))
     module_key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     frozen_at: Mapped[datetime | None]
     frozen_by: Mapped[str | None]
     frozen_reason: Mapped[str | None]
-    lock_timeout_seconds: Mapped[int | None]  # None: a lock from outside never times out
-    keep_versions: Mapped[int | None]  # None: as the installation has it
+    lock_timeout_seconds: Mapped[int | None]  # None: locks of clients are never taken over
+    keep_versions: Mapped[int | None]  # None: the setting of the installation
     keep_days: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
 
@@ -87,7 +87,7 @@ class Workspace(Base):
 
 
 class Variable(Base):
-    """Every value is sealed; a sensitive one is never shown again and masked in logs."""
+    """Every value is sealed. A sensitive one is also never shown again, and masked in logs."""
 
     __tablename__ = "variables"
     __table_args__ = (UniqueConstraint("workspace_id", "kind", "name"),)

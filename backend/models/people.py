@@ -1,4 +1,4 @@
-"""Who may do what: people, what they are in projects, and their credentials."""
+"""The tables of users, their roles in projects, and tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.models.base import Base, new_id
 
 
 class User(Base):
-    """A person. The password is kept as its argon2 hash; without one nobody signs in."""
+    """A person. Only the argon2 hash of the password is stored; without one they cannot sign in."""
 
     __tablename__ = "users"
 
@@ -26,7 +26,7 @@ class User(Base):
 
 
 class Member(Base):
-    """What a person is in a project."""
+    """The role of a person in a project."""
 
     __tablename__ = "members"
 
@@ -39,7 +39,7 @@ class Member(Base):
 
 
 class Token(Base):
-    """An API credential, kept hashed. A run's own credential is one too, bound to its epoch."""
+    """An API credential, stored as a hash. A run's credential is one too, for one claim only."""
 
     __tablename__ = "tokens"
 
@@ -51,9 +51,9 @@ class Token(Base):
     state_id: Mapped[str | None] = mapped_column(ForeignKey("states.id"))  # a run's
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     run_epoch: Mapped[int | None]
-    user_id: Mapped[str | None] = mapped_column(String(40), index=True)  # whose; None: nobody's
-    parent_id: Mapped[str | None] = mapped_column(String(40), index=True)  # what it was made with
-    is_session: Mapped[bool] = mapped_column(default=False)  # its person signed in
+    user_id: Mapped[str | None] = mapped_column(String(40), index=True)  # the owner, if any
+    parent_id: Mapped[str | None] = mapped_column(String(40), index=True)  # the token that made it
+    is_session: Mapped[bool] = mapped_column(default=False)  # made by signing in
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
     expires_at: Mapped[datetime | None]

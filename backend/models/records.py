@@ -1,4 +1,4 @@
-"""What the installation keeps about itself: proofs, repetitions and the audit log."""
+"""The tables of the canary, of idempotency keys and of the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.models.base import Base, new_id
 
 
 class Canary(Base):
-    """One row: proof that the keyring is the one this database was sealed with."""
+    """One sealed row, which proves that the keyring belongs to this database."""
 
     __tablename__ = "canary"
 
@@ -23,7 +23,7 @@ class Canary(Base):
 
 
 class IdempotencyKey(Base):
-    """What a POST with this Idempotency-Key made, so that its repetition makes nothing new."""
+    """The result of a POST with this Idempotency-Key, so that repeating it creates nothing new."""
 
     __tablename__ = "idempotency_keys"
 
@@ -35,9 +35,9 @@ class IdempotencyKey(Base):
 
 
 class AuditEntry(Base):
-    """One accepted mutation or reading: who did what, in the mutation's own transaction.
+    """Who made a change or read something, written in the same transaction.
 
-    Rows are only ever added: triggers of the database refuse the rest.
+    Rows are only added: triggers in the database refuse to change or delete them.
     """
 
     __tablename__ = "audit_entries"
@@ -48,7 +48,7 @@ class AuditEntry(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("aud"))
     at: Mapped[datetime] = mapped_column(default=now())
-    principal: Mapped[str]  # its name, which anybody may choose
+    principal: Mapped[str]  # the name, which is not unique
     principal_id: Mapped[str | None] = mapped_column(String(40))  # None: Stateroom itself
     action: Mapped[str] = mapped_column(String(64))
     object: Mapped[str] = mapped_column(String(120))
@@ -57,7 +57,7 @@ class AuditEntry(Base):
 
 
 class AuditLink(Base):
-    """A link of the chain over the audit log: `hash` covers the entry and the link before."""
+    """A link of the chain over the audit log. `hash` covers the entry and the previous link."""
 
     __tablename__ = "audit_links"
 
@@ -69,7 +69,7 @@ class AuditLink(Base):
 
 
 class AuditKey(Base):
-    """One row: the sealed key that signs the chain, so that the database alone cannot forge it."""
+    """One row with the sealed key that signs the chain: the database alone cannot forge it."""
 
     __tablename__ = "audit_key"
 

@@ -1,4 +1,4 @@
-"""Runs, their steps and their logs."""
+"""The tables of runs, their steps and their logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ ENDED = ("applied", "planned_and_finished", "discarded", "stale", "errored", "ca
 
 
 class Run(Base):
-    """One asked-for execution. `epoch` fences: it rises with every claim and every loss."""
+    """One requested execution.
+
+    `epoch` is the number of the claim: it rises whenever a worker claims or loses the run, so that
+    messages of an earlier worker are recognised and refused.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -51,7 +55,7 @@ class Run(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     operation: Mapped[str] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(24), default="queued")
-    blocking: Mapped[bool] = mapped_column(default=False)  # holds its workspace
+    blocking: Mapped[bool] = mapped_column(default=False)  # lost: blocks its workspace
     ref: Mapped[str | None]
     message: Mapped[str] = mapped_column(default="")
     commit: Mapped[str | None] = mapped_column(String(64))
@@ -97,7 +101,7 @@ class Step(Base):
 
 
 class LogChunk(Base):
-    """A piece of a run's log, sealed. `start` is its offset in the clear text, in bytes."""
+    """A sealed piece of a run's log. `start` is its offset in the clear text, in bytes."""
 
     __tablename__ = "log_chunks"
 
@@ -119,11 +123,11 @@ class Worker(Base):
 
 
 def of_claim(run_id: str, epoch: int | None) -> ColumnElement[bool]:
-    """The run, for as long as it is at work under this epoch."""
+    """The condition for this run while it is at work in this epoch."""
     return and_(Run.id == run_id, Run.epoch == epoch, Run.status.in_(ACTIVE))
 
 
 def came_before(one: Any, other: Any) -> ColumnElement[bool]:
-    """Whether one run was queued before another one."""
+    """The condition that one run was queued before another one."""
     same = and_(one.created_at == other.created_at, one.id < other.id)
     return or_(one.created_at < other.created_at, same)

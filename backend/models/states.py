@@ -1,4 +1,4 @@
-"""States: their documents, locks, refused writes and addresses."""
+"""The tables of states, their versions, locks, rescued writes and aliases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.models.catalogue import Key, Workspace
 
 
 class State(Base):
-    """One Terraform state. `current` is the number of its newest version; 0 = never written."""
+    """One Terraform state. `current` is the number of its newest version, or 0 if there is none."""
 
     __tablename__ = "states"
 
@@ -23,7 +23,7 @@ class State(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), unique=True)
     current: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
-    archived_at: Mapped[datetime | None]  # it was moved to another backend
+    archived_at: Mapped[datetime | None]  # set when it was moved to another backend
     archived_to: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
 
@@ -31,9 +31,9 @@ class State(Base):
 
 
 class StateVersion(Base):
-    """One immutable document of a state. Its body is sealed: here, or in a blob file.
+    """One immutable document of a state. Its sealed body is here, or in a blob file.
 
-    A removed one keeps its row, so that numbers stay 1..n and the history is told whole.
+    A removed version keeps its row, so that the numbers have no gaps and the history is complete.
     """
 
     __tablename__ = "state_versions"
@@ -63,7 +63,7 @@ class StateVersion(Base):
     forced: Mapped[bool] = mapped_column(default=False)
     restored_from: Mapped[int | None]
     pinned: Mapped[bool] = mapped_column(default=False)
-    removed_at: Mapped[datetime | None]  # its body is gone
+    removed_at: Mapped[datetime | None]  # set when the body was removed
     removed_because: Mapped[str | None] = mapped_column(String(16))
     run_id: Mapped[str | None] = mapped_column(String(40), index=True)
     created_by: Mapped[str]
@@ -75,7 +75,7 @@ class StateVersion(Base):
 
 
 class Lock(Base):
-    """One row a state, kept after the release: `lock_id` is then the one that held it last."""
+    """The lock of a state. The row stays after a release, with `lock_id` of the last holder."""
 
     __tablename__ = "locks"
 
@@ -87,14 +87,14 @@ class Lock(Base):
     run_id: Mapped[str | None] = mapped_column(String(40))
     run_epoch: Mapped[int | None]
     version_at_release: Mapped[int] = mapped_column(default=0)
-    taken_from: Mapped[str | None]  # the ID that held it until it was taken over
-    expires_at: Mapped[datetime | None]  # of a hold by a person
+    taken_from: Mapped[str | None]  # the ID of the former holder, after a take-over
+    expires_at: Mapped[datetime | None]  # set for a hold only
     acquired_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
 
 
 class RescuedWrite(Base):
-    """A state document that was refused, kept sealed so that nothing is lost."""
+    """A state document that was refused, and is kept sealed until a person decides on it."""
 
     __tablename__ = "rescued_writes"
 
@@ -120,7 +120,7 @@ class RescuedWrite(Base):
 
 
 class Alias(Base):
-    """An unguessable address to one state. Its login is made by us, or is that of a Key."""
+    """An unguessable address of one state. Its login is generated, or that of a Key."""
 
     __tablename__ = "aliases"
 
@@ -131,9 +131,9 @@ class Alias(Base):
     address: Mapped[str] = mapped_column(String(64), unique=True)
     access: Mapped[str] = mapped_column(String(16))  # read-only, read-write
     username: Mapped[str]
-    password_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # None: that of the key
+    password_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # None: the key has it
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"), index=True)
-    token_id: Mapped[str | None] = mapped_column(String(40), index=True)  # it ends with that
+    token_id: Mapped[str | None] = mapped_column(String(40), index=True)  # ends the alias with it
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now())
     expires_at: Mapped[datetime | None]
