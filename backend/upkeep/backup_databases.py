@@ -1,4 +1,4 @@
-"""The database of a backup, opened to be read: nothing in it is changed, nothing beside it."""
+"""Open the database of a backup for reading, without changing it or any file beside it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sqlalchemy import URL, Engine, create_engine
 
 @contextlib.contextmanager
 def sqlite(path: Path) -> Iterator[Engine]:
-    """A backup's SQLite file. A write-ahead log beside it is read too, and left as it is."""
+    """The SQLite file of a backup. A write-ahead log beside it is read too, and not changed."""
     log = path.with_name(path.name + "-wal")
     with contextlib.ExitStack() as stack:
-        if log.exists() and log.stat().st_size:  # it can only be read by writing beside it
+        if log.exists() and log.stat().st_size:  # SQLite can only read a log if it may write files
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for source in (path, log):
                 shutil.copyfile(source, folder / source.name)
@@ -32,7 +32,7 @@ def sqlite(path: Path) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def postgresql(url: URL) -> Iterator[Engine]:
-    """A restored dump, or the database itself; nothing in it can be changed."""
+    """A restored dump, or the database itself, in read-only transactions."""
     options = {"options": "-c default_transaction_read_only=on"}
     engine = create_engine(url, connect_args=options)
     try:

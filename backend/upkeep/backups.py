@@ -1,7 +1,7 @@
-"""A copy of an installation that is enough to get everything back, made while it runs.
+"""Back up a running installation. The copy is enough to restore everything.
 
-The database is copied first: what its rows name stays in the blobs folder for a day after it was
-removed, and what is written later is not missed.
+The database is copied first. The files that its rows name are then still there, because files stay
+in the blobs folder for a day after their removal.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from backend.sealing.durable import sync_folder
 from backend.transactions import Installation
 
 DATABASE = "stateroom.db"
-DUMP = "stateroom.dump"  # what pg_dump wrote
-DUMP_MAX_AGE_SECONDS = 12 * 3600.0  # half of the day that a removed file stays
+DUMP = "stateroom.dump"  # the output of pg_dump
+DUMP_MAX_AGE_SECONDS = 12 * 3600.0  # half of the day for which a removed file stays
 PIECE = 1 << 20
 
 _NAMED = "SELECT blob FROM {} WHERE blob IS NOT NULL AND wrapped_key != x''"
@@ -34,7 +34,7 @@ _NAMED = "SELECT blob FROM {} WHERE blob IS NOT NULL AND wrapped_key != x''"
 
 @dataclass
 class Backup:
-    """What was copied. `missing` and `damaged` are files that the installation itself lacks."""
+    """What was copied. `missing` and `damaged` files are so in the installation itself."""
 
     folder: Path
     files: int = 0
@@ -47,9 +47,9 @@ class Backup:
 
 
 def of_sqlite(here: Installation, folder: Path) -> Backup:
-    """Copy the database as of one moment, then the files that its rows name, durably.
+    """Copy the database at one moment, then the files that its rows name, durably.
 
-    Raises Conflict when something is in the folder already.
+    Raises Conflict when the folder is not empty.
     """
     _make_empty(folder)
     backup = Backup(folder)
@@ -58,7 +58,7 @@ def of_sqlite(here: Installation, folder: Path) -> Backup:
         _copy_database(source, folder / DATABASE)
         before, backup.missing = backup.missing, set()
         _copy_files(here.blobs, _named_by(folder / DATABASE), backup)
-        # what is missing again, although a newer database names it, is really lost
+        # try again: a file that is missing although the current database names it is really lost
         if backup.missing <= before:
             break
     sync_folder(folder)
@@ -66,22 +66,22 @@ def of_sqlite(here: Installation, folder: Path) -> Backup:
 
 
 def of_postgresql(here: Installation, folder: Path) -> Backup:
-    """Copy the files after the database, which pg_dump has put into the folder.
+    """Copy the files that the database names, after pg_dump has written its dump into the folder.
 
-    Raises Conflict when it has not, or too long ago, or when files were copied there before.
+    Raises Conflict when the dump is missing or too old, or the folder has a backup already.
     """
     dump = folder / DUMP
     if not dump.is_file():
         raise Conflict(
-            "PostgreSQL is dumped by its own tool, first: "
+            "Dump the PostgreSQL database first: "
             f"pg_dump --format=custom --file={dump} YOUR-DATABASE-URL"
         )
     if time.time() - dump.stat().st_mtime > DUMP_MAX_AGE_SECONDS:
         raise Conflict(
-            f"{dump} is older than 12 hours: files that it names may be gone. Dump anew."
+            f"{dump} is older than 12 hours, and files that it names may be gone. Dump again."
         )
     if (folder / "blobs").exists():
-        raise Conflict(f"There is a backup in {folder} already: take another folder.")
+        raise Conflict(f"There is already a backup in {folder}: choose another folder.")
     backup = Backup(folder)
     _copy_files(here.blobs, here.blobs.names(), backup)
     backup.missing = set(_named_now(here)) - set(Blobs(folder / "blobs").names())
@@ -90,7 +90,7 @@ def of_postgresql(here: Installation, folder: Path) -> Backup:
 
 
 def add_keyring(here: Installation, folder: Path) -> Path:
-    """Put the keyring beside the rest: whoever has the folder can then read everything."""
+    """Copy the keyring into the folder. Who has the folder can then read everything."""
     copy = folder / "keyring"
     keyring_file.write_copy(copy, here.keyring.keys)
     return copy
@@ -109,8 +109,8 @@ def _copy_database(source: Path, target: Path) -> None:
     with contextlib.closing(sqlite3.connect(draft)) as copy:
         with contextlib.closing(sqlite3.connect(source)) as original:
             original.execute("PRAGMA busy_timeout=15000")
-            original.backup(copy)  # all pages in one step: as of one moment
-        copy.execute("PRAGMA journal_mode=DELETE")  # one file
+            original.backup(copy)  # all pages in one step, so that the copy is consistent
+        copy.execute("PRAGMA journal_mode=DELETE")  # so that the copy is one file
     _sync(draft)
     draft.replace(target)
 
@@ -148,7 +148,7 @@ def _copy_files(blobs: Blobs, names: Iterable[str], backup: Backup) -> None:
 
 
 def _copy(source: Path, copy: Path) -> str:
-    """The SHA-256 of what was copied, which is the name of a file that is sound."""
+    """Copy a file and return the SHA-256 of its content. An intact file has it as its name."""
     digest = hashlib.sha256()
     with source.open("rb") as original:
         copy.parent.mkdir(mode=0o700, exist_ok=True)

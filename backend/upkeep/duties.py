@@ -1,4 +1,7 @@
-"""Everything that an installation repeats, as the duties of one ticker in each process."""
+"""The duties of each kind of process: everything that an installation does again and again.
+
+The ticker of the process calls them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from backend.upkeep.ticker import Duty
 
 
 def of_server(here: Installation) -> list[Duty]:
-    """Those of a process that answers requests. Without workers, too, runs come to an end."""
+    """The duties of a server process. They include ending runs, in case there is no worker."""
     poll = here.settings.poll_seconds
     return [
         *_of_every_process(here),
@@ -20,7 +23,7 @@ def of_server(here: Installation) -> list[Duty]:
 
 
 def of_worker(here: Installation) -> list[Duty]:
-    """Those of a worker. On SQLite the server has the rest: two who write wait for each other."""
+    """The duties of a worker. With SQLite it leaves most to the server, to have one writer only."""
     if not here.settings.is_sqlite:
         return of_server(here)
     follow = Duty("follow", Rotation(here).follow, here.settings.poll_seconds)

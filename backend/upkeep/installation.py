@@ -1,4 +1,8 @@
-"""What the first start makes and every start checks: folder, schema, keyring, administrator."""
+"""Create an installation at its first start, and check it at every start.
+
+It consists of the data folder, the schema, the keyring and the first administrator. The canary is a
+sealed row that shows whether the keyring belongs to the database.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring, WrongKeyring
 from backend.transactions import Installation, Transaction
 
-# The key that sealed the canary seals everything; before 0.2 it was the first one of the file.
+# The key that sealed the canary is the current key. Before 0.2 it was the first one of the file.
 _CANARY = b"stateroom: what sealed this seals everything"
 _BEFORE_0_2 = b"stateroom"
 
@@ -37,9 +41,9 @@ def version() -> str:
 
 
 def prepare(settings: Settings) -> Installation:
-    """Make the installation ready: idempotent, and safe when several processes start at once.
+    """Create, migrate and check the installation. Several processes may do so at the same time.
 
-    Raises NotReady when the keyring is not the one the database was sealed with.
+    Raises NotReady when the keyring does not belong to the database.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings)
@@ -49,23 +53,23 @@ def prepare(settings: Settings) -> Installation:
             migrations.one_at_a_time(db.connection())
             here = _installation(settings, database, _keyring(db, settings))
             _prepare(Transaction(db, SYSTEM, here))
-    except BaseException:  # also an interrupted start leaves no connections behind
+    except BaseException:  # close the connections also when the start is interrupted
         database.close()
         raise
     return here
 
 
 def existing(settings: Settings) -> Installation:
-    """The installation that is there, beside running servers; nothing is made or changed.
+    """Open an existing installation, also while servers run. It creates and migrates nothing.
 
-    Raises NotReady when there is none, or the keyring is not the one it was sealed with.
+    Raises NotReady when there is none, or the keyring does not belong to it.
     """
     if settings.is_sqlite and not Path(settings.database.database or "").is_file():
         raise NotReady(f"There is no installation in {settings.data_dir}: {settings.database}")
     database = Database(settings)
     try:
         keyring = _existing_keyring(settings, database)
-    except BaseException:  # an interrupted command leaves no connections behind either
+    except BaseException:  # close the connections also when the command is interrupted
         database.close()
         raise
     return _installation(settings, database, keyring)
@@ -82,17 +86,17 @@ def _prepare(tx: Transaction) -> None:
 
 
 def seal_canary(keyring: Keyring) -> bytes:
-    """A canary that says: the key that seals now is the installation's."""
+    """A canary that makes the keyring's current key the current key of the installation."""
     return crypto.seal_value(keyring, _CANARY, bindings.CANARY)
 
 
 def open_canary(keyring: Keyring, canary: bytes) -> bytes:
-    """Raises Unreadable when the keyring is not this installation's."""
+    """Open the canary. Raises Unreadable when the keyring does not belong to the installation."""
     return crypto.open_value(keyring, canary, bindings.CANARY)
 
 
 def follow_canary(db: Session, keyring: Keyring) -> None:
-    """Seal with the key that the installation seals with. Raises Unreadable."""
+    """Use the current key of the installation. Raises Unreadable."""
     keyring.refresh()
     keyring.seal_with(crypto.value_key_id(db.scalars(select(Canary.sealed)).one()))
 
@@ -102,15 +106,15 @@ def _keyring(db: Session, settings: Settings) -> Keyring:
         return _keyring_at_hand(settings)
     if db.scalar(select(Canary.id)) is not None:
         raise NotReady(
-            f"The keyring {settings.keyring_path} is missing, and the database was sealed with it. "
-            "Put it back from your backup: without it nothing can be read."
+            f"The keyring {settings.keyring_path} is missing. Restore it from your backup: without "
+            "it, the states and secrets in the database cannot be read."
         )
     return Keyring.create(settings.keyring_path)
 
 
 def _keyring_at_hand(settings: Settings) -> Keyring:
     try:
-        if settings.keyring_file:  # its mode is for who provides it to choose
+        if settings.keyring_file:  # who provides the file chooses its mode
             return Keyring.load(settings.keyring_path, forbidden_mode=0)
         if settings.keyring:
             return Keyring.from_text(settings.keyring)
@@ -137,18 +141,18 @@ def _opened_canary(keyring: Keyring, canary: bytes, settings: Settings) -> bytes
         where = "STATEROOM_KEYRING" if named else str(settings.keyring_path)
         raise NotReady(
             f"The keyring in {where} does not open this database. "
-            "Use the keyring it was sealed with: nothing was changed."
+            "Use the keyring that the database was sealed with. Nothing was changed."
         ) from None
 
 
 def _existing_keyring(settings: Settings, database: Database) -> Keyring:
     if not migrations.is_newest(database.engine):
-        raise NotReady("The database has another version's schema. Start the server first.")
+        raise NotReady("The schema is of another version of Stateroom. Start the server first.")
     keyring = _keyring_at_hand(settings)
     with database.reading() as db:
         canary = db.scalar(select(Canary.sealed))
     if canary is None or _opened_canary(keyring, canary, settings) == _BEFORE_0_2:
-        raise NotReady("The installation was never started with this version. Start it first.")
+        raise NotReady("The installation was never started. Start the server first.")
     keyring.seal_with(crypto.value_key_id(canary))
     return keyring
 

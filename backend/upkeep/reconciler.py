@@ -1,4 +1,8 @@
-"""Duties of every process, any number of them: expire leases, prune histories, sweep leftovers."""
+"""The duties that expire leases, prune old versions and sweep (delete) leftovers.
+
+A lease is the time for which a worker keeps a run without sending a heartbeat. Any number of
+processes may have these duties.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +22,14 @@ from backend.transactions import Installation
 KEPT_FOR = timedelta(days=1)
 SWEEP_EVERY_SECONDS = 3600.0
 LOOK_AT_STATES_EVERY_SECONDS = 60.0
-PRUNED_AT_ONCE = 10  # transactions of one turn: leases expire in the same thread
+PRUNED_AT_ONCE = 10  # transactions of one call, because leases expire in the same thread
 ORPHAN_SECONDS = 24 * 3600.0
 
 log = structlog.get_logger()
 
 
 class Reconciler:
-    """Each method does a little, and returns the seconds until it is due again."""
+    """Each method does a little work, and returns the seconds until it is due again."""
 
     def __init__(self, here: Installation) -> None:
         self._here = here
@@ -34,7 +38,7 @@ class Reconciler:
         self._looked_at = ""  # the last state
 
     def expire_leases(self) -> float:
-        """Take runs from silent workers; those that are queued again are rung for."""
+        """Take runs from silent workers, and tell the workers about those that are queued again."""
         with self._here.itself.transaction() as tx:
             again = claims.expire_leases(tx)
         for run_id in again:
@@ -42,7 +46,7 @@ class Reconciler:
         return self._poll
 
     def prune(self) -> float:
-        """Go on with the next few states: remove what is beyond their retention."""
+        """Remove the versions of the next few states that are beyond their retention."""
         with self._here.itself.reading() as tx:
             found, last = retention.find_surplus(tx.db, self._policy, self._looked_at)
         for surplus in found[:PRUNED_AT_ONCE]:
@@ -50,12 +54,12 @@ class Reconciler:
                 pruned = retention.prune(tx, surplus)
             log.info("versions_pruned", state=surplus.state_id, count=pruned)
         if len(found) > PRUNED_AT_ONCE or any(surplus.is_batch for surplus in found):
-            return self._poll  # there is more of the same ones
+            return self._poll  # the same states have more
         self._looked_at = last
         return self._poll if last else LOOK_AT_STATES_EVERY_SECONDS
 
     def sweep(self) -> float:
-        """Remove what nobody asks for any more: rows past their time, files without a row."""
+        """Remove expired rows, and files that no row refers to."""
         with self._here.database.transaction() as db:
             retention.forget_files(db)
             db.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now(-KEPT_FOR)))
@@ -69,7 +73,7 @@ class Reconciler:
 
 
 def referenced_blobs(db: Session, names: list[str]) -> set[str]:
-    """Those of these blob names that a row points at."""
+    """Those of these blob names that a row refers to."""
     found: set[str] = set()
     for table in (StateVersion, RescuedWrite):
         blob = table.blob

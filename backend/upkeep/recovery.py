@@ -1,6 +1,7 @@
-"""States and refused writes out of a backup, when the server is gone: read-only, unmigrated.
+"""Get states and rescued writes out of a backup, without a server.
 
-It reads only the columns that every schema has had.
+It changes nothing and needs no migration: it reads only columns that all versions of the schema
+have.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from backend.sealing import bindings
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Envelope, Keyring
 
-MANIFEST = "_manifest.json"  # no project can have that name
+MANIFEST = "_manifest.json"  # a name that no project can have
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which states; None: all of them, and of each the newest version."""
+    """The states to recover. None means all of them, and of each the newest version."""
 
     project: str | None = None
     workspace: str | None = None
@@ -40,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Recovered:
-    """One line of the manifest. `encrypted`: by OpenTofu itself; its own passphrase opens it."""
+    """A recovered state in the manifest. OpenTofu's own passphrase opens an `encrypted` one."""
 
     project: str
     workspace: str
@@ -59,7 +60,7 @@ class Recovered:
 
 @dataclass(frozen=True)
 class RecoveredWrite:
-    """A write that was refused (`reason`), and that nobody decided on: it is no version."""
+    """A rescued write in the manifest: it was refused because of `reason`, and is undecided."""
 
     project: str
     workspace: str
@@ -76,7 +77,7 @@ class RecoveredWrite:
 
 @dataclass(frozen=True)
 class Failed:
-    """What did not open: a version by its number, or a rescued write by its id."""
+    """A version (by number) or a rescued write (by id) that could not be opened."""
 
     project: str
     workspace: str
@@ -86,7 +87,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Found:
-    """What was written into the folder, and what was not."""
+    """What was recovered, and what could not be."""
 
     states: list[Recovered]
     rescued: list[RecoveredWrite]
@@ -94,11 +95,11 @@ class Found:
 
 
 def recover(engine: Engine, blobs: Blobs, keyring: Keyring, folder: Path, wanted: Wanted) -> Found:
-    """Write the states as PROJECT/WORKSPACE.tfstate into a new folder, and a manifest.
+    """Write the states as PROJECT/WORKSPACE.tfstate into a new folder, with a manifest.
 
-    Rescued writes that wait for a decision go to PROJECT/WORKSPACE.rescued/ID.tfstate, unless one
-    version is wanted. Raises Conflict when something is in the folder, NotFound when nothing is as
-    wanted, and Unreadable when it is no database of ours.
+    Undecided rescued writes become PROJECT/WORKSPACE.rescued/ID.tfstate, unless a single version is
+    wanted. Raises Conflict when the folder is not empty, NotFound when nothing matches, and
+    Unreadable when it is not a database of Stateroom.
     """
     _make_empty(folder)
     found = Found([], [], [])
@@ -124,9 +125,9 @@ def _rows(connection: Connection, wanted: Wanted) -> list[Row[Any]]:
         if wanted.version is None:
             rows += connection.execute(_undecided(wanted))
     except SQLAlchemyError as error:
-        raise Unreadable(f"It is no database of Stateroom: {error.__cause__ or error}") from None
+        raise Unreadable(f"Not a database of Stateroom: {error.__cause__ or error}") from None
     if not rows:
-        raise NotFound("There is no such state with a version that was kept.")
+        raise NotFound("There is no such state, or its versions were not kept.")
     return rows
 
 
@@ -141,7 +142,7 @@ def _versions(wanted: Wanted) -> Select[Any]:
     query = _of_states(wanted, *columns, null().label("rescued"))
     return query.join(
         StateVersion, (version.state_id == State.id) & (version.number == number)
-    ).where(version.wrapped_key != b"")  # the body of a removed one is gone
+    ).where(version.wrapped_key != b"")  # a removed version has no body
 
 
 def _undecided(wanted: Wanted) -> Select[Any]:
@@ -180,7 +181,7 @@ class _Source:
     keyring: Keyring
 
     def pieces(self, row: Row[Any]) -> Iterator[bytes]:
-        """The body in clear. Raises Unreadable when it does not open."""
+        """The body in clear. Raises Unreadable."""
         aad = bindings.document(row.state_id, row.number, row.lineage, row.serial)
         data_key = self.keyring.unwrap(Envelope(row.key_id, row.wrapped_key), aad)
         table = (StateVersion if row.rescued is None else RescuedWrite).__table__
@@ -189,7 +190,7 @@ class _Source:
 
 
 def _version(source: _Source, row: Row[Any], folder: Path) -> Recovered:
-    """Raises Unreadable when it does not open, or is not what its row says: no file is left."""
+    """Write a version. Raises Unreadable, and leaves no file, when it cannot be opened."""
     file = Path(_safe(row.project)) / f"{_safe(row.workspace)}.tfstate"
     _write(folder, file, source.pieces(row), row)
     return Recovered(
@@ -202,7 +203,7 @@ def _version(source: _Source, row: Row[Any], folder: Path) -> Recovered:
 
 
 def _rescued(source: _Source, row: Row[Any], folder: Path) -> RecoveredWrite:
-    """Raises Unreadable like `_version`."""
+    """Write a rescued write. Raises Unreadable as `_version` does."""
     beside = f"{_safe(row.workspace)}.rescued"
     file = Path(_safe(row.project)) / beside / f"{_safe(row.rescued)}.tfstate"
     _write(folder, file, source.pieces(row), row)
@@ -210,7 +211,7 @@ def _rescued(source: _Source, row: Row[Any], folder: Path) -> RecoveredWrite:
 
 
 def _facts(row: Row[Any], file: Path) -> dict[str, Any]:
-    """What the manifest says of either."""
+    """The fields that both kinds have in the manifest."""
     return {
         "project": row.project,
         "workspace": row.workspace,
@@ -230,7 +231,7 @@ def _write(folder: Path, file: Path, pieces: Iterator[bytes], row: Row[Any]) -> 
     with _new_file(folder / file) as descriptor:
         try:
             _write_checked(descriptor, pieces, row)
-        except BaseException:  # whatever stopped it: half a state looks like a state
+        except BaseException:  # never leave half a state, which looks like a whole one
             (folder / file).unlink()
             raise
 
@@ -242,20 +243,20 @@ def _write_checked(descriptor: int, pieces: Iterator[bytes], row: Row[Any]) -> N
         sha256.update(piece)
         _write_all(descriptor, piece)
     if (md5.digest(), sha256.digest()) != (row.md5, row.sha256 or sha256.digest()):
-        raise Unreadable("It opens, but its hashes are not those of its row.")
+        raise Unreadable("The content differs from the hashes in its row.")
 
 
 def _safe(name: str) -> str:
-    """A backup comes from elsewhere: no name of it leads out of the folder. Raises Unreadable."""
+    """Check that a name from a backup does not lead out of the folder. Raises Unreadable."""
     if not re.fullmatch(PATTERN[1:-1], name):
-        raise Unreadable(f"{name!r} cannot be a name of ours.")
+        raise Unreadable(f"{name!r} is not a valid name.")
     return name
 
 
 def _make_empty(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise Conflict(f"{folder} is not empty: nothing is ever overwritten.")
+        raise Conflict(f"{folder} is not empty: choose a new folder.")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""Which key seals, and bringing under it all that older ones wrap, while traffic goes on."""
+"""Rotate the keyring: change the current key, and wrap all data keys again with it (re-wrap).
+
+This goes on while servers and workers run.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,18 @@ from backend.transactions import Caller, Installation, Transaction
 from backend.upkeep import installation
 
 AGAIN_SECONDS = 3600.0
-LATECOMERS_SECONDS = 120.0  # every process has followed, and committed what it sealed before
+LATECOMERS_SECONDS = 120.0  # until then every process uses the new key, and has committed
 SHORTEST_PAUSE_SECONDS = 0.005
-SETTLED = timedelta(hours=1)  # longer than any process takes to seal with the new key
+SETTLED = timedelta(hours=1)  # longer than any process takes to use the new key
 
 log = structlog.get_logger()
 
 
 def activate(tx: Transaction, key_id: str) -> None:
-    """From this commit on, the installation seals with this key of its keyring.
+    """Make a key of the keyring the current key of the installation.
 
-    Running processes follow within their next poll. For whoever has the machine. Raises Unreadable
-    `unknown-key`.
+    Running processes use it after their next poll. For people on the machine. Raises Unreadable
+    with `unknown-key`.
     """
     tx.principal.require_installation()
     tx.keyring.refresh()
@@ -45,7 +48,7 @@ def activate(tx: Transaction, key_id: str) -> None:
 
 
 def activated_at(db: Session) -> datetime:
-    """Since when the current key seals."""
+    """The time since which the current key seals."""
     return db.scalars(select(Canary.created_at)).one()
 
 
@@ -60,21 +63,21 @@ def counts(db: Session) -> dict[str, Counter[str]]:
 
 
 def left(db: Session, keyring: Keyring) -> Counter[str]:
-    """How many objects are not yet under the current key, by table."""
+    """How many objects are not yet wrapped with the current key, by table."""
     of_others = (by for key_id, by in counts(db).items() if key_id != keyring.current)
     return sum(of_others, Counter[str]())
 
 
 def drop(caller: Caller, key_id: str) -> None:
-    """Take a key that nothing needs out of the keyring's file, for good.
+    """Remove a key that nothing needs from the keyring file.
 
-    For whoever has the machine. Raises Conflict when it seals, when something is wrapped by it, or
-    when it may still be used.
+    For people on the machine. Raises Conflict when it is the current key, when something is wrapped
+    with it, or when a process may still use it.
     """
     caller.principal.require_installation()
     database, keyring = caller.here.database, caller.here.keyring
     if keyring.path is None:
-        raise Conflict("STATEROOM_KEYRING is not a file: take the key out of it yourself.")
+        raise Conflict("The keyring is in STATEROOM_KEYRING: remove the key there yourself.")
     if key_id not in keyring.keys:
         raise Conflict(f"The keyring has no key {key_id}.", code="unknown-key")
     _refuse_needed(database, keyring, key_id)
@@ -83,7 +86,7 @@ def drop(caller: Caller, key_id: str) -> None:
         _refuse_needed(database, keyring, key_id)
         with caller.transaction() as tx:
             audit.record(tx, "keyring.drop", key_id)
-    except BaseException:  # also when nobody could look: then it is kept
+    except BaseException:  # also when the check itself failed: keep the key
         keyring_file.put_back(keyring.path, key_id, keyring.keys[key_id])
         raise
 
@@ -92,7 +95,7 @@ def _refuse_needed(database: Database, keyring: Keyring, key_id: str) -> None:
     with database.reading() as db:
         installation.follow_canary(db, keyring)
         if key_id == keyring.current:
-            raise Conflict(f"{key_id} is the key that seals. Rotate first.", code="key-seals")
+            raise Conflict(f"{key_id} is the current key. Rotate first.", code="key-seals")
         settled = db.scalar(select(Canary.id).where(Canary.created_at < now(-SETTLED)))
         needed = counts(db).get(key_id)
     if needed:
@@ -100,16 +103,16 @@ def _refuse_needed(database: Database, keyring: Keyring, key_id: str) -> None:
         raise Conflict(f"{key_id} is needed: it wraps {said}.", code="key-needed", needed=needed)
     if settled is None:
         raise Conflict(
-            f"{keyring.current} seals for less than an hour: somebody may still be sealing "
-            f"with {key_id}. Drop it later.",
+            f"{keyring.current} became the current key less than an hour ago, and a process may "
+            f"still use {key_id}. Drop it later.",
             code="key-may-seal",
         )
 
 
 class Rewrapper:
-    """Goes through everything that is sealed, a page at a time, again until nothing is left.
+    """Wraps everything that is sealed again, page by page, round after round until nothing is left.
 
-    Any number of them may be at work, and each may be killed at any time.
+    Several may work at the same time, and each may be killed at any time.
     """
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
@@ -121,7 +124,7 @@ class Rewrapper:
         self._found_some = False
 
     def step(self) -> bool:
-        """Look at the next page; False when a whole round has found nothing to do."""
+        """Do the next page. Returns False after a whole round without anything to do."""
         if not self._shelves:
             again, self._found_some = self._found_some, False
             self._shelves = list(SHELVES)
@@ -141,7 +144,7 @@ class Rewrapper:
 
     def _rewrap(self, shelf: Shelf, places: Sequence[RowKey]) -> None:
         with _unhurried(), self._database.transaction() as db:
-            # who was asleep during a rotation must not wrap with the older key again
+            # a process that was suspended during a rotation must not wrap with the old key
             installation.follow_canary(db, self._keyring)
             unopened = shelf.rewrap(db, self._keyring, places)
         for one in unopened:
@@ -153,14 +156,14 @@ class Rewrapper:
 
 @contextmanager
 def _unhurried() -> Iterator[None]:
-    """Leave the database to others for as long as the block took."""
+    """Pause for as long as the block took, so that others can use the database."""
     started = time.monotonic()
     yield
     time.sleep(max(time.monotonic() - started, SHORTEST_PAUSE_SECONDS))
 
 
 class Rotation:
-    """A duty: seal as the installation does, and after a rotation re-wrap what older keys wrap.
+    """The duty that follows the installation's current key, and re-wraps after a rotation.
 
     Any number of processes may have it.
     """
@@ -168,11 +171,11 @@ class Rotation:
     def __init__(self, here: Installation) -> None:
         self._here = here
         self._rewrapper: Rewrapper | None = None
-        self._done = ""  # the key that everything was last found under
+        self._done = ""  # the key that everything was wrapped with in the last complete round
         self._again_at = 0.0
 
     def __call__(self) -> float:
-        """Look at one more page; return the seconds until it is worth to look again."""
+        """Do one more page, and return the seconds until the next call."""
         self.follow()
         if self._rewrapper is None:
             if self._done == self._here.keyring.current and time.monotonic() < self._again_at:
@@ -184,7 +187,7 @@ class Rotation:
         return self._here.settings.poll_seconds
 
     def follow(self) -> float:
-        """Seal with the key that the installation seals with. Raises Unreadable."""
+        """Use the current key of the installation. Raises Unreadable."""
         with self._here.database.reading() as db:
             installation.follow_canary(db, self._here.keyring)
         return self._here.settings.poll_seconds

@@ -1,4 +1,4 @@
-"""The one thread that does what repeats: a duty after the other, each when it is due."""
+"""The ticker: one thread that calls each duty (a piece of repeated work) when it is due."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Duty:
-    """`work` does a little, and returns the seconds until it is due again; 0 when there is more.
+    """Repeated work. `work` does a little, and returns the seconds until it is due again.
 
-    The others wait meanwhile. A duty that fails is logged, and due again after `pause` seconds.
+    The other duties wait while it works. If it fails, that is logged, and it is due again after
+    `pause` seconds.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Duty:
 
 
 class Ticker:
-    """Each duty is first due `pause` seconds after the start."""
+    """Calls duties. Each is first due `pause` seconds after the start."""
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = duties
@@ -38,7 +39,7 @@ class Ticker:
         self._thread.start()
 
     def stop(self) -> None:
-        """The duty at work is finished first, for ten seconds at most."""
+        """Stop, after waiting at most ten seconds for the duty that is at work."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
@@ -54,11 +55,11 @@ class Ticker:
 
 
 def _attempt(duty: Duty) -> float:
-    """The seconds until it is due again."""
+    """Do a duty, and return the seconds until it is due again."""
     try:
         return duty.work()
     except (Error, OSError) as error:
         log.warning("duty_failed", duty=duty.name, reason=str(error))
-    except Exception as bug:  # the other duties are not to end with this one
+    except Exception as bug:  # a bug in one duty must not end the others
         log.exception("duty_crashed", duty=duty.name, exc_info=bug)
     return duty.pause

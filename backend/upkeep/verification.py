@@ -1,4 +1,4 @@
-"""Opens everything that is sealed, from end to end, a few MB at a time, beside running servers."""
+"""Verify that everything sealed can be opened, also while servers run, a few MB at a time."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ Check = Callable[[Installation, Any, RowKey], None]
 
 
 def verify(here: Installation, opened: Counter[str]) -> Iterator[Unopened]:
-    """Open every body and compare its hashes; those that do not open, as they are found.
+    """Open every body and compare its hashes. Yields those that cannot be opened.
 
-    `opened` counts what does, by table.
+    `opened` counts the others, by table.
     """
     return _each(here, opened, {Documents: _open_document, Values: _open_value})
 
 
 def verify_keys(here: Installation, opened: Counter[str]) -> Iterator[Unopened]:
-    """The same for the wrapped keys alone: no body is read."""
+    """The same for the wrapped keys only, without reading any body."""
     return _each(here, opened, {Documents: _unwrap_document, Values: _unwrap_value})
 
 
@@ -59,7 +59,7 @@ def _each(
 def _places(database: Database, shelf: Shelf) -> Iterator[RowKey]:
     place = None
     while True:
-        with database.reading() as db:  # no longer: a reader would keep SQLite's log from ending
+        with database.reading() as db:  # only briefly: a long reader would let SQLite's log grow
             page = next(pages(db, shelf, place), ())
         if not page:
             return
@@ -68,7 +68,7 @@ def _places(database: Database, shelf: Shelf) -> Iterator[RowKey]:
 
 
 def _attempt(here: Installation, shelf: Shelf, place: RowKey, check: Check) -> Unopened | None:
-    """Twice: between its row and its file, an object may be removed or wrapped anew."""
+    """Check an object, twice if it fails: it may have been removed or re-wrapped just now."""
     for _ in range(2):
         try:
             check(here, shelf, place)
@@ -90,7 +90,7 @@ def _open_document(here: Installation, shelf: Documents, place: RowKey) -> None:
         md5.update(piece)
         sha256.update(piece)
     if (size, md5.digest()) != (row.size, row.md5) or row.sha256 not in {None, sha256.digest()}:
-        raise Unreadable("It opens, but its size and hashes are not those of its row.")
+        raise Unreadable("The content differs from the size and hashes in its row.")
 
 
 def _unwrap_document(here: Installation, shelf: Documents, place: RowKey) -> None:
@@ -100,7 +100,7 @@ def _unwrap_document(here: Installation, shelf: Documents, place: RowKey) -> Non
 
 
 def _row(here: Installation, shelf: Documents, place: RowKey, *more: str) -> Row[Any] | None:
-    """None: it was removed meanwhile."""
+    """The row, or None if it was removed in the meantime."""
     with here.database.reading() as db:
         return db.execute(shelf.rows([place], *more)).one_or_none()
 
@@ -124,7 +124,7 @@ def _value(database: Database, shelf: Values, place: RowKey) -> bytes | None:
 
 
 def where(here: Installation, unopened: Unopened) -> str:
-    """The project and workspace of a state document, for people; empty for anything else."""
+    """The project and workspace of a state document as text, or an empty text for anything else."""
     shelf = next(shelf for shelf in SHELVES if shelf.name == unopened.table)
     if not isinstance(shelf, Documents):
         return ""
