@@ -1,4 +1,4 @@
-"""What the request at hand works with: set up once by create_app, reached by name here."""
+"""What the current request works with: create_app sets it up, and these functions return it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.principal import Principal
 from backend.transactions import Caller, Installation, Transaction
 
 EXTENSION = "stateroom"
-SAY_WHO = "Say who you are: send a token as Bearer, or as the password of Basic."
+SAY_WHO = "A credential is needed: send a token as Bearer, or as the password of Basic."
 
 
 def installation() -> Installation:
@@ -22,35 +22,35 @@ def installation() -> Installation:
 
 
 def caller() -> Caller:
-    """Who sent this request, at this installation. Raises Unauthorised."""
+    """The principal of this request, with this installation. Raises Unauthorised."""
     return Caller(installation(), principal())
 
 
 def transaction() -> AbstractContextManager[Transaction]:
-    """A write transaction of who sent this request."""
+    """A write transaction for the principal of this request."""
     return caller().transaction()
 
 
 def reading() -> AbstractContextManager[Transaction]:
-    """For reading only, for who sent this request."""
+    """A transaction for reading only, for the principal of this request."""
     return caller().reading()
 
 
 def throttle() -> Throttle:
-    """Who guessed how often, in this process."""
+    """Limits wrong passwords, in this process."""
     found: Throttle = current_app.extensions.setdefault(f"{EXTENSION}-throttle", Throttle())
     return found
 
 
 def noted_refusals() -> Throttle:
-    """How many refused logins were written into the audit log lately: 100 a minute are enough."""
+    """Limits the refused logins that are written into the audit log to 100 a minute."""
     name = f"{EXTENSION}-noted-refusals"
     found: Throttle = current_app.extensions.setdefault(name, Throttle(free=100, every=0.6))
     return found
 
 
 def principal() -> Principal:
-    """Who sent this request. Raises Unauthorised."""
+    """The principal of this request. Raises Unauthorised."""
     if "principal" not in g:
         g.principal = _authenticate(_secret())
     found: Principal = g.principal
@@ -68,7 +68,7 @@ def _authenticate(secret: str) -> Principal:
 
 
 def _secret() -> str:
-    """A token works as a Bearer token and as the password of Basic, whatever the username."""
+    """The token: sent as a Bearer token, or as the password of Basic with any username."""
     given = request.authorization
     secret = None
     if given is not None and given.type == "bearer":

@@ -1,4 +1,4 @@
-"""A state document as a request's body and as an answer: its bytes, and what proves them."""
+"""State documents as bodies of requests and answers, with Content-MD5 and other headers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from backend.errors import Invalid
 
 
 class Document(Protocol):
-    """A version, a rescued write, or a row about one."""
+    """A version, a rescued write, or a row with their columns."""
 
     size: Any  # bytes
     md5: Any
 
 
 def incoming(request: Request) -> Incoming:
-    """The request's body as a state document. Raises Invalid for a wrong Content-MD5 header."""
+    """The body of a request, to be received as a state document. Raises Invalid."""
     return Incoming(request.stream, request.content_length, content_md5(request))
 
 
 def content_md5(request: Request) -> bytes | None:
-    """What the client said of its body. Raises Invalid."""
+    """The MD5 in the Content-MD5 header, if there is one. Raises Invalid."""
     given = request.headers.get("Content-MD5")
     if given is None:
         return None

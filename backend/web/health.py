@@ -1,4 +1,4 @@
-"""/healthz: this process is alive. /readyz: it can do its work; each part is named."""
+"""/healthz says that this process is alive, and /readyz which of the things it needs work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 @bp.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Beside it what `stateroom doctor` compares: our clock, and what the last proxy speaks."""
+    """Alive. `stateroom doctor` compares our time, and the HTTP version of the last proxy."""
     return {
         "status": "alive",
         "version": installations.version(),
@@ -33,7 +33,7 @@ def healthz() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """A broker that is down delays runs and loses nothing: it degrades, the others stop us."""
+    """Ready, or 503. A broker that is down only delays runs: then the answer says `degraded`."""
     parts = {name: _state_of(name, check) for name, check in CHECKS.items()}
     ready = parts["database"] == parts["keyring"] == "ok"
     status = "degraded" if ready and parts["broker"] != "ok" else "ready" if ready else "not-ready"

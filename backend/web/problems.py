@@ -1,4 +1,4 @@
-"""Errors to HTTP: the only place that knows both. Bodies are application/problem+json."""
+"""Map errors to HTTP answers, with application/problem+json as body. Only this module does."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def from_error(error: errors.Error, path: str) -> Response:
     if isinstance(error, errors.Throttled):
         response.headers["Retry-After"] = str(error.seconds)
     if isinstance(error, errors.TooLarge):
-        response.headers["Connection"] = "close"  # the rest of the body is not read
+        response.headers["Connection"] = "close"  # because the rest of the body is not read
     return response
 
 
 def from_http(error: HTTPException) -> Response:
     status = error.code or 500
-    code = error.name.lower().replace(" ", "-")  # Python's own phrases change between versions
+    code = error.name.lower().replace(" ", "-")  # Python's phrases change between versions
     response = problem(status, code, error.description or HTTPStatus(status).phrase)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
@@ -68,18 +68,16 @@ def from_http(error: HTTPException) -> Response:
 
 
 def from_cut_body(_error: Exception) -> Response:
-    return problem(
-        400, "body-cut", "The body is not complete: the connection broke. Send it again."
-    )
+    return problem(400, "body-cut", "The body is incomplete: the connection broke. Send it again.")
 
 
 def from_bug(error: Exception, path: str) -> Response:
     log.error("request_crashed", path=path, exc_info=error)
-    return problem(500, "internal-error", "Something went wrong here. The server's log has more.")
+    return problem(500, "internal-error", "The server failed. Its log has the details.")
 
 
 def problem(status: int, code: str, detail: str, **facts: Any) -> Response:
-    """An RFC 9457 problem: `code` is stable, `detail` says what is wrong and what to do."""
+    """An RFC 9457 problem. `code` is stable; `detail` says what is wrong and what to do."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

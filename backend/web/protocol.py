@@ -1,6 +1,6 @@
-"""The state protocol, as real terraform and tofu speak it. No answer here is ever a redirect.
+"""The HTTP state protocol of terraform and tofu. It never answers with a redirect.
 
-It stands before Flask: what every apply waits for is not to wait for what it does not need.
+It is a WSGI application in front of Flask, which would make every apply slower.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Verb = Callable[[Request, Arrival], Response]
 
 
 def install(app: Flask, here: Installation, count: Count) -> None:
-    """Let everything below PREFIX be answered here, and what was meant to be there be told."""
+    """Answer everything below PREFIX here, and explain addresses that look mistyped."""
     app.wsgi_app = Protocol(here, app.wsgi_app, count)  # type: ignore[method-assign,assignment]  # as Flask documents it
     app.register_error_handler(404, _mistyped)
 
 
 class Protocol:
-    """Answers for the addresses of states; `otherwise` answers everything else."""
+    """Answers requests to the addresses of states. `otherwise` answers all others."""
 
     def __init__(
         self, here: Installation, otherwise: WSGIApplication, count: Count = count_nothing
@@ -86,7 +86,7 @@ class Protocol:
 
 
 def _route(path: str) -> tuple[Address, Mapping[str, Verb]] | None:
-    """The address of a state, and what may be done there; None for what is none."""
+    """The state that a path addresses and the methods allowed there, or None for other paths."""
     parts = path.removeprefix(PREFIX).removesuffix("/").split("/")
     if not all(parts):
         return None
@@ -117,7 +117,7 @@ def _template(path: str) -> str:
 
 
 def _credential(request: Request) -> Credential:
-    """What the request says of who sent it. Raises Unauthorised when it says nothing."""
+    """The credential of the request. Raises Unauthorised when there is none."""
     given = request.authorization
     if given is not None and given.type == "bearer" and given.token:
         return Credential(given.token)
@@ -150,7 +150,7 @@ def _lock(request: Request, arrival: Arrival) -> Response:
 
 
 def _unlock(request: Request, arrival: Arrival) -> Response:
-    """Terraform's force-unlock is an UNLOCK without a body: the ID that was typed is not sent."""
+    """Terraform's force-unlock is an UNLOCK without a body: it does not send the ID."""
     body = _lock_body(request)
     if body:
         serving.unlock(arrival, LockInfo.parse(body))
@@ -168,7 +168,7 @@ VERBS: Mapping[str, Verb] = {
     "LOCK": _lock,
     "UNLOCK": _unlock,
 }
-# on …/lock, also GitLab's form: POST or PUT takes it, DELETE frees it
+# on …/lock also as GitLab has it: POST or PUT locks, DELETE unlocks
 LOCK_VERBS: Mapping[str, Verb] = {
     "POST": _lock,
     "PUT": _lock,
@@ -184,26 +184,26 @@ def _lock_body(request: Request) -> bytes:
         raise errors.TooLarge(MAX_INFO_BYTES)
     expected = documents.content_md5(request)
     if expected not in {None, hashlib.md5(body, usedforsecurity=False).digest()}:
-        raise errors.Invalid("The body was changed on its way.", code="md5-mismatch")
+        raise errors.Invalid("The body was changed on the way.", code="md5-mismatch")
     return body
 
 
 def _refuse_redirected_write(request: Request) -> None:
-    """Some proxy turned a write into this GET; a 200 would say "saved" to terraform."""
+    """Refuse a GET that a proxy made of a write: terraform would take a 200 for "saved"."""
     written = "Content-MD5" in request.headers or "ID" in request.args or request.is_json
     if written:
         raise errors.Invalid(
-            "This GET was a write until a proxy redirected it: let the proxy pass it on unchanged.",
+            "A proxy redirected a write, and it became this GET: let it pass writes on unchanged.",
             code="redirected-write",
         )
 
 
 def _problem(error: errors.Error, request: Request) -> Response:
     if isinstance(error, errors.NotFound):
-        # 404 says "no state yet" to terraform, which then plans to create everything: never here
+        # never 404: terraform would take it for "no state yet" and plan to create everything
         return problems.problem(403, "forbidden", error.message)
     if isinstance(error, errors.Locked):
-        # the holder's LockInfo is the body: the only one that clients show
+        # the body is the LockInfo of the holder, because clients show nothing else
         return Response(json.dumps(error.holder), 423, content_type="application/json")
     if isinstance(error, errors.Invalid) and not isinstance(error, errors.TooLarge):
         return problems.problem(400, error.code, error.message, **error.facts)
@@ -211,8 +211,8 @@ def _problem(error: errors.Error, request: Request) -> Response:
 
 
 def _mistyped(error: HTTPException) -> Response:
-    """An address that nobody serves, but that was meant to be one of ours: 404 is not for it."""
-    from flask import request  # noqa: PLC0415 only Flask's own requests come here
+    """Answer 403, not 404, at an unknown address that was probably meant to be one of a state."""
+    from flask import request  # noqa: PLC0415 only requests that Flask handles come here
 
     if "terraform" not in request.path.split("/"):
         return problems.from_http(error)

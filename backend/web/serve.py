@@ -1,6 +1,6 @@
-"""The WSGI server: gunicorn with gevent, so that slow uploads stream past each other.
+"""The WSGI server: gunicorn with gevent, so that slow uploads do not block other requests.
 
-Nothing of a body is buffered, in memory or on disk: the application reads it as it comes.
+Bodies are not buffered, in memory or on disk: the application reads them as they arrive.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from backend.config import Settings, WrongSetting
 
 CONNECTIONS = 1000  # per process
 BACKLOG = 1024
-STALLED_SECONDS = 300.0  # no byte for so long: the client is gone, or plays dead
-HEARTBEAT_SECONDS = 120  # a process whose event loop is silent for so long is replaced
+STALLED_SECONDS = 300.0  # a connection without any byte for this long is closed
+HEARTBEAT_SECONDS = 120  # a process whose event loop is blocked for this long is replaced
 IDLE_SECONDS = 75  # longer than a reverse proxy keeps its idle connections
-GRACE_SECONDS = 30  # for requests under way when the server stops
+GRACE_SECONDS = 30  # time for requests to finish when the server stops
 FINISH_SECONDS = 1.0
 FINISH_BYTES = 64 * 1024
 LINGER_SECONDS = 5.0
@@ -39,7 +39,7 @@ LINGER_BYTES = 1 << 30
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket; a port of 0 becomes a free one. Raises WrongSetting."""
+    """Open the listening socket. The port 0 takes a free one. Raises WrongSetting."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server(
@@ -53,7 +53,7 @@ def listen(settings: Settings) -> socket.socket:
         raise WrongSetting(
             f"{name}: cannot listen on {settings.host}:{settings.port}: {reason}"
         ) from None
-    # accepted connections inherit these: a client that lost its power is noticed
+    # accepted connections inherit these, which find clients that vanished without closing
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
@@ -62,16 +62,16 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve(settings: Settings, application: Callable[[], Any], listener: socket.socket) -> None:
-    """Answer requests until SIGTERM (requests under way are finished) or SIGINT. Does not return.
+    """Answer requests until SIGTERM (which lets requests finish) or SIGINT. Does not return.
 
-    `application` makes the WSGI application, once in each process. The caller has patched the
-    standard library for gevent before it imported anything else.
+    `application` creates the WSGI application, once in each process. The caller must patch the
+    standard library for gevent before it imports anything else.
     """
     _Server(settings, application, listener.detach()).run()
 
 
 def stop_at_end_of_input() -> None:
-    """Send this process SIGTERM when the last writer of its standard input is gone."""
+    """Send this process SIGTERM when the last writer of its standard input has closed it."""
     stdin = sys.stdin.fileno()
     fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(stdin, fcntl.F_SETSIG, signal.SIGTERM)
@@ -98,7 +98,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "timeout": HEARTBEAT_SECONDS,
             "graceful_timeout": GRACE_SECONDS,
             "keepalive": IDLE_SECONDS,
-            # the public address is a setting: nobody may change it by a header
+            # the public address is a setting, which no header may change
             "forwarded_allow_ips": "",
             "proxy_allow_ips": "",
             "control_socket_disable": True,
@@ -118,7 +118,7 @@ def _log_like_everyone(_arbiter: object) -> None:
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
-    """gevent's worker, with an end to stalled and idle clients, and early answers that arrive."""
+    """gevent's worker that also closes stalled and idle connections, and delivers early answers."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -126,7 +126,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        """The wait for a connection's next request."""
+        """Limits the wait for the next request of a connection."""
         here = gevent.getcurrent()
         with Timeout(IDLE_SECONDS, False) as self._idle[here]:
             try:
@@ -135,7 +135,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 del self._idle[here]
 
     def notify(self) -> None:
-        """Called each second. A server that stops waits for requests, not for who may send one."""
+        """Called each second. When the server stops, it closes connections without a request."""
         super().notify()
         if not self.alive:
             for waiting, timeout in list(self._idle.items()):
@@ -146,10 +146,10 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         AsyncWorker.handle(self, listener, client, addr)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        """Answer one request; when much of its body was left unread, that was the last one.
+        """Answer one request. If much of its body was not read, close the connection afterwards.
 
-        A close with unread bytes sends a reset, which can overtake the answer: first say that
-        nothing more is coming, then take what the client has already sent.
+        Closing with unread bytes sends a reset, which can overtake the answer. So first shut down
+        the sending side, then read what the client has already sent.
         """
         last = False
         try:
@@ -164,7 +164,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def _finish(body: Any, sock: Any) -> bool:
-    """Read the little that is left of a body; False when it is more, or does not come."""
+    """Read the rest of a body. Returns False if it is long, or does not arrive."""
     if not _is_unread(body.reader):
         return True
     try:

@@ -32,7 +32,7 @@ from backend.web.api.expiry import Expiring
 from backend.web.api.workspaces import Snippets
 from backend.web.current import installation, reading, transaction
 
-bp = blueprint("aliases", "Unguessable addresses of a state, each with a login of its own")
+bp = blueprint("aliases", "Unguessable addresses of a state, each with its own login")
 
 Access = Literal["read-only", "read-write"]
 
@@ -47,7 +47,7 @@ class NewAlias(Expiring):
         description="read-only: plan and pull. read-write: apply, locks and force-unlock too"
     )
     key: Reference | None = Field(
-        None, description="A key whose username and password are the login; null: we make one"
+        None, description="A stored key whose username and password to use; null: generate them"
     )
 
 
@@ -59,11 +59,11 @@ class Alias(Sealed):
     lock_address: str
     unlock_address: str
     username: str
-    key: Named | None = Field(description="The key whose login it is; null: a login of its own")
+    key: Named | None = Field(description="The stored key that has the login; null: its own login")
     created_by: str
     created_at: datetime
     expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="By its login, to the minute")
+    last_used_at: datetime | None = Field(description="When its login was last used, to the minute")
     revoked_at: datetime | None
 
 
@@ -73,7 +73,7 @@ class AliasDetail(Alias):
 
 class NewlyMadeAlias(AliasDetail):
     password: str | None = Field(
-        description="Shown this once; null when it is the key's, or the request is a repetition"
+        description="Shown only now; null for a stored key's login and for a repeated request"
     )
 
 
@@ -83,7 +83,7 @@ class Aliases(Page[Alias]):
 
 @bp.get(f"{WORKSPACE}/aliases", responses={200: Aliases})
 def list_aliases(path: WorkspacePath, query: Cursor) -> Response:
-    """The aliases of a workspace's state, the revoked and expired ones too."""
+    """The aliases of a workspace's state, with revoked and expired ones."""
     with reading() as tx:
         found = aliases.find_all(tx, _state(tx, path), query.cursor, query.limit)
         page = Aliases(
@@ -94,9 +94,9 @@ def list_aliases(path: WorkspacePath, query: Cursor) -> Response:
 
 @bp.post(f"{WORKSPACE}/aliases", responses={201: NewlyMadeAlias, **WITH_BODY, **problems(409)})
 def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Response:
-    """Give the state another address. This needs templates:manage, and what the alias may do.
+    """Create another address of the state. It needs templates:manage and the scopes of the alias.
 
-    With a key of kind password it needs keys:manage too.
+    With a stored key it needs keys:manage too.
     """
     passwords: list[str | None] = []
 
@@ -116,7 +116,7 @@ def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Res
 
 @bp.get(f"{WORKSPACE}/aliases/<alias>", responses={200: AliasDetail})
 def get_alias(path: AliasPath) -> Response:
-    """One alias, with snippets whose password is a placeholder."""
+    """One alias, with snippets that have a placeholder for the password."""
     with reading() as tx:
         found = _detail(aliases.get(tx, _state(tx, path), path.alias), None)
     return answer(found)
@@ -124,7 +124,7 @@ def get_alias(path: AliasPath) -> Response:
 
 @bp.delete(f"{WORKSPACE}/aliases/<alias>", responses={204: None})
 def revoke_alias(path: AliasPath) -> Response:
-    """Close an alias now, for its login and for tokens."""
+    """Close an alias at once, for its login and for tokens."""
     with transaction() as tx:
         aliases.revoke(tx, _state(tx, path), path.alias)
     return Response(status=204)

@@ -1,4 +1,4 @@
-"""What every part of the API shares: who may come in, pages, problems, and repeated requests."""
+"""What all parts of the API share: authentication, pages, problems, and repeated requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
 Name = Annotated[
     str,
     StringConstraints(max_length=names.MAX_LENGTH),
-    # only documented here: the operation's refusal says the rule in words
+    # for the documentation only: the operation checks it, and its error explains the rule
     Field(description=names.RULE, json_schema_extra={"minLength": 1, "pattern": names.PATTERN}),
 ]
 Reference = Annotated[str, Field(min_length=1, max_length=64, description="A name or an id")]
@@ -46,7 +46,7 @@ Shown = TypeVar("Shown", bound=BaseModel)
 
 
 class Body(BaseModel):
-    """A request's body: an unknown field is an error, not a wish that is silently ignored."""
+    """The body of a request. An unknown field is an error, so that no typo is ignored silently."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -67,8 +67,8 @@ class Cursor(Query):
     cursor: str | None = Field(
         None,
         pattern=r"^[0-9a-z_]{1,40}$",
-        description="`next_cursor` of the page before; without it the first page. Where it is an "
-        "id, the beginning of an id will do: the page has what comes after it in the list's order",
+        description="`next_cursor` of the previous page; empty for the first page. Where it is an "
+        "id, the beginning of an id is enough: the page has what comes after it in the list's order",
     )
     limit: int = Field(
         paging.DEFAULT_LIMIT, ge=1, le=paging.MAX_LIMIT, description="Items on a page"
@@ -77,7 +77,7 @@ class Cursor(Query):
 
 class Page(Answer, Generic[Item]):
     items: list[Item]
-    next_cursor: str | None = Field(description="For the page after this one; null on the last")
+    next_cursor: str | None = Field(description="The cursor of the next page; null on the last one")
 
 
 class Repeatable(BaseModel):
@@ -89,7 +89,7 @@ class Repeatable(BaseModel):
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of your own. The same request with the same key makes one thing.",
+        description="Any text. Repeating a request with the same key creates nothing new.",
     )
 
 
@@ -125,7 +125,7 @@ class FieldError(Answer):
 
 
 class Problem(Answer):
-    """RFC 9457: what is wrong, and what to do."""
+    """A problem as in RFC 9457: what is wrong, and what to do."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -135,14 +135,14 @@ class Problem(Answer):
     code: str = Field(description="Stable, for programs")
     detail: str = Field(description="For people: what is wrong, and what to do")
     errors: list[FieldError] | None = Field(
-        default=None, description="The fields that are wrong, when it is known"
+        default=None, description="The fields that are wrong, if known"
     )
 
 
 def blueprint(noun: str, about: str, *, streaming: Collection[str] = ()) -> APIBlueprint:
-    """A part of the API: nobody comes in without a token, nor with the credential of a run.
+    """A part of the API. It refuses requests without a token, and with the credential of a run.
 
-    The operations in `streaming` read their bodies themselves, as they arrive.
+    The operations in `streaming` read the bodies of their requests themselves, as they arrive.
     """
     bp = APIBlueprint(
         f"api-{noun}",
@@ -164,7 +164,7 @@ def blueprint(noun: str, about: str, *, streaming: Collection[str] = ()) -> APIB
 
 
 def problems(*statuses: int) -> dict[Any, Any]:
-    """These statuses, documented as problems."""
+    """These statuses, for the documentation of a route, as problems."""
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {"application/problem+json": {"schema": schema}}
     return {status: {"content": content} for status in statuses}
@@ -192,7 +192,7 @@ def once(
     make: Callable[[], Thing],
     again: Callable[[str], Thing],
 ) -> Thing:
-    """What `make` makes; for a request that came before, with its key, what was made then."""
+    """The result of `make`, or for a repeated request what the first one made."""
     if header.idempotency_key is None:
         return make()
     return idempotency.once(
@@ -205,7 +205,7 @@ def once(
 
 
 def invalid_request(error: ValidationError) -> Response:
-    """422 with the fields that are wrong; what was sent is not repeated: it may be a secret."""
+    """422 with the fields that are wrong, but not their values, which may be secret."""
     wrong = [
         {"field": ".".join(str(part) for part in found["loc"]) or "body", "message": found["msg"]}
         for found in error.errors(include_url=False, include_context=False, include_input=False)
@@ -216,13 +216,13 @@ def invalid_request(error: ValidationError) -> Response:
 
 def _let_in() -> None:
     if principal().run_id is not None:
-        raise Forbidden("A run's credential opens its state, and nothing else.", code="run-token")
+        raise Forbidden("The credential of a run opens only its state.", code="run-token")
     if "\0" in request.path:
         raise NotFound("There is nothing at this address.")
 
 
 def _check_body() -> None:
-    """A body is a JSON object, whatever the route makes of it."""
+    """Check that the body is a JSON object."""
     request.max_content_length = MAX_BODY_BYTES
     if request.method in {"GET", "HEAD", "OPTIONS"} or not request.get_data():
         return
@@ -237,7 +237,7 @@ def _check_body() -> None:
 
 
 def _fingerprint() -> str:
-    """Of this request, under the caller's own secret: a body may hold a password to be guessed."""
+    """A fingerprint of this request, keyed with the caller's secret, as it may have a password."""
     given = request.authorization
     secret = "" if given is None else given.token or given.password or ""
     body = json.dumps(request.get_json(silent=True), sort_keys=True)

@@ -13,7 +13,7 @@ bp = blueprint("archive", "States that were moved to another backend")
 
 @bp.post(f"{WORKSPACE}/states/unarchive", responses={200: State})
 def unarchive_state(path: WorkspacePath) -> Response:
-    """Go on with the state here, as it was when it was moved. Nobody may go on with it there."""
+    """Open the state here again, as it was when it was moved. Nobody may use it there any more."""
     with transaction() as tx:
         state = state_of(tx, path)
         archive.unarchive(tx, state)

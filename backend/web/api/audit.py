@@ -23,7 +23,7 @@ from backend.web.api.answers import (
 )
 from backend.web.current import caller, reading
 
-bp = blueprint("audit", "Who did what: every mutation, and every reading of a state")
+bp = blueprint("audit", "The audit log: who made which change, and who read which state")
 
 _LINES: dict[Any, Any] = {
     200: {
@@ -36,8 +36,8 @@ _TEXT = r"^[^\x00]*$"
 
 
 class Period(Query):
-    since: AwareDatetime | None = Field(None, description="The first moment, with its time zone")
-    until: AwareDatetime | None = Field(None, description="The first moment that is too late")
+    since: AwareDatetime | None = Field(None, description="The begin, included, with a time zone")
+    until: AwareDatetime | None = Field(None, description="The end, excluded, with a time zone")
 
 
 class AuditQuery(Cursor, Period):
@@ -45,7 +45,10 @@ class AuditQuery(Cursor, Period):
         None, max_length=80, pattern=_TEXT, description="A name, or the id of a token or person"
     )
     action: str | None = Field(
-        None, max_length=64, pattern=_TEXT, description="An action, or how some begin: `state.`"
+        None,
+        max_length=64,
+        pattern=_TEXT,
+        description="An action, or the beginning of several: `state.`",
     )
     object: str | None = Field(None, max_length=120, pattern=_TEXT, description="An id")
 
@@ -55,16 +58,16 @@ class AuditQuery(Cursor, Period):
 
 class AuditEntry(Answer):
     id: str
-    number: int | None = Field(description="In the chain; null for a second, until it is linked")
+    number: int | None = Field(description="Its number in the chain; null for the first second")
     at: datetime
-    principal: str = Field(description="The name of who did it; names are chosen by people")
+    principal: str = Field(description="The name of who did it; names need not be unique")
     principal_id: str | None = Field(
-        description="Of the person, token, alias or run; null: Stateroom itself"
+        description="The id of the person, token, alias or run; null: Stateroom itself"
     )
     action: str
-    object: str = Field(description="The id of what it was done to")
+    object: str = Field(description="The id of the object of the action")
     project_id: str | None
-    detail: dict[str, Any] = Field(description="May hold text that came from clients: untrusted")
+    detail: dict[str, Any] = Field(description="May contain untrusted text from clients")
 
 
 class AuditEntries(Page[AuditEntry]):
@@ -75,7 +78,7 @@ class KnownHead(Query):
     head: str | None = Field(
         None,
         pattern=r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$",
-        description="`head` of an earlier verification: tells whether the chain was cut since",
+        description="`head` of an earlier verification, to find out whether the chain was cut",
     )
 
     def known(self) -> Head:
@@ -93,12 +96,12 @@ class BrokenLink(Answer):
 
 class Verification(Answer):
     ok: bool = False
-    verified: int = Field(description="Links that are as they were made, from the first on")
+    verified: int = Field(description="How many links, from the first one, are right")
     head: Annotated[str, BeforeValidator(str)] = Field(
-        description="NUMBER:HASH of the last of them. Note it elsewhere, and give it next time"
+        description="NUMBER:HASH of the last verified link. Note it elsewhere for the next time"
     )
-    broken: BrokenLink | None = Field(description="The first link that is not")
-    unlinked: int = Field(description="Entries without a link yet; 0 a second after the last")
+    broken: BrokenLink | None = Field(description="The first link that is wrong")
+    unlinked: int = Field(description="Entries without a link; new ones get theirs in a second")
     oldest_unlinked_at: datetime | None
 
     @model_validator(mode="after")
@@ -109,13 +112,13 @@ class Verification(Answer):
 
 @bp.get("/audit", responses={200: AuditEntries})
 def list_audit(query: AuditQuery) -> Response:
-    """The audit log of the installation, newest first: for its administrators."""
+    """The audit log of the installation, newest first. For its administrators."""
     return _list(query, None)
 
 
 @bp.get("/projects/<project>/audit", responses={200: AuditEntries})
 def list_project_audit(path: ProjectPath, query: AuditQuery) -> Response:
-    """The audit log of a project, newest first: for its administrators."""
+    """The audit log of a project, newest first. For its administrators."""
     return _list(query, _project_id(path))
 
 
@@ -127,13 +130,13 @@ def export_audit(query: Period) -> Response:
 
 @bp.get("/projects/<project>/audit/export", responses=_LINES)
 def export_project_audit(path: ProjectPath, query: Period) -> Response:
-    """The audit log of a project as JSON lines; its numbers have gaps."""
+    """The audit log of a project as JSON lines. The numbers have gaps."""
     return _export(query, _project_id(path))
 
 
 @bp.get("/audit/verify", responses={200: Verification, **problems(500)})
 def verify_audit(query: KnownHead) -> Response:
-    """Check the whole chain: changed, removed, inserted and moved entries are found."""
+    """Check the whole chain for entries that were changed, removed, inserted or moved."""
     found = verify(caller(), query.known())
     return answer(Verification.model_validate(found))
 

@@ -12,17 +12,17 @@ MAX_DAYS = 3650
 
 
 class Expiring(Body):
-    """A body that says when what it makes ends: at a moment, or in so many days."""
+    """A body with an expiry: a moment, or a number of days."""
 
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
-        None, description="With its time zone; null: never"
+        None, description="The end, with a time zone; null: never"
     )
     expires_in_days: int | None = Field(
         None, ge=1, le=MAX_DAYS, description="Instead of expires_at"
     )
 
     def expiry(self) -> datetime | None:
-        """Raises Invalid for the past, for the far future, and for both at once."""
+        """The expiry. Raises Invalid if it is in the past or far future, or given twice."""
         now = datetime.now(UTC)
         if self.expires_at is None:
             days = self.expires_in_days
@@ -31,7 +31,7 @@ class Expiring(Body):
             raise Invalid("Give expires_at or expires_in_days, not both.", code="expiry-invalid")
         if not now < self.expires_at < now + timedelta(days=MAX_DAYS):
             raise Invalid(
-                f"expires_at must be in the future, {MAX_DAYS} days away at most.",
+                f"expires_at must be in the future, within {MAX_DAYS} days.",
                 code="expiry-invalid",
             )
         return self.expires_at

@@ -26,7 +26,7 @@ from backend.web.api.answers import (
 )
 from backend.web.current import caller, installation, reading, transaction
 
-bp = blueprint("keys", "The key store: what is put in is never shown again")
+bp = blueprint("keys", "The key store. Stored secrets are never shown again")
 
 Kind = Literal["ssh", "password", "none"]
 Secret = Annotated[
@@ -48,16 +48,16 @@ class KeyPath(ProjectPath):
 class KeyChange(Body):
     name: Name = Field(default_factory=str)
     private_key: PrivateKey = Field(
-        default_factory=str, description="ssh: in OpenSSH's or PEM form"
+        default_factory=str, description="For ssh: the key in OpenSSH or PEM form"
     )
-    passphrase: Secret | None = Field(None, description="ssh: when the private key has one")
-    username: Username = Field(default_factory=str, description="password: for https")
-    password: Secret = Field(default_factory=str, description="password: or an access token")
+    passphrase: Secret | None = Field(None, description="For ssh: of the private key, if any")
+    username: Username = Field(default_factory=str, description="For password: the username")
+    password: Secret = Field(default_factory=str, description="For password: it or an access token")
 
 
 class NewKey(KeyChange):
     kind: Kind
-    name: Name = Field(default_factory=str, description="By default its kind, made unique")
+    name: Name = Field(default_factory=str, description="Default: its kind, with a number if taken")
 
 
 class Key(Sealed):
@@ -66,7 +66,7 @@ class Key(Sealed):
     kind: Kind
     username: str | None
     fingerprint: str | None = Field(description="Of an SSH key, as `ssh-keygen -l` shows it")
-    public_key: str | None = Field(description="Of an SSH key: what the git server is given")
+    public_key: str | None = Field(description="Of an SSH key: to be given to the git server")
     created_at: datetime
 
 
@@ -110,7 +110,7 @@ def get_key(path: KeyPath) -> Response:
 
 @bp.patch("/projects/<project>/keys/<key>", responses={200: Key, **WITH_BODY, **problems(409)})
 def update_key(path: KeyPath, body: KeyChange) -> Response:
-    """Rename a key, or replace its secret by another one of its kind."""
+    """Rename a key, or replace its secret with another one of the same kind."""
     given = body.given()
     name = given.pop("name", None)
     key = keys.update(caller(), path.project, path.key, given, name)  # type: ignore[arg-type]  # as above

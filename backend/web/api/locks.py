@@ -26,7 +26,7 @@ from backend.web.api.answers import (
 )
 from backend.web.current import reading, transaction
 
-bp = blueprint("locks", "Who holds a state now")
+bp = blueprint("locks", "Who has locked a state")
 
 WORKSPACE_LOCK = f"{WORKSPACE}/lock"
 STALE_AFTER = timedelta(minutes=5)
@@ -37,7 +37,7 @@ class Reason(Query):
         "",
         max_length=500,
         pattern=r"^[^\x00]*$",
-        description="For the audit log; only for a hold of your own none is needed",
+        description="For the audit log; needed except for your own hold",
     )
 
 
@@ -46,15 +46,17 @@ class Hold(Body):
         min_length=1,
         max_length=500,
         pattern=r"^[^\x00]*$",
-        description="Shown to whoever wants the lock meanwhile",
+        description="Shown to everybody who wants the lock",
     )
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
-        None, description="With its time zone, 30 days away at most"
+        None, description="The end, with a time zone, within 30 days"
     )
-    expires_in_minutes: int | None = Field(None, ge=1, le=43_200, description="Or in so many")
+    expires_in_minutes: int | None = Field(
+        None, ge=1, le=43_200, description="Instead of expires_at"
+    )
 
     def until(self) -> datetime | None:
-        """None unless exactly one of both is given."""
+        """The end of the hold, or None unless exactly one of the fields is given."""
         if self.expires_in_minutes is None:
             return self.expires_at
         minutes = timedelta(minutes=self.expires_in_minutes)
@@ -63,19 +65,19 @@ class Hold(Body):
 
 class Lock(Answer):
     held: bool
-    lock_id: str | None = Field(description="Of the lock that is held, or was held last")
+    lock_id: str | None = Field(description="The ID of the lock that is held, or was held last")
     info: dict[str, Any] = Field(
-        description="What its holder's terraform said: Operation, Who, Created and so on"
+        description="What the holder's terraform sent: Operation, Who, Created and so on"
     )
     held_by: str = Field(description="The person, token, alias or run that took it")
-    run_id: str | None = Field(description="The run that took it; null: it is held from outside")
+    run_id: str | None = Field(description="The run that took it; null: not a run")
     acquired_at: datetime | None
     last_seen_at: datetime | None = Field(description="When its holder last sent something")
-    expires_at: datetime | None = Field(description="When a hold by hand ends; null: it is none")
-    hold_reason: str | None = Field(description="Of a hold by hand")
-    taken_from: str | None = Field(description="The ID of the silent lock that it took over")
+    expires_at: datetime | None = Field(description="The end of a hold; null: it is not a hold")
+    hold_reason: str | None = Field(description="The reason of a hold")
+    taken_from: str | None = Field(description="After a take-over: the ID of the former lock")
 
-    @computed_field(description="Held from outside, and silent for 5 minutes")  # type: ignore[prop-decorator]
+    @computed_field(description="Held by a client that was silent for 5 minutes")  # type: ignore[prop-decorator]
     @property
     def stale(self) -> bool:
         from_outside = self.held and self.run_id is None and self.expires_at is None
@@ -85,7 +87,7 @@ class Lock(Answer):
 
     @model_validator(mode="after")
     def _end_with_its_time(self) -> Self:
-        """A hold whose time is over stands in its row until the next request that needs it."""
+        """Show a hold whose time is over as ended: its row changes only with the next request."""
         if self.expires_at is not None and self.expires_at <= datetime.now(UTC):
             self.held = False
         return self
@@ -121,9 +123,9 @@ def get_lock(path: WorkspacePath) -> Response:
 
 @bp.post(WORKSPACE_LOCK, responses={200: Lock, **WITH_BODY, **problems(409, 423)})
 def hold_lock(path: WorkspacePath, body: Hold) -> Response:
-    """Hold the lock by hand until a moment: nobody plans or applies meanwhile.
+    """Hold the lock by hand until a given time, so that nobody else plans or applies.
 
-    Holding what you hold already changes its reason and its end.
+    Repeating it changes the reason and the end.
     """
     with transaction() as tx:
         state = states.named(tx, path.project, path.workspace)
@@ -133,9 +135,9 @@ def hold_lock(path: WorkspacePath, body: Hold) -> Response:
 
 @bp.delete(WORKSPACE_LOCK, responses={200: Lock})
 def break_lock(path: WorkspacePath, query: Reason) -> Response:
-    """Break the lock, whoever holds it, with a reason. Their next write is refused.
+    """Break the lock, whoever holds it. The holder's next write is refused.
 
-    This needs state:unlock; ending a hold of your own needs only state:write.
+    It needs state:unlock; ending your own hold only needs state:write.
     """
     with transaction() as tx:
         lock = holds.end(tx, states.named(tx, path.project, path.workspace), query.reason)

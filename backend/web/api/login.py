@@ -24,7 +24,7 @@ bp = APIBlueprint(
     "api-login",
     __name__,
     url_prefix="/api",
-    abp_tags=[Tag(name="login", description="A secret or a password for a token that soon ends")],
+    abp_tags=[Tag(name="login", description="Exchange a secret or password for a token")],
     abp_security=[],
     abp_responses=problems(401, 403, 413, 415, 422, 429, 503),
     operation_id_callback=lambda name, **_: name,
@@ -35,10 +35,10 @@ Typed = Field(None, max_length=MAX_LENGTH)
 
 
 class Login(BaseModel):
-    """A token's id and secret, or a person's name and password. As JSON, or as a form."""
+    """The id and secret of a token, or the name and password of a person. As JSON, or as a form."""
 
     model_config = ConfigDict(
-        extra="ignore",  # OAuth 2: what is not known is ignored
+        extra="ignore",  # OAuth 2 requires to ignore unknown fields
         strict=True,
         openapi_extra={  # type: ignore[typeddict-unknown-key]  # flask-openapi3 reads it
             "description": f"As JSON, or the same fields as a form ({FORM})",
@@ -47,13 +47,13 @@ class Login(BaseModel):
     )
 
     grant_type: Literal["client_credentials", "password"] | None = Field(
-        None, description="As OAuth 2 has it; by default what fits the other fields"
+        None, description="As in OAuth 2; the default fits the other fields"
     )
     client_id: str | None = Field(
         None,
         max_length=MAX_LENGTH,
         validation_alias=AliasChoices("client_id", "clientId"),
-        description="A token's id. It and the secret may come as HTTP Basic instead",
+        description="The id of a token. It and the secret may be sent as HTTP Basic instead",
     )
     client_secret: str | None = Field(
         None,
@@ -63,13 +63,13 @@ class Login(BaseModel):
     username: str | None = Typed
     password: str | None = Typed
     scope: str | None = Field(
-        None, max_length=1000, description="Only these of a token's scopes, separated by blanks"
+        None, max_length=1000, description="A part of the token's scopes, separated by spaces"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _sent(cls, body: Any) -> Any:
-        """What came as a form, or as Basic, and empty fields are as good as none."""
+        """Merge what was sent as a form or as HTTP Basic, and drop empty fields."""
         given = request.form.to_dict() if request.mimetype == FORM else body
         if given is None and not request.get_data():
             given = {}
@@ -78,7 +78,7 @@ class Login(BaseModel):
         return {**_basic(), **{name: value for name, value in given.items() if value != ""}}
 
     def is_person(self) -> bool:
-        """Raises Invalid when it is neither, or both, or something is missing."""
+        """Whether a person logs in. Raises Invalid unless the fields fit exactly one kind."""
         person, client = (self.username, self.password), (self.client_id, self.client_secret)
         wanted = self.grant_type or ("password" if person != (None, None) else "client_credentials")
         if None in (person if wanted == "password" else client):
@@ -89,10 +89,10 @@ class Login(BaseModel):
 
 
 class Issued(Answer):
-    access_token: str = Field(description="To be sent as a Bearer token")
+    access_token: str = Field(description="Send it as a Bearer token")
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 no secret, but what RFC 6750 calls it
     expires_in: int = Field(description="Seconds")
-    scope: str = Field(description="Separated by blanks")
+    scope: str = Field(description="The scopes, separated by spaces")
 
 
 def _basic() -> dict[str, str]:
@@ -115,7 +115,7 @@ def _check_body() -> None:
 
 @bp.post("/login", responses={200: Issued})
 def log_in(body: Login) -> Response:
-    """Exchange a token's id and secret, or a name and password, for a token that soon ends."""
+    """Exchange a token's id and secret, or a name and password, for a token that soon expires."""
     return _log_in(body)
 
 
@@ -144,7 +144,7 @@ def _as_client(body: Login) -> tuple[Token, str]:
 
 
 def _note(refused: logins.LoginRefused) -> None:
-    """In the audit log, but whoever guesses does not fill it."""
+    """Write the refusal into the audit log, unless it was written too often lately."""
     log.warning("login_refused", thing=refused.thing)
     if noted_refusals().is_over("login"):
         return

@@ -21,7 +21,7 @@ from backend.web.api.answers import (
 )
 from backend.web.current import reading, transaction
 
-bp = blueprint("members", "What each user is in a project")
+bp = blueprint("members", "The users of a project, and their roles")
 
 Role = Literal["guest", "task_runner", "manager", "owner"]
 
@@ -32,8 +32,8 @@ class MemberPath(ProjectPath):
 
 class Membership(Body):
     role: Role = Field(
-        description="guest: look; task_runner: queue and cancel runs; manager: approve them, "
-        "states, keys and templates; owner: everything in the project"
+        description="guest: read; task_runner: also queue and cancel runs; manager: also approve "
+        "runs and manage states, keys and templates; owner: everything in the project"
     )
 
 
@@ -59,7 +59,7 @@ def list_members(path: ProjectPath, query: Cursor) -> Response:
 
 @bp.put("/projects/<project>/members/<user>", responses={200: Member, **WITH_BODY})
 def put_member(path: MemberPath, body: Membership) -> Response:
-    """Make a user a member of the project, or give him another role."""
+    """Make a user a member of the project, or change the role."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         found = _shown(members.put(tx, project, path.user, body.role))
@@ -68,9 +68,9 @@ def put_member(path: MemberPath, body: Membership) -> Response:
 
 @bp.delete("/projects/<project>/members/<user>", responses={204: None})
 def remove_member(path: MemberPath) -> Response:
-    """Take a user out of the project; everybody may leave. It does not exist for him then.
+    """Remove a user from the project. Everybody may leave a project.
 
-    The token needs the scope admin, as that of a login has it.
+    It needs a token with the scope admin, such as that of a login.
     """
     with transaction() as tx:
         members.remove(tx, projects.named(tx, path.project), path.user)

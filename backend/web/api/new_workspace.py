@@ -1,4 +1,4 @@
-"""The bodies that say what a workspace and its variables are made of: several routes take them."""
+"""The bodies that describe new workspaces and variables, which several routes use."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Value = Annotated[str, Field(max_length=variables.MAX_VALUE_BYTES, pattern=r"^[^
 class VariableChange(Body):
     value: Value = Field(default_factory=str)
     sensitive: bool = Field(
-        default_factory=bool, description="Never shown again, and masked in logs"
+        default_factory=bool, description="The value is never shown, and masked in logs"
     )
     is_expression: bool = Field(
-        default_factory=bool, description="terraform only: the value is HCL, not a string"
+        default_factory=bool, description="For terraform only: the value is HCL, not a string"
     )
 
     def fields(self) -> variables.Fields:
-        """The fields that were sent, but for what the variable is called."""
+        """The fields that were sent, without the kind and name of the variable."""
         given = self.given()
         return {n: given[n] for n in ("value", "sensitive", "is_expression") if n in given}  # type: ignore[return-value]  # mypy knows no name in it
 
@@ -41,7 +41,9 @@ class NewVariable(VariableToPut):
 
 
 class TemplateWorkspace(Body):
-    name: Name = Field(default_factory=str, description="By default the template's, made unique")
+    name: Name = Field(
+        default_factory=str, description="Default: the template's name, with a number if taken"
+    )
     module_key: Reference | None = Field(None, description="An SSH key for private modules")
     variables: list[NewVariable] = Field(default_factory=list, max_length=200)
 

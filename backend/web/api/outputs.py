@@ -17,23 +17,23 @@ from backend.web.api.answers import (
 )
 from backend.web.current import caller
 
-bp = blueprint("outputs", "The outputs in a state, for those who may not read the state")
+bp = blueprint("outputs", "The outputs in a state, also for people who may not read the state")
 
 
 class Reveal(Query):
     show_sensitive: bool = Field(
-        default=False, description="Show sensitive values too: this needs state:read"
+        default=False, description="Show sensitive values too, which needs state:read"
     )
 
 
 class Output(Answer):
-    value: Any = Field(None, description="Null when it is sensitive and not shown")
+    value: Any = Field(None, description="Null if it is sensitive and not shown")
     type: Any = None
     sensitive: bool
 
 
 class Outputs(Answer):
-    version: int | None = Field(description="Of the state they are in; null: never written")
+    version: int | None = Field(description="The version that they are from; null: never written")
     outputs: dict[str, Output]
 
 

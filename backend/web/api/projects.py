@@ -26,7 +26,7 @@ from backend.web.api.answers import (
 )
 from backend.web.current import reading, transaction
 
-bp = blueprint("projects", "What people belong to and everything else belongs to")
+bp = blueprint("projects", "People are members of projects, and everything else belongs to one")
 
 
 class NewProject(Body):
@@ -36,7 +36,7 @@ class NewProject(Body):
         "", description="Host keys of git servers, as ssh-keyscan prints them"
     )
     accept_new_host_keys: bool = Field(
-        default=False, description="Trust a git server's key when it is seen for the first time"
+        default=False, description="Trust the key of a git server when a run first sees it"
     )
 
 
@@ -46,16 +46,19 @@ class ProjectChange(Body):
     known_hosts: Text = Field(default_factory=str)
     accept_new_host_keys: bool = Field(default_factory=bool)
     default_workspace: Reference | None = Field(
-        None, description="The workspace of a run that names none"
+        None, description="The workspace for runs that do not name one"
     )
     max_states: int | None = Field(
-        None, ge=1, le=1_000_000, description="Quota; null: none. For installation administrators"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Quota: states; null: none. Only administrators of the installation set quotas",
     )
     max_versions: int | None = Field(
-        None, ge=1, le=1_000_000, description="Quota of each state: kept versions, pinned included"
+        None, ge=1, le=1_000_000, description="Quota: kept versions of each state, also pinned ones"
     )
     max_state_bytes: int | None = Field(
-        None, ge=1, le=2**50, description="Quota of each state: the size of a version, in bytes"
+        None, ge=1, le=2**50, description="Quota: the size of a version, in bytes"
     )
 
 
@@ -66,18 +69,18 @@ class Project(Answer):
     known_hosts: str
     accept_new_host_keys: bool
     default_workspace_id: str | None
-    max_states: int | None = Field(description="The most workspaces it may have; null: any number")
-    max_versions: int | None = Field(description="The most versions a state keeps")
-    max_state_bytes: int | None = Field(description="The largest version of a state")
+    max_states: int | None = Field(description="How many states it may have; null: any number")
+    max_versions: int | None = Field(description="How many versions of each state it may keep")
+    max_state_bytes: int | None = Field(description="How large a version may be, in bytes")
     created_at: datetime
 
 
 class Use(Answer):
-    """Of what there are quotas for."""
+    """How much of the quotas is used."""
 
     states: int
-    pinned_versions: int = Field(description="Of the state with the most: they are never pruned")
-    state_bytes: int = Field(description="Of the largest current version")
+    pinned_versions: int = Field(description="Pinned versions of the state that has most of them")
+    state_bytes: int = Field(description="The size of the largest current version, in bytes")
 
 
 class ProjectDetail(Project):
@@ -90,7 +93,7 @@ class Projects(Page[Project]):
 
 @bp.get("/projects", responses={200: Projects})
 def list_projects(query: Cursor) -> Response:
-    """The projects that are open to you."""
+    """The projects that you may see."""
     with reading() as tx:
         found = projects.find_all(tx, query.cursor, query.limit)
     return answer(Projects.model_validate(found))
@@ -98,7 +101,7 @@ def list_projects(query: Cursor) -> Response:
 
 @bp.post("/projects", responses={201: ProjectDetail, **WITH_BODY, **problems(409)})
 def create_project(header: Repeatable, body: NewProject) -> Response:
-    """Create a project: for administrators of the installation."""
+    """Create a project. For administrators of the installation."""
     with transaction() as tx:
         project = once(
             tx,
@@ -122,7 +125,7 @@ def get_project(path: ProjectPath) -> Response:
 def update_project(path: ProjectPath, body: ProjectChange) -> Response:
     """Change a project. A new name changes the addresses of its states.
 
-    Quotas are changed by administrators of the installation alone.
+    Only administrators of the installation can change quotas.
     """
     with transaction() as tx:
         project = projects.named(tx, path.project)
@@ -133,7 +136,7 @@ def update_project(path: ProjectPath, body: ProjectChange) -> Response:
 
 @bp.delete("/projects/<project>", responses={204: None, **problems(409)})
 def delete_project(path: ProjectPath) -> Response:
-    """Delete a project that holds no templates and no states, with its keys and tokens."""
+    """Delete a project without templates and states, and its keys and tokens."""
     with transaction() as tx:
         projects.delete(tx, projects.named(tx, path.project))
     return Response(status=204)

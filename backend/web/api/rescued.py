@@ -23,7 +23,7 @@ from backend.web.api.answers import (
 from backend.web.api.states import Digest, StateVersion, as_file, shown_version, state_of
 from backend.web.current import caller, installation, reading, transaction
 
-bp = blueprint("rescued", "State documents that were refused, and kept until somebody decides")
+bp = blueprint("rescued", "State documents that were refused, and are kept until somebody decides")
 
 
 class RescuedPath(WorkspacePath):
@@ -35,7 +35,7 @@ class RescuedList(Cursor):
 
 
 class Force(Query):
-    force: bool = Field(default=False, description="Even when its lineage is another one")
+    force: bool = Field(default=False, description="Promote it although it has another lineage")
 
 
 class RescuedWrite(Sealed):
@@ -49,7 +49,7 @@ class RescuedWrite(Sealed):
     run_id: str | None
     created_by: str
     created_at: datetime
-    decision: str | None = Field(description="promoted, dismissed or purged: then its body is gone")
+    decision: str | None = Field(description="promoted, dismissed or purged; its body is then gone")
     decided_at: datetime | None
     decided_by: str | None
     promoted_to: int | None = Field(description="The number of the version that it became")
@@ -61,7 +61,7 @@ class RescuedWrites(Page[RescuedWrite]):
 
 class RescuedWriteDetail(RescuedWrite):
     comparison: Comparison = Field(
-        description="Beside the current version; `stored`: these bytes are a version already"
+        description="Compared with the current version; `stored`: a version has the same bytes"
     )
     equals_version: int | None = Field(description="The newest version with the same bytes")
     current: StateVersion | None = Field(description="The newest version; null: never written")
@@ -69,7 +69,7 @@ class RescuedWriteDetail(RescuedWrite):
 
 @bp.get(f"{WORKSPACE}/rescued", responses={200: RescuedWrites})
 def list_rescued_writes(path: WorkspacePath, query: RescuedList) -> Response:
-    """The documents that this state refused, newest first."""
+    """The refused documents of this state, newest first."""
     find = rescued.find_undecided if query.undecided else rescued.find_all
     with reading() as tx:
         found = find(tx, state_of(tx, path), query.cursor, query.limit)
@@ -79,7 +79,7 @@ def list_rescued_writes(path: WorkspacePath, query: RescuedList) -> Response:
 
 @bp.get(f"{WORKSPACE}/rescued/<rescued_id>", responses={200: RescuedWriteDetail})
 def get_rescued_write(path: RescuedPath) -> Response:
-    """One refused document, beside what is stored."""
+    """One refused document, compared with what is stored."""
     with reading() as tx:
         compared = rescued.get(tx, state_of(tx, path), path.rescued_id)
     detail = RescuedWriteDetail(
@@ -115,9 +115,9 @@ def download_rescued_write(path: RescuedPath) -> Response:
     responses={201: StateVersion, **problems(409, 410, 423, 500)},
 )
 def promote_rescued_write(path: RescuedPath, query: Force) -> Response:
-    """Make it the newest version: its serial is lifted above all others when it has to be.
+    """Store it as the newest version. If necessary, its serial is raised above all others.
 
-    Not while the state is locked. What OpenTofu encrypted keeps its serial.
+    The state must not be locked. A document that OpenTofu encrypted keeps its serial.
     """
     made = restoring.promote(
         caller(), path.project, path.workspace, path.rescued_id, force=query.force
@@ -129,7 +129,7 @@ def promote_rescued_write(path: RescuedPath, query: Force) -> Response:
     f"{WORKSPACE}/rescued/<rescued_id>/dismiss", responses={200: RescuedWrite, **problems(409)}
 )
 def dismiss_rescued_write(path: RescuedPath) -> Response:
-    """Nobody needs it: its body is removed, who decided so stays."""
+    """Remove the body of a refused document. Who decided so stays recorded."""
     with transaction() as tx:
         gone = rescued.dismiss(tx, state_of(tx, path), path.rescued_id)
     return answer(_shown(gone))

@@ -52,16 +52,16 @@ class RunFilter(Cursor):
 
 
 class LogRange(Query):
-    offset: int = Field(0, ge=0, le=2**53, description="Where to begin, in bytes")
-    limit: int = Field(262_144, ge=1, le=MAX_LOG_BYTES, description="At most so many bytes")
+    offset: int = Field(0, ge=0, le=2**53, description="The first byte to return")
+    limit: int = Field(262_144, ge=1, le=MAX_LOG_BYTES, description="How many bytes at most")
 
 
 class NewWorkspaceRun(Body):
     operation: Operation = Field(
         "apply",
         description=(
-            "`import-state` moves the state here from the backend that the sources name, "
-            "`export-state` moves it there and closes it here: both need state:write too"
+            "`import-state` moves the state here from the backend that the sources configure, and "
+            "`export-state` moves it there and closes it here. Both need state:write too"
         ),
     )
     ref: str | None = Field(
@@ -70,15 +70,15 @@ class NewWorkspaceRun(Body):
     message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
     start_empty: bool = Field(
         default=False,
-        description="Begin with nothing here, although earlier runs kept their state elsewhere",
+        description="Begin with an empty state although earlier runs used another backend",
     )
 
 
 class NewRun(NewWorkspaceRun):
     workspace: Reference | None = Field(
-        None, description="By default that of the template, or else of the project"
+        None, description="Default: the workspace of the template, or else of the project"
     )
-    template: Reference | None = Field(None, description="Run its default workspace")
+    template: Reference | None = Field(None, description="Run in the template's default workspace")
 
 
 class RunError(Answer):
@@ -89,7 +89,7 @@ class RunError(Answer):
 class Step(Answer):
     name: str
     status: str
-    epoch: int = Field(description="Which claim of the run it belongs to")
+    epoch: int = Field(description="The number of the claim that it belongs to")
     position: int
     detail: dict[str, Any]
     started_at: datetime
@@ -119,8 +119,8 @@ class Run(Answer):
 
 
 class RunDetail(Run):
-    blocked_by: str | None = Field(description="The run that this one waits for")
-    workspace_frozen: bool = Field(description="A queued run waits until that ends")
+    blocked_by: str | None = Field(description="The id of the run that this one waits for")
+    workspace_frozen: bool = Field(description="A queued run waits until this ends")
     cancel_requested_at: datetime | None
     acknowledged_at: datetime | None
     attempts: int
@@ -128,11 +128,11 @@ class RunDetail(Run):
     tool: str | None
     sandbox: str | None = Field(description="What confined the tool")
     detection: dict[str, Any] | None = Field(
-        description="What the sources configure, where, and what was injected"
+        description="Which backend the sources configure, where, and what was injected"
     )
     warnings: list[str]
     steps: list[Step]
-    state_versions: list[int] = Field(description="The versions of the state that it wrote")
+    state_versions: list[int] = Field(description="The numbers of the versions that it wrote")
     log_size: int = Field(description="Bytes")
 
 
@@ -158,7 +158,7 @@ def list_runs(path: ProjectPath, query: RunFilter) -> Response:
 
 @bp.post("/projects/<project>/runs", responses={201: RunDetail, **WITH_BODY})
 def create_run(path: ProjectPath, header: Repeatable, body: NewRun) -> Response:
-    """Queue a run: in a workspace, in a template's default one, or in the project's."""
+    """Queue a run in a workspace, or in the default one of a template or of the project."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         template = None
@@ -182,7 +182,7 @@ def create_workspace_run(
 
 @bp.get("/projects/<project>/runs/<run>", responses={200: RunDetail})
 def get_run(path: RunPath) -> Response:
-    """One run: how far it is, what was found, and what it changed."""
+    """One run: its progress, what was detected, and what it changed."""
     with reading() as tx:
         found = _detail(tx, queue.get(tx, projects.named(tx, path.project), path.run))
     return answer(found)
@@ -190,7 +190,7 @@ def get_run(path: RunPath) -> Response:
 
 @bp.get("/projects/<project>/runs/<run>/steps", responses={200: Steps})
 def list_steps(path: RunPath) -> Response:
-    """The steps of a run, in their order."""
+    """The steps of a run, in order."""
     with reading() as tx:
         found = steps.find_all(tx, _run(tx, path))
     return answer(Steps(items=[Step.model_validate(step) for step in found]))
@@ -200,7 +200,7 @@ def list_steps(path: RunPath) -> Response:
     "/projects/<project>/runs/<run>/log",
     responses={
         200: {
-            "description": "The log's bytes from the offset on",
+            "description": "The log from the offset on",
             "content": {"text/plain": {"schema": {"type": "string"}}},
             "headers": {
                 "X-Log-Next-Offset": {"schema": {"type": "integer"}},
@@ -211,7 +211,7 @@ def list_steps(path: RunPath) -> Response:
     },
 )
 def read_log(path: RunPath, query: LogRange) -> Response:
-    """The log from an offset on. Ask again from X-Log-Next-Offset until X-Log-Complete is true."""
+    """The log from an offset on. Repeat with X-Log-Next-Offset until X-Log-Complete is true."""
     with reading() as tx:
         run = _run(tx, path)
         text = logs.read(tx, run, query.offset, query.limit)
@@ -226,7 +226,7 @@ def read_log(path: RunPath, query: LogRange) -> Response:
 
 @bp.post("/projects/<project>/runs/<run>/cancel", responses={200: RunDetail, **problems(409)})
 def cancel_run(path: RunPath) -> Response:
-    """Stop a run: what is half done is saved, and the state unlocked."""
+    """Stop a run. The tool saves the state and unlocks it before it ends."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         found = _detail(tx, queue.cancel(tx, project, path.run, force=False))
@@ -235,7 +235,7 @@ def cancel_run(path: RunPath) -> Response:
 
 @bp.post("/projects/<project>/runs/<run>/force-cancel", responses={200: RunDetail, **problems(409)})
 def force_cancel_run(path: RunPath) -> Response:
-    """Kill a run now: what it made since its last save is in no state."""
+    """Kill a run at once. Changes since the tool last saved are not in the state."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         found = _detail(tx, queue.cancel(tx, project, path.run, force=True))
@@ -244,7 +244,7 @@ def force_cancel_run(path: RunPath) -> Response:
 
 @bp.post("/projects/<project>/runs/<run>/acknowledge", responses={200: RunDetail, **problems(409)})
 def acknowledge_run(path: RunPath) -> Response:
-    """Say that you looked at a lost run: its workspace may go on."""
+    """Confirm that you have looked at a lost run, so that its workspace can run again."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         found = _detail(tx, queue.acknowledge(tx, project, path.run))

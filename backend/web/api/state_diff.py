@@ -17,7 +17,7 @@ from backend.web.api.answers import (
 )
 from backend.web.current import caller
 
-bp = blueprint("diff", "What is different between two versions of a state")
+bp = blueprint("diff", "The difference between two versions of a state")
 
 _WHICH = r"^([1-9][0-9]{0,8}|latest)$"
 
@@ -27,21 +27,21 @@ class Versions(Query):
         None,
         alias="from",
         pattern=_WHICH,
-        description="A number, or `latest`; without it the version before the other one",
+        description="A number or `latest`; default: the version before `to`",
     )
     after: str = Field("latest", alias="to", pattern=_WHICH, description="A number, or `latest`")
 
 
 class Change(Answer):
-    path: str = Field(description="`tags.Name`, `ingress[0].from_port`; of an output: its name")
-    before: Any = Field(description="Null: it was not there, or null")
-    after: Any = Field(description="Null: it is not there, or null")
-    hidden: bool = Field(description="It is a secret, or has one: `(sensitive)` is in its place")
+    path: str = Field(description="`tags.Name`, `ingress[0].from_port`; the name of an output")
+    before: Any = Field(description="The old value; null: none, or null")
+    after: Any = Field(description="The new value; null: none, or null")
+    hidden: bool = Field(description="The value, or a part of it, is secret and was replaced")
 
 
 class Resource(Answer):
     address: str
-    data: bool = Field(description="Read by the tool, not managed")
+    data: bool = Field(description="A data source, not a managed resource")
 
 
 class ChangedResource(Resource):
@@ -49,12 +49,12 @@ class ChangedResource(Resource):
 
 
 class Diff(Answer):
-    from_version: int | None = Field(description="Null: none came before, and all was added")
+    from_version: int | None = Field(description="Null: there is no earlier version")
     to_version: int
     added: list[Resource]
     removed: list[Resource]
     changed: list[ChangedResource]
-    unchanged: int = Field(description="Instances of resources")
+    unchanged: int = Field(description="The number of unchanged resource instances")
     outputs: list[Change]
 
 
@@ -63,9 +63,9 @@ class Diff(Answer):
     responses={200: Diff, **problems(409, 410, 500)},
 )
 def diff_states(path: WorkspacePath, query: Versions) -> Response:
-    """What is different between two versions, without their secrets. This is audited.
+    """The difference between two versions, without their secrets. This is audited.
 
-    By default between the newest version and the one before.
+    By default it compares the newest version with the one before.
     """
     found = comparing.compare(caller(), path.project, path.workspace, query.before, query.after)
     parts = ("added", "removed", "changed", "unchanged", "outputs")

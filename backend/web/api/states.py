@@ -44,8 +44,8 @@ bp = blueprint("states", "States and their versions", streaming=("upload_state",
 DOCUMENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "What `terraform state pull` printed, or any other state document: its "
-        "bytes are stored as they are",
+        "description": "The output of `terraform state pull`, or any other state document. Its "
+        "bytes are stored unchanged",
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
 }
@@ -55,7 +55,7 @@ def _hex(digest: object) -> object:
     return digest.hex() if isinstance(digest, bytes) else digest
 
 
-Digest = Annotated[str, BeforeValidator(_hex), Field(description="In hex, of the bytes as written")]
+Digest = Annotated[str, BeforeValidator(_hex), Field(description="Of the bytes as written, in hex")]
 
 
 class VersionPath(WorkspacePath):
@@ -66,28 +66,24 @@ class VersionCursor(Cursor):
     cursor: str | None = Field(
         None,
         pattern=r"^[1-9][0-9]{0,8}$",
-        description="`next_cursor` of the page before; without it the first page",
+        description="`next_cursor` of the previous page; empty for the first page",
     )
 
 
 class VersionList(VersionCursor):
-    removed: bool = Field(
-        default=False, description="Show those too whose body was removed: the whole history"
-    )
+    removed: bool = Field(default=False, description="Include versions whose body was removed")
 
 
 class VersionChange(Body):
-    pinned: bool = Field(description="A pinned version is kept, whatever the retention")
+    pinned: bool = Field(description="Retention never removes a pinned version")
 
 
 class Upload(Query):
-    force: bool = Field(
-        default=False, description="Replace a newer serial, or another lineage, on purpose"
-    )
+    force: bool = Field(default=False, description="Allow a lower serial, or another lineage")
     import_: bool = Field(
         default=False,
         alias="import",
-        description="Only into a state that was never written, or that was purged",
+        description="Only store it in a state that was never written, or was purged",
     )
 
 
@@ -96,18 +92,18 @@ class StateVersion(Sealed):
     serial: int | None
     lineage: str | None
     terraform_version: str | None
-    encrypted: bool = Field(description="By OpenTofu itself")
+    encrypted: bool = Field(description="Encrypted by OpenTofu itself")
     size: int = Field(description="Bytes")
     md5: Digest
     sha256: Digest
-    lock_id: str | None = Field(description="The lock it was written under; null: under none")
+    lock_id: str | None = Field(description="The lock under which it was written; null: no lock")
     operation: str | None = Field(
-        description="What the client's lock said; or restore, upload, import, promote"
+        description="The operation in the client's lock; or restore, upload, import, promote"
     )
-    forced: bool = Field(description="It replaced a newer serial, or another lineage, on purpose")
-    restored_from: int | None = Field(description="The number of the version it is a copy of")
+    forced: bool = Field(description="It replaced a higher serial or another lineage, by force")
+    restored_from: int | None = Field(description="The number of the version that it is a copy of")
     pinned: bool
-    removed_at: datetime | None = Field(description="Since then its body is gone")
+    removed_at: datetime | None = Field(description="When its body was removed")
     removed_because: str | None = Field(description="retention, compaction, deleted or purged")
     run_id: str | None
     created_by: str
@@ -121,9 +117,9 @@ class StateVersions(Page[StateVersion]):
 class State(Answer):
     id: str
     deleted_at: datetime | None
-    archived_at: datetime | None = Field(description="It was moved to another backend")
-    archived_to: str | None = Field(description="Where it lives on")
-    rescued: int = Field(description="Refused writes that wait for somebody's decision")
+    archived_at: datetime | None = Field(description="When it was moved to another backend")
+    archived_to: str | None = Field(description="The backend that it was moved to")
+    rescued: int = Field(description="The number of refused writes that wait for a decision")
     current: StateVersion | None = Field(description="The newest version; null: never written")
 
 
@@ -159,9 +155,9 @@ def list_state_versions(path: WorkspacePath, query: VersionList) -> Response:
     openapi_extensions=DOCUMENT,
 )
 def upload_state(path: WorkspacePath, query: Upload) -> Response:
-    """Store the body as a new version. Lock, serial and lineage are guarded as for terraform.
+    """Store the body as a new version. Lock, serial and lineage are checked as for terraform.
 
-    Into a state that was never written it is an import: bytes, serial and lineage are kept.
+    The first version of a state is an import: bytes, serial and lineage are kept.
     """
     where, document = (path.project, path.workspace), documents.incoming(request)
     if query.import_:
@@ -183,7 +179,7 @@ def delete_state(path: WorkspacePath) -> Response:
 
 @bp.post(f"{WORKSPACE}/states/undelete", responses={200: State, **problems(410)})
 def undelete_state(path: WorkspacePath) -> Response:
-    """Bring a deleted state back as it was. One that was purged does not come back."""
+    """Restore a deleted state as it was. A purged one cannot be restored."""
     with transaction() as tx:
         state = state_of(tx, path)
         trash.undelete(tx, state)
@@ -193,10 +189,10 @@ def undelete_state(path: WorkspacePath) -> Response:
 
 @bp.post(f"{WORKSPACE}/states/purge", responses={200: State, **problems(409)})
 def purge_state(path: WorkspacePath) -> Response:
-    """Remove everything of a deleted state for good.
+    """Remove the content of a deleted state for good.
 
-    Its address goes on to answer 410, until a document is imported or the workspace is deleted:
-    404 would mean "no state yet", and the next plan would create everything again.
+    Its address answers 410 until a document is imported or the workspace is deleted. With 404,
+    which means "no state yet", the next plan would create everything again.
     """
     with transaction() as tx:
         state = state_of(tx, path)
@@ -227,7 +223,7 @@ def update_state_version(path: VersionPath, body: VersionChange) -> Response:
 
 @bp.delete(f"{WORKSPACE}/states/<version>", responses={200: StateVersion, **problems(409, 410)})
 def delete_state_version(path: VersionPath) -> Response:
-    """Remove the body of one version: not of the current one, nor of a pinned one."""
+    """Remove the body of one version. The current one and pinned ones cannot be removed."""
     with transaction() as tx:
         gone = versions.delete(tx, state_of(tx, path), path.version)
     return answer(shown_version(gone))
@@ -238,11 +234,11 @@ def delete_state_version(path: VersionPath) -> Response:
     responses={201: StateVersion, **problems(409, 410, 423, 500)},
 )
 def restore_state_version(path: VersionPath) -> Response:
-    """Make this version the newest one, as a new version with the next serial.
+    """Store this version again as the newest one, with the next serial.
 
-    All other bytes stay as they are. Not while the state is locked. A version that is current, or
-    that the current one was restored from already, makes no new one. What OpenTofu encrypted
-    keeps its serial, which tofu has sealed inside too, and is recorded as forced.
+    All other bytes are unchanged. The state must not be locked. If this version is the current one,
+    or the current one was restored from it, nothing is stored. A version that OpenTofu encrypted
+    keeps its serial, which tofu also stores inside, and is recorded as forced.
     """
     made = restoring.restore(caller(), path.project, path.workspace, path.version)
     return answer(shown_version(made), 201)
@@ -252,14 +248,14 @@ def restore_state_version(path: VersionPath) -> Response:
     f"{WORKSPACE}/states/<version>/download",
     responses={
         200: {
-            "description": "The state, byte for byte as it was written",
+            "description": "The state, byte for byte as written",
             "content": {"application/json": {"schema": {"type": "object"}}},
         },
         **problems(410, 500),
     },
 )
 def download_state_version(path: VersionPath) -> Response:
-    """The bytes of one version; of `latest`, those of the current one. This is audited."""
+    """The bytes of one version; `latest` is the current one. This is audited."""
     here = installation()
     with transaction() as tx:
         version = versions.download(tx, state_of(tx, path), path.version)

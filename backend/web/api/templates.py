@@ -44,32 +44,33 @@ class TemplateChange(Body):
         min_length=1,
         max_length=2000,
         description="https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, "
-        "or a local path where an administrator allows it",
+        "or a local path that the installation allows",
     )
     ref: str | None = Field(
         None, max_length=255, description="A branch, tag or commit; null: the default branch"
     )
     path: str = Field(
-        default_factory=str, max_length=1000, description="The folder in the repository"
+        default_factory=str, max_length=1000, description="The folder inside the repository"
     )
     tool: ToolName = Field(default_factory=lambda: "terraform")
     tool_version: str | None = Field(
-        None, max_length=32, description="For example 1.11.4; null: the one there is"
+        None, max_length=32, description="For example 1.11.4; null: the installed one"
     )
     backend_mode: BackendMode = Field(
         default_factory=lambda: "auto",
-        description="auto: give it our backend when the sources configure none; "
-        "override: always; off: never",
+        description="When to configure Stateroom as the backend. auto: if the sources configure "
+        "none; override: always; off: never",
     )
     override_file: str | None = Field(
-        None, max_length=210, description="The name of the generated file; null: chosen to fit"
+        None, max_length=210, description="The name of the generated file; null: chosen for you"
     )
     key: Reference | None = Field(None, description="The key that opens the repository")
 
 
 class NewTemplate(TemplateChange):
     name: Name = Field(
-        default_factory=str, description="By default the last part of the repository, made unique"
+        default_factory=str,
+        description="Default: the last part of the repository, with a number if taken",
     )
     repository: str = Field(min_length=1, max_length=2000)
     workspace: TemplateWorkspace = Field(
@@ -107,7 +108,7 @@ def list_templates(path: ProjectPath, query: Cursor) -> Response:
 
 @bp.post("/projects/<project>/templates", responses={201: Template, **WITH_BODY, **problems(409)})
 def create_template(path: ProjectPath, header: Repeatable, body: NewTemplate) -> Response:
-    """Create a template with its default workspace: a run may follow at once."""
+    """Create a template with its default workspace, so that a run can be queued at once."""
     given: dict[str, Any] = body.given()
     given.pop("workspace", None)
     with transaction() as tx:
@@ -134,7 +135,7 @@ def get_template(path: TemplatePath) -> Response:
     responses={200: Template, **WITH_BODY, **problems(409)},
 )
 def update_template(path: TemplatePath, body: TemplateChange) -> Response:
-    """Change a template, for the runs that begin from now on."""
+    """Change a template. Runs that begin later use the new values."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         template = templates.update(tx, project, path.template, **body.given())
@@ -143,7 +144,7 @@ def update_template(path: TemplatePath, body: TemplateChange) -> Response:
 
 @bp.delete("/projects/<project>/templates/<template>", responses={204: None, **problems(409)})
 def delete_template(path: TemplatePath) -> Response:
-    """Delete a template that no workspace runs."""
+    """Delete a template that no workspace uses."""
     with transaction() as tx:
         templates.delete(tx, projects.named(tx, path.project), path.template)
     return Response(status=204)

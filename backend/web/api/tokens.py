@@ -52,26 +52,26 @@ class NewToken(Expiring):
 
 class NewOwnToken(NewToken):
     project: Reference | None = Field(
-        None, description="The only project it opens, by name or id; null: all that you see"
+        None, description="Restrict it to this project (name or id); null: all that you may see"
     )
 
 
 class TokenFilter(Cursor):
-    mine: bool = Field(default=False, description="Only your own, also for an administrator")
+    mine: bool = Field(default=False, description="Only your own, also if you are administrator")
 
 
 class Token(Answer):
     id: str
     name: str
     scopes: Annotated[list[str], BeforeValidator(_words)]
-    project_id: str | None = Field(description="The only project it opens; null: all")
+    project_id: str | None = Field(description="The project that it is restricted to; null: none")
     user_id: str | None = Field(
-        description="Whose it is: it may do what this user's roles allow; null: nobody's"
+        description="The owner, whose roles limit what it may do; null: no owner"
     )
     parent_id: str | None = Field(
-        description="The token it was made with, and ends with; null: none, or a login"
+        description="The token with which it was made, and with which it ends; null: none"
     )
-    is_session: bool = Field(description="Its user signed in with the password")
+    is_session: bool = Field(description="Made by signing in with a password")
     created_by: str
     created_at: datetime
     expires_at: datetime | None
@@ -80,9 +80,7 @@ class Token(Answer):
 
 
 class IssuedToken(Token):
-    secret: str | None = Field(
-        None, description="Shown this once; null when the request is a repetition"
-    )
+    secret: str | None = Field(None, description="Shown only now; null for a repeated request")
 
 
 class Tokens(Page[Token]):
@@ -92,23 +90,23 @@ class Tokens(Page[Token]):
 class Person(Answer):
     id: str
     name: str
-    is_admin: bool = Field(description="Of the whole installation")
+    is_admin: bool = Field(description="Administrator of the whole installation")
 
 
 class WhoAmI(Answer):
     token_id: str
-    name: str = Field(description="The user's, or else the token's")
+    name: str = Field(description="The name of the user, or else of the token")
     scopes: list[str]
-    project_id: str | None = Field(description="The only project that is open; null: all")
-    user: Person | None = Field(description="Whose token it is; null: nobody's")
+    project_id: str | None = Field(description="The project it is restricted to; null: none")
+    user: Person | None = Field(description="The owner of the token; null: no owner")
     roles: dict[str, str] | None = Field(
-        description="The user's role in each project; null: roles bound nothing here"
+        description="The user's role in each project; null: not limited by roles"
     )
 
 
 @bp.get("/whoami", responses={200: WhoAmI})
 def who_am_i() -> Response:
-    """Whose token this is, and what it may do."""
+    """The owner of the token, and what it may do."""
     who = principal()
     with reading() as tx:
         user = None if who.user_id is None else users.oneself(tx)
@@ -127,7 +125,7 @@ def who_am_i() -> Response:
 
 @bp.get("/tokens", responses={200: Tokens})
 def list_tokens(query: TokenFilter) -> Response:
-    """Your own tokens; for administrators of the installation all."""
+    """Your own tokens, or all tokens for administrators of the installation."""
     find = tokens.find_own if query.mine else tokens.find_all
     with reading() as tx:
         found = find(tx, query.cursor, query.limit)
@@ -136,10 +134,9 @@ def list_tokens(query: TokenFilter) -> Response:
 
 @bp.post("/tokens", responses={201: IssuedToken, **WITH_BODY})
 def create_token(header: Repeatable, body: NewOwnToken) -> Response:
-    """Issue a token of your own: it may do what your roles allow, and its scopes.
+    """Issue a token of your own. It may do what its scopes and your roles allow.
 
-    What administrators of the installation issue with a token that is nobody's opens every
-    project.
+    An administrator's token without an owner issues tokens without an owner, for all projects.
     """
 
     def issue() -> tuple[TokenRow, str]:
@@ -155,7 +152,7 @@ def create_token(header: Repeatable, body: NewOwnToken) -> Response:
 
 @bp.get("/tokens/<token>", responses={200: Token})
 def get_token(path: TokenPath) -> Response:
-    """One of your tokens; for administrators of the installation any."""
+    """One of your tokens, or any token for administrators of the installation."""
     with reading() as tx:
         found = tokens.get(tx, path.token)
     return answer(Token.model_validate(found))
@@ -163,7 +160,7 @@ def get_token(path: TokenPath) -> Response:
 
 @bp.delete("/tokens/<token>", responses={204: None, **problems(409)})
 def revoke_token(path: TokenPath) -> Response:
-    """End a token now, and what was made with it: one of yours; for administrators any."""
+    """Revoke a token and what was made with it: one of yours, or any for administrators."""
     with transaction() as tx:
         tokens.revoke(tx, path.token)
     return Response(status=204)
@@ -180,7 +177,7 @@ def list_project_tokens(path: ProjectPath, query: Cursor) -> Response:
 
 @bp.post("/projects/<project>/tokens", responses={201: IssuedToken, **WITH_BODY})
 def create_project_token(path: ProjectPath, header: Repeatable, body: NewToken) -> Response:
-    """Issue a token for this project alone."""
+    """Issue a token for this project only."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         issued = _once(
@@ -202,7 +199,7 @@ def get_project_token(path: ProjectTokenPath) -> Response:
 
 @bp.delete("/projects/<project>/tokens/<token>", responses={204: None, **problems(409)})
 def revoke_project_token(path: ProjectTokenPath) -> Response:
-    """End a token of this project now, and what was made with it."""
+    """Revoke a token of this project, and what was made with it."""
     with transaction() as tx:
         tokens.revoke_of_project(tx, projects.named(tx, path.project), path.token)
     return Response(status=204)
@@ -214,7 +211,7 @@ def _once(
     issue: Callable[[], tuple[TokenRow, str]],
     again: Callable[[str], TokenRow],
 ) -> IssuedToken:
-    """The secret is shown this once: a repetition of the request shows the token without it."""
+    """Issue a token once. A repeated request gets the token without its secret."""
     secrets: list[str] = []
 
     def make() -> TokenRow:

@@ -27,7 +27,7 @@ from backend.web.current import caller, reading, throttle, transaction
 bp = blueprint("users", "People, who sign in with a name and a password")
 
 Password = Field(
-    min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="Kept as its argon2id hash"
+    min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="Stored as argon2id hash"
 )
 
 
@@ -41,9 +41,9 @@ class NewUser(Body):
         None,
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
-        description="Kept as its argon2id hash; without one nobody signs in",
+        description="Stored as argon2id hash; without a password the user cannot sign in",
     )
-    is_admin: bool = Field(default=False, description="Of the whole installation")
+    is_admin: bool = Field(default=False, description="Administrator of the whole installation")
 
 
 class UserChange(Body):
@@ -51,10 +51,14 @@ class UserChange(Body):
         None,
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
-        description="Null takes it away. Whoever is signed in is signed out",
+        description="A change ends all sessions of the user; null removes the password",
     )
-    is_admin: bool = Field(default_factory=bool, description="Of the whole installation")
-    disabled: bool = Field(default_factory=bool, description="All tokens of the user are dead")
+    is_admin: bool = Field(
+        default_factory=bool, description="Administrator of the whole installation"
+    )
+    disabled: bool = Field(
+        default_factory=bool, description="Neither the user nor their tokens are accepted"
+    )
 
 
 class PasswordChange(Body):
@@ -65,7 +69,7 @@ class PasswordChange(Body):
 class User(Answer):
     id: str
     name: str
-    is_admin: bool = Field(description="Of the whole installation")
+    is_admin: bool = Field(description="Administrator of the whole installation")
     has_password: bool
     disabled_at: datetime | None
     last_login_at: datetime | None
@@ -90,7 +94,7 @@ def shown(user: UserRow) -> User:
 
 @bp.get("/users", responses={200: Users})
 def list_users(query: Cursor) -> Response:
-    """All users: for administrators of the installation."""
+    """All users. For administrators of the installation."""
     with reading() as tx:
         found = users.find_all(tx, query.cursor, query.limit)
     items = [shown(user) for user in found.items]
@@ -99,7 +103,7 @@ def list_users(query: Cursor) -> Response:
 
 @bp.post("/users", responses={201: User, **WITH_BODY, **problems(409)})
 def create_user(header: Repeatable, body: NewUser) -> Response:
-    """Create a user: for administrators of the installation."""
+    """Create a user. For administrators of the installation."""
     given = body.password
     password_hash = None if given is None else users.hash_password(caller(), given)
     with transaction() as tx:
@@ -116,7 +120,7 @@ def create_user(header: Repeatable, body: NewUser) -> Response:
 
 @bp.get("/users/me", responses={200: User})
 def get_me() -> Response:
-    """Yourself: 404 for a token that belongs to no user."""
+    """Your own user. 404 for a token without an owner."""
     with reading() as tx:
         user = users.oneself(tx)
     return answer(shown(user))
@@ -124,14 +128,14 @@ def get_me() -> Response:
 
 @bp.patch("/users/me", responses={200: User, **WITH_BODY, **problems(409, 429)})
 def change_my_password(body: PasswordChange) -> Response:
-    """Change your own password. You are signed out everywhere else; your tokens go on."""
+    """Change your own password. It ends your other sessions; your tokens stay valid."""
     user = users.change_own_password(caller(), throttle(), body.old_password, body.password)
     return answer(shown(user))
 
 
 @bp.get("/users/<user>", responses={200: User})
 def get_user(path: UserPath) -> Response:
-    """One user: for administrators of the installation."""
+    """One user. For administrators of the installation."""
     with reading() as tx:
         user = users.get(tx, path.user)
     return answer(shown(user))
@@ -139,7 +143,7 @@ def get_user(path: UserPath) -> Response:
 
 @bp.patch("/users/<user>", responses={200: User, **WITH_BODY, **problems(409)})
 def update_user(path: UserPath, body: UserChange) -> Response:
-    """Set a user's password, or what he is: for administrators of the installation."""
+    """Change a user. For administrators of the installation."""
     changes = _changes(body)
     with transaction() as tx:
         user = users.update(tx, path.user, **changes)
@@ -148,7 +152,7 @@ def update_user(path: UserPath, body: UserChange) -> Response:
 
 @bp.delete("/users/<user>", responses={204: None, **problems(409)})
 def delete_user(path: UserPath) -> Response:
-    """Delete a user with his memberships. His tokens end, and what was made with them."""
+    """Delete a user and their memberships, and revoke their tokens and what was made with them."""
     with transaction() as tx:
         users.delete(tx, path.user)
     return Response(status=204)

@@ -26,7 +26,7 @@ from backend.web.api.answers import (
 from backend.web.api.new_workspace import NewVariable, VariableChange, VariableToPut
 from backend.web.current import installation, reading, transaction
 
-bp = blueprint("variables", "What a workspace gives to terraform, or to its environment")
+bp = blueprint("variables", "Variables of a workspace, for terraform or for its environment")
 
 
 class VariablePath(WorkspacePath):
@@ -37,7 +37,7 @@ class Variable(Sealed):
     id: str
     kind: Literal["terraform", "environment"]
     name: str
-    value: str | None = Field(description="Null when it is sensitive, or does not open")
+    value: str | None = Field(description="Null if it is sensitive, or cannot be opened")
     sensitive: bool
     is_expression: bool
     created_at: datetime
@@ -88,7 +88,7 @@ def get_variable(path: VariablePath) -> Response:
     responses={200: Variable, **WITH_BODY, **problems(409)},
 )
 def put_variable(path: VariablePath, body: VariableToPut) -> Response:
-    """Set a variable as a whole. A `kind/name` that is not there is created."""
+    """Replace a variable, or create it if no variable has this `kind/name`."""
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.put(tx, workspace, path.variable, body.fields())
@@ -97,7 +97,7 @@ def put_variable(path: VariablePath, body: VariableToPut) -> Response:
 
 @bp.patch(f"{WORKSPACE}/variables/<path:variable>", responses={200: Variable, **WITH_BODY})
 def update_variable(path: VariablePath, body: VariableChange) -> Response:
-    """Change some of a variable. A sensitive one stays so, unless it gets a new value."""
+    """Change some fields of a variable. A sensitive one stays so unless it gets a new value."""
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.update(tx, workspace, path.variable, body.fields())

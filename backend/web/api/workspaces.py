@@ -38,31 +38,31 @@ from backend.web.api.states import State
 from backend.web.api.states import shown as shown_state
 from backend.web.current import installation, reading, transaction
 
-bp = blueprint("workspaces", "Where a template runs: each has a state of its own")
+bp = blueprint("workspaces", "The places where templates run, each with its own state")
 
 
 class NewWorkspace(TemplateWorkspace):
     template: Reference | None = Field(
-        None, description="What it runs; without one it has a name, keeps a state and runs nothing"
+        None, description="What it runs; null: it only keeps a state, and needs a name"
     )
 
 
 class WorkspaceChange(Body):
     name: Name = Field(default_factory=str)
-    template: Reference = Field(default_factory=str, description="For a workspace without one")
+    template: Reference = Field(default_factory=str, description="Only if it has no template yet")
     module_key: Reference | None = Field(None, description="An SSH key for private modules")
     lock_timeout_seconds: int | None = Field(
         None,
         ge=60,
         le=2_592_000,
-        description="A LOCK takes over from a client that was silent for so long; null: never. "
-        "Give it more than your slowest resource takes. Needs state:unlock",
+        description="After how long a LOCK takes over the lock of a silent client; null: never. "
+        "Choose more than your slowest resource takes. Needs state:unlock",
     )
     keep_versions: int | None = Field(
-        None, ge=1, le=1_000_000, description="The newest ones that stay. Needs state:delete"
+        None, ge=1, le=1_000_000, description="How many versions to keep. Needs state:delete"
     )
     keep_days: int | None = Field(
-        None, ge=1, le=36_500, description="For how long they stay. Needs state:delete"
+        None, ge=1, le=36_500, description="For how many days to keep them. Needs state:delete"
     )
 
 
@@ -71,21 +71,21 @@ class Freezing(Body):
         min_length=1,
         max_length=500,
         pattern=r"^[^\x00]*$",
-        description="Shown to whoever wants the lock meanwhile",
+        description="Shown to everybody who wants the lock",
     )
 
 
 class Workspace(Answer):
     id: str
     name: str
-    template: Named | None = Field(description="Null: it keeps a state, and runs nothing")
+    template: Named | None = Field(description="Null: it only keeps a state")
     module_key: Named | None
-    frozen_at: datetime | None = Field(description="Since then nothing takes its lock")
+    frozen_at: datetime | None = Field(description="Since when it is frozen; null: it is not")
     frozen_by: str | None
     frozen_reason: str | None
     lock_timeout_seconds: int | None = Field(description="Null: a lock is never taken over")
-    keep_versions: int | None = Field(description="Null: as the installation has it")
-    keep_days: int | None = Field(description="Null: as the installation has it")
+    keep_versions: int | None = Field(description="Null: the setting of the installation")
+    keep_days: int | None = Field(description="Null: the setting of the installation")
     created_at: datetime
 
 
@@ -94,29 +94,29 @@ class Workspaces(Page[Workspace]):
 
 
 class Snippets(Answer):
-    """Ready to paste."""
+    """Configuration to paste."""
 
     terraform: str
     tofu: str
-    environment: str = Field(description="The same as TF_HTTP_… exports")
+    environment: str = Field(description="The same as exports of TF_HTTP_… variables")
 
 
 class Addresses(Answer):
-    """Where terraform finds the state. Give it all three."""
+    """The addresses of the state. Configure all three in terraform."""
 
     address: str
     lock_address: str
     unlock_address: str
-    username: str = Field(description="Any; the password is a token")
+    username: str = Field(description="Any username; the password is a token")
     snippets: Snippets
 
 
 class WorkspaceDetail(Workspace):
-    is_default: bool = Field(description="Of the project: for runs that name none")
+    is_default: bool = Field(description="Used for runs of the project that name no workspace")
     state: State
     addresses: Addresses
     lock: Lock
-    last_run: Run | None = Field(description="Null without runs:read too")
+    last_run: Run | None = Field(description="Null if there is none, and without runs:read")
 
 
 @bp.get("/projects/<project>/workspaces", responses={200: Workspaces})
@@ -132,7 +132,7 @@ def list_workspaces(path: ProjectPath, query: Cursor) -> Response:
     "/projects/<project>/workspaces", responses={201: WorkspaceDetail, **WITH_BODY, **problems(409)}
 )
 def create_workspace(path: ProjectPath, header: Repeatable, body: NewWorkspace) -> Response:
-    """Create a workspace, with an empty state. Without a template it only keeps that state."""
+    """Create a workspace with an empty state. Without a template it only keeps a state."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
         workspace = once(
@@ -147,7 +147,7 @@ def create_workspace(path: ProjectPath, header: Repeatable, body: NewWorkspace) 
 
 @bp.get(WORKSPACE, responses={200: WorkspaceDetail})
 def get_workspace(path: WorkspacePath) -> Response:
-    """One workspace: its addresses, its state, who holds the lock, and its last run."""
+    """One workspace: its addresses, state, lock and last run."""
     with reading() as tx:
         found = _detail(tx, workspaces.get(tx, path.project, path.workspace))
     return answer(found)
@@ -171,10 +171,9 @@ def update_workspace(path: WorkspacePath, body: WorkspaceChange) -> Response:
     responses={200: WorkspaceDetail, **WITH_BODY, **problems(409)},
 )
 def freeze_workspace(path: WorkspacePath, body: Freezing) -> Response:
-    """Freeze a workspace: nobody takes its lock, writes its state or queues a run.
+    """Freeze a workspace: nobody can lock or write its state, or queue a run.
 
-    Reading stays possible. Who holds the lock already may still write and unlock; runs that are
-    queued wait.
+    Reading stays possible. The holder of the lock may still write and unlock. Queued runs wait.
     """
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
@@ -185,7 +184,7 @@ def freeze_workspace(path: WorkspacePath, body: Freezing) -> Response:
 
 @bp.post(f"{WORKSPACE}/unfreeze", responses={200: WorkspaceDetail})
 def unfreeze_workspace(path: WorkspacePath) -> Response:
-    """Let a frozen workspace go on, and the runs that waited for it."""
+    """Unfreeze a workspace, and let the runs that waited go on."""
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         freezing.unfreeze(tx, workspace)
@@ -195,7 +194,7 @@ def unfreeze_workspace(path: WorkspacePath) -> Response:
 
 @bp.delete(WORKSPACE, responses={204: None, **problems(409, 423)})
 def delete_workspace(path: WorkspacePath) -> Response:
-    """Delete a workspace whose state is empty or deleted, with its runs and variables."""
+    """Delete a workspace whose state is empty or deleted, and its runs and variables."""
     with transaction() as tx:
         workspaces.delete(tx, workspaces.named(tx, path.project, path.workspace))
     return Response(status=204)
