@@ -1,4 +1,8 @@
-"""Celery as the bell: a message is a run's id and nothing else. The database row is the truth."""
+"""The bell: Celery messages that tell workers to look for work.
+
+A message has the id of a run and nothing else: what to do is in the run's row. A message may be
+lost or delivered twice, so workers also look at the rows at intervals.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ def celery_app(settings: Settings) -> Celery:
         task_default_queue=QUEUE,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
-        task_publish_retry=False,  # a failed ring costs one poll, a retry costs the caller's time
+        task_publish_retry=False,  # workers poll anyway, and a retry would delay the caller
         broker_connection_timeout=TIMEOUT_SECONDS,
         broker_connection_retry_on_startup=True,
         broker_transport_options=_transport_options(settings),
@@ -55,13 +59,13 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 
 class Bell:
-    """Tells the workers that there is something to do. May be lost; may ring twice."""
+    """Tells the workers to look for work. A message may be lost, or delivered twice."""
 
     def __init__(self, settings: Settings) -> None:
         self._celery = celery_app(settings)
 
     def ring(self, run_id: str) -> None:
-        """Ring for a run, after its commit. A broker that does not answer is only noted."""
+        """Ring for a run after its commit. If the broker does not answer, only log a warning."""
         try:
             self._celery.send_task(RUN_TASK, args=(run_id,), retry=False, expires=None)
         except (OperationalError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Settings: from the environment as STATEROOM_NAME, or from a file as STATEROOM_NAME_FILE."""
+"""Settings from the environment: STATEROOM_NAME, or a file that STATEROOM_NAME_FILE names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import URL
 from backend import database_url
 
 PREFIX = "STATEROOM_"
-# What the same environment may say to the commands that talk to a server.
+# Variables of the commands that talk to a server, which may be in the same environment.
 OF_THE_CLIENT = {
     f"{PREFIX}{name}" for name in ("URL", "TOKEN", "TOKEN_FILE", "PROJECT", "WORKSPACE")
 }
@@ -63,26 +63,27 @@ def _readable_file(value: Path | None) -> Path | None:
 
 
 class Settings(BaseModel):
-    """One installation's settings. Every field is documented by its description."""
+    """The settings of an installation. The description of each field documents it."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         validate_default=True,
-        hide_input_in_errors=True,  # what is wrong may be a password
+        hide_input_in_errors=True,  # a wrong value may be a password
     )
 
     data_dir: Path = Field(
         Path("stateroom-data"),
-        description="Folder of the keyring, the SQLite database, large states and work dirs",
+        description="Folder for the keyring, the SQLite database, large states and work folders",
     )
-    host: str = Field("127.0.0.1", description="Address the server listens on")
-    port: int = Field(8420, ge=0, le=65535, description="Port the server listens on")
+    host: str = Field("127.0.0.1", description="Address that the server listens on")
+    port: int = Field(8420, ge=0, le=65535, description="Port that the server listens on")
     public_url: Annotated[str, AfterValidator(_http_url)] = Field(
-        "", description="Where terraform and people reach the server; default http://HOST:PORT"
+        "",
+        description="URL at which terraform and people reach the server; default http://HOST:PORT",
     )
     server_processes: int = Field(
-        1, ge=1, le=64, description="Server processes; more than 1 needs PostgreSQL"
+        1, ge=1, le=64, description="Number of server processes; more than 1 needs PostgreSQL"
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "",
@@ -92,54 +93,61 @@ class Settings(BaseModel):
     broker_url: Annotated[str, AfterValidator(_broker_url)] = Field(
         "filesystem://",
         repr=False,
-        description="The bell: filesystem:// (one machine) or redis://…",
+        description="How workers hear of new runs: filesystem:// (one machine) or redis://…",
     )
     keyring: str = Field(
         "",
         repr=False,
-        description="The keyring itself, for trials: keys separated by semicolons",
+        description="The keys of the keyring, separated by semicolons; for trials only",
     )
     keyring_file: Annotated[Path | None, AfterValidator(_readable_file)] = Field(
         None,
-        description="The keyring's file when somebody else provides it; default DATA_DIR/keyring",
+        description="A keyring file that is managed elsewhere; default DATA_DIR/keyring",
     )
-    max_state_bytes: int = Field(100_000_000, ge=1_000, description="Largest state accepted, bytes")
+    max_state_bytes: int = Field(100_000_000, ge=1_000, description="Largest accepted state, bytes")
     keep_versions: int = Field(
         100,
         ge=1,
-        description="Versions kept of a state, beside pinned ones; a workspace may differ",
+        description="Versions kept of each state, besides pinned ones; a workspace can override it",
     )
     keep_days: int | None = Field(
-        None, ge=1, description="Days a version is kept; empty: for ever. A workspace may differ"
+        None,
+        ge=1,
+        description="Days that a version is kept; empty: for ever. A workspace can override it",
     )
     max_rescued_bytes: int = Field(
         1_000_000_000,
         ge=0,
-        description="Most bytes of refused writes kept of one state until somebody decides",
+        description="Limit for the refused writes kept of one state until somebody decides, bytes",
     )
     refuse_unlocked_writes: bool = Field(
-        default=False, description="Refuse a state write that holds no lock (-lock=false)"
+        default=False, description="Refuse state writes without a lock (-lock=false)"
     )
     metrics_token: Annotated[str, AfterValidator(_metrics_token)] = Field(
         "",
         repr=False,
         description="The token that Prometheus sends to read /metrics; empty: no /metrics",
     )
-    worker_slots: int = Field(4, ge=1, le=256, description="Runs one worker executes at a time")
+    worker_slots: int = Field(4, ge=1, le=256, description="Runs that one worker executes at once")
     poll_seconds: float = Field(
-        2.0, gt=0, le=60, description="How often queued and dead runs are looked for, seconds"
+        2.0, gt=0, le=60, description="Interval of looking for queued and dead runs, seconds"
     )
     lease_seconds: float = Field(
-        30.0, ge=2, le=3600, description="A run whose worker is silent this long is taken from it"
+        30.0,
+        ge=2,
+        le=3600,
+        description="A worker that is silent for longer loses its run, seconds",
     )
     stop_grace_seconds: float = Field(
-        300.0, gt=0, description="Time a canceled tool gets to save its state, per signal, seconds"
+        300.0,
+        gt=0,
+        description="How long a canceled tool may take to save its state, per signal, seconds",
     )
     run_timeout_seconds: float = Field(
-        4 * 3600.0, gt=0, description="Longest time for one command of a run, seconds"
+        4 * 3600.0, gt=0, description="How long one command of a run may take, seconds"
     )
     local_repositories: str = Field(
-        "", description="Folders (separated by :) whose git repositories may be cloned by path"
+        "", description="Folders with git repositories that may be cloned by path, separated by :"
     )
     allow_private_hosts: bool = Field(
         default=False, description="Allow repositories on loopback and private addresses"
@@ -149,12 +157,14 @@ class Settings(BaseModel):
         None, description="Folder with tools as NAME/VERSION/NAME; default DATA_DIR/tools"
     )
     provider_mirror: Path | None = Field(
-        None, description="A filesystem mirror of providers, used before the registry"
+        None, description="Folder with a mirror of providers, which is used before the registry"
     )
     sandbox: Literal["auto", "off", "required"] = Field(
-        "auto", description="Confine the tool to its work dir with Landlock"
+        "auto", description="Confine the tool to its work folder with Landlock: auto, required, off"
     )
-    log_format: Literal["console", "json"] = Field("console", description="How log lines look")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Format of log lines: console or json"
+    )
 
     @model_validator(mode="after")
     def _processes_fit_the_database(self) -> Self:
@@ -168,19 +178,19 @@ class Settings(BaseModel):
 
     @property
     def url(self) -> str:
-        """Where terraform, people and workers reach the server."""
+        """The URL at which terraform, people and workers reach the server."""
         return self.public_url or self.local_url
 
     @property
     def local_url(self) -> str:
-        """Where the server is reached from its own machine."""
+        """The URL of the server on its own machine."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 an address to compare with, not to bind
         return f"http://{host}:{self.port}"
 
     @cached_property
     def database(self) -> URL:
-        """The address of the database. It shows no password when it is printed."""
+        """The URL of the database. It hides the password when it is printed."""
         if not self.database_url:
             return database_url.of_file(self.data_dir.absolute() / "stateroom.db")
         return database_url.parse(self.database_url)
@@ -220,9 +230,9 @@ class Settings(BaseModel):
 
 
 def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
-    """Settings from the environment, with what was given on the command line on top.
+    """Settings from the environment; those given on the command line win.
 
-    Raises WrongSetting, with one line that names the first wrong one.
+    Raises WrongSetting, with one line that names the first wrong setting.
     """
     values = _from_environment(os.environ if environ is None else environ)
     values |= {name: value for name, value in given.items() if value is not None}
@@ -236,9 +246,9 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
 
 
 def refuse_clients_url(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise WrongSetting when only the client's variable says where this server is reached.
+    """Raise WrongSetting when only the client's variable has the address of this server.
 
-    It is ignored when it says what holds without it: a shell may have it for the commands.
+    It is ignored if it has the default address: a shell may have set it for the commands.
     """
     told = environ.get(_CLIENTS_URL, "").rstrip("/")
     if told and not settings.public_url and told != settings.local_url:
@@ -249,7 +259,7 @@ def refuse_clients_url(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those that are settings, or should be: all of ours but the client's."""
+    """The variables that must be settings: all that begin with PREFIX except the client's."""
     ours = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
     return {name: text for name, text in ours.items() if name not in OF_THE_CLIENT}
 

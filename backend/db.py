@@ -1,6 +1,7 @@
-"""The one place that opens a session, and the database's own clock.
+"""Sessions and connections of the database, and the database's clock.
 
-SQLAlchemy's default on SQLite silently loses updates; here every writer begins IMMEDIATE.
+With SQLAlchemy's default, concurrent writers on SQLite silently lose updates. So every write
+transaction here begins with BEGIN IMMEDIATE.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ PATIENCE = {
 
 
 class Timestamp(TypeDecorator[datetime]):
-    """A moment, stored as whole milliseconds since 1970 UTC: alike on both databases."""
+    """A moment, stored as milliseconds since 1970 UTC, the same on both databases."""
 
     impl = BigInteger
     cache_ok = True
@@ -57,10 +58,10 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 class now(FunctionElement[datetime]):  # noqa: N801 reads like SQL's now()
-    """The database's clock, plus `ahead`: leases and expiries never trust another machine's."""
+    """The time of the database, plus `ahead`. Leases and expiries use no other clock."""
 
     type = Timestamp()
-    inherit_cache = True  # without it, no statement that asks for the time is compiled only once
+    inherit_cache = True  # otherwise statements with it would be compiled every time
     name = "now"
 
     def __init__(self, ahead: timedelta = timedelta()) -> None:
@@ -85,13 +86,17 @@ def _ahead(clock: str, element: now, compiler: SQLCompiler, given: dict[str, Any
 
 
 class Database:
-    """An engine and its two ways in: `transaction` writes, `reading` does not."""
+    """An engine, and the ways to use it.
+
+    `transaction` and `reading` give a Session; `express` and `asking` are their fast counterparts,
+    for single statements on the driver's connection.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.engine = _engine(settings)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(_read_only(self.engine))
-        # SQLite's busy handler sleeps: one mutex a process keeps the tail short.
+        # SQLite polls for its lock; a mutex between the threads of a process is quicker.
         self._on_sqlite = settings.is_sqlite
         self._writer = threading.Lock() if settings.is_sqlite else nullcontext()
 
@@ -106,18 +111,18 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """For reading only; on SQLite everything is read as of one moment."""
+        """A session for reading only. On SQLite all its queries see the same moment."""
         with _readable_errors(), self._readers() as db:
             yield db
 
     @contextmanager
     def asking(self) -> Iterator[Bare]:
-        """For single statements past SQLAlchemy that only read. Raises Unavailable."""
+        """A connection for single reading statements, without a Session. Raises Unavailable."""
         with self._bare() as connection:
             if self._on_sqlite:
                 yield Bare(connection, self.engine.dialect)
                 return
-            connection.autocommit = True  # spares BEGIN and ROLLBACK, a way to the server each
+            connection.autocommit = True  # saves two round trips, for BEGIN and ROLLBACK
             try:
                 yield Bare(connection, self.engine.dialect)
             finally:
@@ -125,7 +130,7 @@ class Database:
 
     @contextmanager
     def express(self) -> Iterator[Bare]:
-        """A write transaction past SQLAlchemy, for statements that take less time than it does.
+        """A write transaction without a Session, for statements that take less time than a Session.
 
         Raises Unavailable.
         """
@@ -143,12 +148,12 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             yield
             return
-        with connection.pipeline():  # what needs no answer goes to the server with what does
+        with connection.pipeline():  # send statements without waiting for the previous answer
             yield
 
     @contextmanager
     def _bare(self) -> Iterator[Any]:
-        """A connection of the pool, as the driver has it."""
+        """The driver's connection of a connection of the pool."""
         with _readable_errors():
             pooled = self.engine.raw_connection()
         try:
@@ -164,9 +169,9 @@ class Database:
 
 
 def execute(db: Session, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any]:
-    """Execute it past the ORM, which takes three times as long; what is pending goes first.
+    """Flush the session, then execute a statement without the ORM, which takes a third of the time.
 
-    Objects of the session do not notice what it changes.
+    Objects of the session are not updated.
     """
     db.flush()
     return db.connection().execute(statement, values)
@@ -197,7 +202,7 @@ def _engine(settings: Settings) -> Engine:
 
 
 def _patience(settings: Settings) -> dict[str, Any]:
-    """A database that vanished without a word must not hold a run's pulse up for minutes."""
+    """Timeouts, so that a lost connection does not delay the heartbeat of a run for minutes."""
     chosen = settings.database.query
     return {name: value for name, value in PATIENCE.items() if name not in chosen}
 
@@ -205,7 +210,7 @@ def _patience(settings: Settings) -> dict[str, Any]:
 def _read_only(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         return engine.execution_options(**{READ_ONLY: True})
-    # READ COMMITTED gives each statement a view of its own anyway: BEGIN and ROLLBACK are spared
+    # with READ COMMITTED each statement has its own view anyway, so BEGIN and ROLLBACK are saved
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -216,7 +221,7 @@ def _note_idle(_connection: DBAPIConnection | None, record: ConnectionPoolEntry)
 def _check_idle(
     dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _: object
 ) -> None:
-    """Ask a connection whether it still lives, unless it has just been used."""
+    """Test a connection before it is used, unless it was used just now."""
     if time.monotonic() - record.info.get(IDLE_SINCE, math.inf) < PING_AFTER_SECONDS:
         return
     try:
@@ -226,7 +231,7 @@ def _check_idle(
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # we send BEGIN ourselves
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",

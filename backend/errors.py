@@ -1,17 +1,17 @@
-"""What can go wrong, by what the caller can do about it. HTTP is known to web/problems.py alone.
+"""The errors of operations, by what the caller can do. Only web/problems.py maps them to HTTP.
 
 Error:
-├── Unauthorised   say who you are (again)
-├── Forbidden      you may see it, but not do this
-├── Throttled      you try too often: wait
-├── NotFound       there is no such thing, or not for you
+├── Unauthorised   the credential is missing or not valid: send a valid one
+├── Forbidden      the caller may see the thing, but not do this with it
+├── Throttled      too many attempts: wait
+├── NotFound       there is no such thing, or the caller may not see it
 ├── Invalid        the request is wrong: change it
-│   └── TooLarge   the request is too big: the limit is named
-├── Conflict       the thing is in another state than you think: read it again
-│   └── Locked     somebody holds the lock: wait for them, or break it
-├── Gone           it was here, and was deleted
-├── Unavailable    a passing fault of ours: try again
-└── Unreadable     sealed bytes do not open: somebody must look at the keyring or the disk
+│   └── TooLarge   the request is too large: the message names the limit
+├── Conflict       the thing is not in the state that the request needs: read it again
+│   └── Locked     somebody holds the lock: wait, or break it
+├── Gone           the thing was deleted
+├── Unavailable    a temporary fault of the server: try again
+└── Unreadable     sealed bytes cannot be opened: the operator has to check keyring and disk
 
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 
 class Error(Exception):
-    """The message is for the caller, `code` is stable, `facts` are for programs."""
+    """`message` is for people; `code` is stable, and `facts` are values for programs."""
 
     code = "error"
 
@@ -42,7 +42,7 @@ class Forbidden(Error):
 
 
 class Throttled(Error):
-    """Try again after so many seconds."""
+    """The caller may try again after `seconds`."""
 
     code = "too-many-attempts"
 
@@ -64,8 +64,8 @@ class TooLarge(Invalid):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The body is larger than the limit of {limit:,} bytes. An administrator can raise it: "
-            "STATEROOM_MAX_STATE_BYTES for all, max_state_bytes for a project.",
+            f"The body is larger than the limit of {limit:,} bytes. An administrator can raise the "
+            "limit: STATEROOM_MAX_STATE_BYTES for all projects, max_state_bytes for one.",
             limit_bytes=limit,
         )
 
@@ -75,7 +75,7 @@ class Conflict(Error):
 
 
 class Locked(Conflict):
-    """`holder` is the LockInfo of who holds it, as the client gave it."""
+    """`holder` is the LockInfo of the holder, as its client sent it."""
 
     code = "state-locked"
 

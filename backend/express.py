@@ -1,7 +1,7 @@
-"""Statements of SQLAlchemy's, compiled once and executed on the bare connection.
+"""Express statements: SQLAlchemy statements, compiled once and executed on the driver's connection.
 
-SQLite answers a small statement in a tenth of the time that SQLAlchemy takes around it. The few
-statements that every request of the state protocol makes are worth it; all others are not.
+SQLite executes a small statement in a tenth of the time that SQLAlchemy's Session needs for it.
+This is used for the few statements of every state protocol request, and for nothing else.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Process = Callable[[Any], Any]
 
 
 class Statement:
-    """A select, insert or update; its parameters are `bindparam`s, no list among them."""
+    """A select, insert or update. Its parameters must be `bindparam`s, and none may be a list."""
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._forms: dict[str, _Form] = {}
 
     def form(self, dialect: Dialect) -> _Form:
-        """As this database wants it."""
+        """The statement compiled for this database."""
         found = self._forms.get(dialect.name)
         if found is None:
             found = self._forms[dialect.name] = _Form.of(self._statement, dialect)
@@ -36,7 +36,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """`names` are the parameters in their order; empty where the database takes them by name."""
+    """`names` are the parameters in order, or empty if the database takes them by name."""
 
     text: str
     names: Sequence[str]
@@ -61,7 +61,7 @@ class _Form:
         )
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
-        """What the driver takes. Raises KeyError for a name that is no parameter."""
+        """The parameters as the driver expects them. Raises KeyError for an unknown name."""
         bound = {**self.given}
         for name, value in values.items():
             process = self.binding.get(name)
@@ -70,20 +70,20 @@ class _Form:
 
 
 class Bare:
-    """The driver's own connection, for the statements above."""
+    """The driver's connection, which executes such statements."""
 
     def __init__(self, connection: Any, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
     def one(self, statement: Statement, values: Mapping[str, Any]) -> Any:
-        """The only row, its columns as attributes; None when there is none."""
+        """The only row, with its columns as attributes, or None."""
         form = statement.form(self._dialect)
         found = self._connection.execute(form.text, form.parameters(values)).fetchone()
         return None if found is None else form.row(found)
 
     def change(self, statement: Statement, values: Mapping[str, Any]) -> None:
-        """Insert or update. PostgreSQL may do it, and may object, as late as at the commit."""
+        """Insert or update. On PostgreSQL an error may only be raised at the commit."""
         form = statement.form(self._dialect)
         self._connection.execute(form.text, form.parameters(values))
 

@@ -1,4 +1,4 @@
-"""A POST that is repeated with its Idempotency-Key makes nothing new."""
+"""Idempotency keys: a POST that is repeated with its Idempotency-Key creates nothing new."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def once(
     make: Callable[[], Thing],
     again: Callable[[str], Thing],
 ) -> Thing:
-    """What `make` makes, in its own transaction; for a repetition what `again` finds by its id.
+    """The result of `make`, or, if the request is repeated, of `again` with the id of that result.
 
-    Raises Invalid `idempotency-key-reused` when the key came with another request before.
+    Raises Invalid with `idempotency-key-reused` when the key was used for another request.
     """
     if _claim(tx, key, fingerprint):
         made = make()
@@ -40,14 +40,14 @@ def once(
     before = _row(tx, key)
     if before.fingerprint != fingerprint:
         raise Invalid(
-            "This Idempotency-Key came with another request before: use a new one.",
+            "This Idempotency-Key was already used for another request: use a new one.",
             code="idempotency-key-reused",
         )
     return again(before.made)
 
 
 def _claim(tx: Transaction, key: str, fingerprint: str) -> bool:
-    """Whether we are first. A repetition that arrives meanwhile waits here for our commit."""
+    """Whether this is the first request with the key. A repetition waits until it has committed."""
     db = tx.db
     values = {
         "principal": tx.principal.token_id,

@@ -1,4 +1,4 @@
-"""Log lines, one event a line, on standard error. What libraries say goes the same way."""
+"""Logging to standard error, one event per line, also for the messages of libraries."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def configure(form: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    # alembic tells every step of every start, celery its banners
+    # alembic logs each step of each start, and celery its banners
     for chatty in ("alembic", "kombu", "celery"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # it warns that filesystem:// names no host
+    # it warns that filesystem:// has no host
     logging.getLogger("kombu.connection").setLevel(logging.ERROR)
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The last net, not the first: nobody logs a secret, and if somebody does it is not seen."""
+    """Hide values with the name of a secret, in case some code logs one by mistake."""
     for name in event:
         if any(word in name.lower() for word in _SECRET_NAMES) and not name.endswith("_id"):
             event[name] = "***"
@@ -57,7 +57,7 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def one_printable_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Nobody's text makes a line of its own here, or tells a terminal what to do."""
+    """Escape line breaks and control characters, because values may come from clients."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = _printable(value)

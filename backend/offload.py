@@ -1,6 +1,6 @@
-"""Keeps the server answering while one request has much to do.
+"""Run expensive work in other threads, so that the server goes on answering.
 
-Under gevent one thread serves everybody, and hashing, compressing or fsync would stop them all.
+With gevent one thread serves all requests; hashing, compressing or fsync in it would stop them all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 class Room:
-    """Room for a few who do something expensive at once. Others wait, but not for long."""
+    """Limits how many requests do something expensive at once. The others wait for some seconds."""
 
     def __init__(self, at_once: int, *, seconds: float, refusal: str) -> None:
         self.at_once = at_once
@@ -29,7 +29,7 @@ class Room:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Raises Unavailable `busy` when nobody has left after so many seconds."""
+        """Enter when there is room. Raises Unavailable with `busy` if there is none in time."""
         if not self._places.acquire(timeout=self._seconds):
             raise Unavailable(self._refusal, code="busy")
         try:
@@ -39,9 +39,9 @@ class Room:
 
 
 def off_loop(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Do it in a thread of gevent's pool while others go on; without gevent, do it here.
+    """Do the work in a thread of gevent's pool while other requests go on; without gevent, here.
 
-    The work must not touch the database session, locks, or anything else that waits for greenlets.
+    The work must not use the database session, locks, or anything else that waits for greenlets.
     """
     if not _under_gevent():
         return work(*args, **kwargs)
@@ -51,7 +51,7 @@ def off_loop(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def side_by_side(first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Do both off the loop, at the same time where that is possible."""
+    """Do both in other threads, at the same time if possible."""
     if not _under_gevent():
         first()
         second()
@@ -68,13 +68,13 @@ def _under_gevent() -> bool:
 
 
 def _attempt(work: Callable[[], R]) -> Callable[[], R]:
-    """What gives the result of the work, or raises what it raised.
+    """Do the work, and return a function that returns its result or raises its error.
 
-    gevent prints the trace of an error that leaves a thread, even when somebody handles it.
+    gevent would print the traceback of an error that leaves the thread, even if it is handled.
     """
     try:
         result = work()
-    except BaseException as error:  # noqa: BLE001 raised where it is waited for
+    except BaseException as error:  # noqa: BLE001 raised by the thread that waits for the result
         return partial(_raise, error)
     return lambda: result
 
@@ -84,9 +84,9 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 def _finished(task: Any) -> Any:
-    """The task's result. A greenlet that is killed meanwhile dies when the thread is done.
+    """The result of the task. A greenlet that is killed while it waits ends after the thread.
 
-    Earlier, it would close the file that the thread still writes to.
+    If it ended earlier, it would close the file that the thread still writes to.
     """
     killed = None
     while not task.ready():

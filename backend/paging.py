@@ -1,4 +1,4 @@
-"""Lists in pages: the cursor is the id of the last row that was seen."""
+"""Lists in pages. The cursor is the id of the last row of the previous page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def page(
     after: str | None,
     limit: int = DEFAULT_LIMIT,
 ) -> Page[Row]:
-    """The rows whose key is above `after`, in the key's order."""
+    """The rows with a key above `after`, in the order of the key."""
     if after is not None:
         query = query.where(key > after)
     rows = db.scalars(query.order_by(key).limit(limit + 1)).unique().all()
@@ -38,6 +38,6 @@ def page(
 
 
 def cut(rows: Sequence[Row], limit: int, cursor: Callable[[Row], str]) -> Page[Row]:
-    """A page of up to limit + 1 rows: the one too many says only that there are more."""
+    """Make a page from limit + 1 rows. The additional row only shows that there are more."""
     items = rows[:limit]
     return Page(items, cursor(items[-1]) if len(rows) > limit else None)

@@ -25,10 +25,10 @@ SCOPES = (
     "admin",
 )
 
-# Scopes that no token is issued with: what a claimed run may do, and one that has lost its claim.
-REPORT = "run:report"  # write into its own row what happens
-PIN_HOSTS = "project:pin-hosts"  # remember the keys of hosts that it met for the first time
-RESCUE = "state:rescue"  # leave a state that comes too late for a person to decide on
+# Scopes of runs, which no token can be issued with. The last one is for runs that lost their claim.
+REPORT = "run:report"  # write status, steps and log into its own row
+PIN_HOSTS = "project:pin-hosts"  # store the keys of hosts that it saw for the first time
+RESCUE = "state:rescue"  # have a late state kept as a rescued write
 
 # meshStack's names for the state scopes
 ALIASES = {
@@ -49,7 +49,7 @@ _MANAGER = _TASK_RUNNER | {
     "blocks:write",
 }
 
-# What a person may do in a project, from the least to the most.
+# The roles in a project and their scopes, from the least to the most.
 ROLES: Mapping[str, frozenset[str]] = {
     "guest": _GUEST,
     "task_runner": _TASK_RUNNER,
@@ -60,10 +60,10 @@ ROLES: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """A person, a token, an alias login or a run.
+    """Who is asking: a person, a token, an alias login or a run.
 
-    No `project_id` means every project, no `state_id` every state of it. `roles` are the scopes
-    that a person's memberships give in each project; None: memberships bound nothing here.
+    Without `project_id` it may use every project, without `state_id` every state. `roles` are the
+    scopes of a person in each project; None means that it is not limited by memberships.
     """
 
     name: str
@@ -76,17 +76,17 @@ class Principal:
     user_id: str | None = None
     roles: Mapping[str, frozenset[str]] | None = None
     expires_at: datetime | None = None
-    is_session: bool = False  # a person signed in with the password
-    use_is_due: bool = False  # its token's last use is to be noted
+    is_session: bool = False  # a person who signed in with a password
+    use_is_due: bool = False  # the last use of its token is to be stored
 
     def sees(self, project_id: str) -> bool:
-        """Whether the project is open to it at all. To everybody else it does not exist."""
+        """Whether it may see the project. To everybody else the project does not exist."""
         if self.project_id is not None and project_id != self.project_id:
             return False
         return self.roles is None or project_id in self.roles
 
     def may(self, scope: str, project_id: str | None) -> bool:
-        """Whether it may do this in the project; None: in the whole installation."""
+        """Whether it has the scope in the project, or with None in the whole installation."""
         if not self.holds(scope):
             return False
         if project_id is None:
@@ -96,13 +96,13 @@ class Principal:
         return self.roles is None or _has(self.roles[project_id], scope)
 
     def holds(self, scope: str) -> bool:
-        """Whether its token has the scope, wherever it may use it."""
+        """Whether its token has the scope, in whatever project."""
         return _has(self.scopes, scope)
 
     def within_its_life(self, wanted: datetime | None) -> datetime | None:
-        """When something it makes ends: as wanted, but not after itself.
+        """The end of something that it makes: as wanted, but not after its own end.
 
-        What is made while signed in is the person's, and outlives the session.
+        What a person makes while signed in belongs to the person, and outlives the session.
         """
         if self.is_session:
             return wanted
@@ -110,7 +110,7 @@ class Principal:
         return min(ends, default=None)
 
     def require(self, scope: str, project_id: str | None) -> None:
-        """Raise Forbidden, naming the scope that is missing in the project."""
+        """Raise Forbidden, which names the scope, unless it has this scope in the project."""
         self.require_held(scope)
         if not self.may(scope, project_id):
             raise Forbidden(
@@ -120,7 +120,7 @@ class Principal:
             )
 
     def require_held(self, scope: str) -> None:
-        """Raise Forbidden, naming the scope that the token is missing."""
+        """Raise Forbidden, which names the scope, unless its token has this scope."""
         if not self.holds(scope):
             raise Forbidden(
                 f"This needs the scope {scope}, which the token of {self.name!r} does not have.",

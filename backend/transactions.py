@@ -1,8 +1,8 @@
-"""An installation, who works with it, and one transaction of theirs.
+"""Installation, Caller and Transaction: what operations work with.
 
-What a function takes says what it does. A `Caller`: it opens transactions. A `Transaction`: it
-works in that one, for its principal, and requires the scope that this needs. A `Session`: it only
-asks, for an operation that has decided who may.
+The first parameter of a function shows what it does. With a `Caller` it opens transactions. With a
+`Transaction` it works in that transaction for its principal, and requires the scope that it needs.
+With a `Session` it only reads, for an operation that has checked the scope.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _no_rule(_url: str) -> None:
 
 @dataclass(frozen=True)
 class Installation:
-    """What everything works with: a database, its keyring, its large files, and the bell."""
+    """A database, its keyring, its large files, and the bell (which tells workers about runs)."""
 
     settings: Settings
     database: Database
@@ -39,13 +39,13 @@ class Installation:
 
     @property
     def itself(self) -> Caller:
-        """Stateroom's own caller: for what no person, token or run has asked for."""
+        """The caller for what Stateroom does by itself, without a request."""
         return Caller(self, SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One transaction of one principal, and what its operations work with."""
+    """One database transaction of one principal, at an installation."""
 
     db: Session
     principal: Principal
@@ -65,7 +65,7 @@ class Transaction:
         return self.here.settings
 
     def require(self, scope: str, project_id: str | None) -> None:
-        """Raise Forbidden unless the principal has this scope in the project; None: everywhere."""
+        """Raise Forbidden unless the principal has this scope in the project; None means in all."""
         self.principal.require(scope, project_id)
 
     def require_any(self, scopes: Iterable[str], project_id: str) -> None:
@@ -74,26 +74,26 @@ class Transaction:
             self.require(next(iter(scopes)), project_id)
 
     def as_itself(self) -> Transaction:
-        """The same transaction for Stateroom itself: what follows from the request by a rule."""
+        """The same transaction with Stateroom as principal, for consequences of the request."""
         return replace(self, principal=SYSTEM)
 
     def ring(self, run_id: str) -> None:
-        """Tell the workers about a run, once this transaction is committed."""
+        """Tell the workers about a run after this transaction is committed."""
         self._rung_for.append(run_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal at an installation. Its transactions are bound to it."""
+    """A principal at an installation, who can open transactions."""
 
     here: Installation
     principal: Principal
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """For writing: committed when the block ends, rolled back when it raises.
+        """A write transaction: committed when the block ends, rolled back when it raises.
 
-        The bell rings after the commit, for every run that was asked to. Raises Unavailable.
+        After the commit the bell rings for the runs that `ring` was called for. Raises Unavailable.
         """
         with self.here.database.transaction() as db:
             tx = Transaction(db, self.principal, self.here)
@@ -103,6 +103,6 @@ class Caller:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """For reading only. Raises Unavailable."""
+        """A transaction for reading only. Raises Unavailable."""
         with self.here.database.reading() as db:
             yield Transaction(db, self.principal, self.here)

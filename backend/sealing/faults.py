@@ -1,4 +1,4 @@
-"""Why a sealed thing does not open, to be shown beside it instead of failing the whole list."""
+"""Faults of sealed things, shown with the thing, so that one fault does not fail a whole list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Fault:
 
 
 def found(opening: Callable[[], object]) -> Fault | None:
-    """Why this does not open; None when it does."""
+    """Why this cannot be opened, or None if it can."""
     try:
         opening()
     except Unreadable as error:
