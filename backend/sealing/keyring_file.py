@@ -46,7 +46,7 @@ def parse(text: str, source: str) -> dict[str, bytes]:
     for where, entry in _entries(text, source):
         key_id, key = _parse(entry, where)
         if key_id in keys:
-            raise WrongKeyring(f"The keyring {source} has two keys with the name {key_id}.")
+            raise WrongKeyring(f"The keyring {source} has two keys named {key_id}.")
         keys[key_id] = key
     if not keys:
         raise WrongKeyring(f"The keyring {source} is empty. Restore it from your backup.")

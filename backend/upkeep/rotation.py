@@ -95,7 +95,7 @@ def _refuse_needed(database: Database, keyring: Keyring, key_id: str) -> None:
     with database.reading() as db:
         installation.follow_canary(db, keyring)
         if key_id == keyring.current:
-            raise Conflict(f"{key_id} is the current key. Rotate first.", code="key-seals")
+            raise Conflict(f"{key_id} is the key that seals. Rotate first.", code="key-seals")
         settled = db.scalar(select(Canary.id).where(Canary.created_at < now(-SETTLED)))
         needed = counts(db).get(key_id)
     if needed:
