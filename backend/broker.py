@@ -17,6 +17,8 @@ from backend.config import Settings
 RUN_TASK = "stateroom.run"
 QUEUE = "stateroom"
 TIMEOUT_SECONDS = 1.0
+FOLDER_SCHEME = "filesystem://"
+FOLDER = "backend.folder_bell:Transport"
 
 log = structlog.get_logger()
 
@@ -30,6 +32,7 @@ def celery_app(settings: Settings) -> Celery:
         task_publish_retry=False,  # workers poll anyway, and a retry would delay the caller
         broker_connection_timeout=TIMEOUT_SECONDS,
         broker_connection_retry_on_startup=True,
+        broker_transport=FOLDER if settings.broker_url.startswith(FOLDER_SCHEME) else None,
         broker_transport_options=_transport_options(settings),
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
@@ -42,7 +45,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
-    if not settings.broker_url.startswith("filesystem://"):
+    if not settings.broker_url.startswith(FOLDER_SCHEME):
         return {
             "socket_connect_timeout": TIMEOUT_SECONDS,
             "socket_timeout": 5.0,
@@ -54,7 +57,6 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         "data_folder_in": str(folder),
         "data_folder_out": str(folder),
         "control_folder": str(folder / "control"),
-        "polling_interval": 0.05,
     }
 
 
