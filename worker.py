@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +47,7 @@ class Worker:
     """Executes runs in its slots. Whoever rings, and however often, a run is claimed once."""
 
     def __init__(self, here: Installation) -> None:
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.name = f"{claims.process_name(os.getpid())}:{secrets.token_hex(3)}"
         self._here = here
         # since when, by orphans.clock; one run may be here twice: fenced, and again
         self._active: dict[Execution, float] = {}

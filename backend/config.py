@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -188,7 +187,7 @@ class Settings(BaseModel):
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 an address to compare with, not to bind
         return f"http://{host}:{self.port}"
 
-    @cached_property
+    @property
     def database(self) -> URL:
         """The URL of the database. It hides the password when it is printed."""
         if not self.database_url:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import structlog
 from sqlalchemy.orm import Session
 
 from backend.broker import Bell
@@ -19,6 +21,8 @@ from backend.db import Database
 from backend.principal import SYSTEM, Principal
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring
+
+log = structlog.get_logger()
 
 
 def _no_rule(_url: str) -> None:
@@ -51,6 +55,7 @@ class Transaction:
     principal: Principal
     here: Installation
     _rung_for: list[str] = field(default_factory=list)
+    _events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def keyring(self) -> Keyring:
@@ -81,6 +86,10 @@ class Transaction:
         """Tell the workers about a run after this transaction is committed."""
         self._rung_for.append(run_id)
 
+    def log(self, event: str, **facts: Any) -> None:
+        """Log an event after this transaction is committed."""
+        self._events.append((event, facts))
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -93,11 +102,14 @@ class Caller:
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction: committed when the block ends, rolled back when it raises.
 
-        After the commit the bell rings for the runs that `ring` was called for. Raises Unavailable.
+        After the commit, what was passed to `log` is logged, and the bell rings for the runs that
+        `ring` was called for. Raises Unavailable.
         """
         with self.here.database.transaction() as db:
             tx = Transaction(db, self.principal, self.here)
             yield tx
+        for event, facts in tx._events:  # noqa: SLF001 it is ours
+            log.info(event, **facts)
         for run_id in tx._rung_for:  # noqa: SLF001 it is ours
             self.here.bell.ring(run_id)
 

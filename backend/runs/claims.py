@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -72,7 +73,22 @@ def claim(tx: Transaction, run_id: str, worker: str, lease: timedelta) -> Run | 
         tx, "run.preparing", run.id, project_id=run.project_id,
         worker=worker, epoch=run.epoch,
     )  # fmt: skip
+    tx.log(
+        "run_claimed", run=run.id, project=run.project_id, workspace=run.workspace_id,
+        operation=run.operation, worker=worker, epoch=run.epoch,
+    )  # fmt: skip
     return run
+
+
+def process_name(pid: int) -> str:
+    """How the name of a worker in this process of this machine begins."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def claimed_by(db: Session, process: str) -> Sequence[Run]:
+    """The runs at work in a process, by its `process_name`."""
+    begins = Run.worker.startswith(f"{process}:", autoescape=True)
+    return db.scalars(select(Run).where(Run.status.in_(ACTIVE), begins).order_by(Run.id)).all()
 
 
 def _frozen() -> ColumnElement[bool]:

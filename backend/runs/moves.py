@@ -63,3 +63,15 @@ def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
         locks.release_of_run(tx, run.id)
         steps.end_open(tx.db, run)
     tx.db.refresh(run)
+    if ended:
+        tx.log(
+            "run_ended", run=run.id, project=run.project_id, workspace=run.workspace_id,
+            operation=run.operation, status=status, error=run.error_code, seconds=_seconds(run),
+        )  # fmt: skip
+
+
+def _seconds(run: Run) -> float | None:
+    """From its first claim to its end; None when it was never claimed."""
+    if run.started_at is None or run.finished_at is None:
+        return None
+    return (run.finished_at - run.started_at).total_seconds()

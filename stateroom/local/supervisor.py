@@ -28,6 +28,8 @@ WRONG_SETTING = 2  # the exit status of a process that cannot start, however oft
 SERVER_SECONDS = 40.0  # the server's own grace for requests under way, and a little
 LONGEST_WAIT_SECONDS = 3600.0
 
+Explain = Callable[[int, signal.Signals, float], None]  # the worker's pid, the signal, its seconds
+
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WAKES = frozenset({*_STOPS, signal.SIGCHLD})
 _KILL = (signal.SIGKILL, 5.0)
@@ -89,12 +91,14 @@ def run(
     listener_fd: int,
     worker_grace: float,
     ready: Callable[[], None],
+    explain: Explain,
 ) -> int:
     """Run both until SIGINT (runs at work save and end) or SIGTERM (they end by themselves).
 
-    Asked again, it is less patient. `settings` are STATEROOM_… variables; `worker_grace`: seconds
-    for a run to save. Calls `ready` when both have been started. Returns the exit status: not 0
-    when one of them cannot start at all.
+    Each further signal goes one step on: SIGTERM, SIGINT, SIGKILL to the worker; `explain` is
+    called before each step. `settings` are STATEROOM_… variables; `worker_grace`: seconds for a run
+    to save. Calls `ready` when both have been started. Returns the exit status: not 0 when one of
+    them cannot start at all.
     """
     reading, writing = os.pipe()
     fd = str(listener_fd)
@@ -108,7 +112,7 @@ def run(
         heard = _watch((server, worker), environment)
         save_and_end = ((signal.SIGINT, worker_grace), _KILL)
         patient = ((signal.SIGTERM, math.inf), *save_and_end)
-        _stop(worker, patient if heard == signal.SIGTERM else save_and_end)
+        _stop(worker, patient if heard == signal.SIGTERM else save_and_end, explain)
         _stop(server, ((signal.SIGTERM, SERVER_SECONDS), _KILL))
     return 0 if heard else WRONG_SETTING
 
@@ -134,9 +138,13 @@ def _next_due(children: Sequence[Child]) -> float:
     return min(due, default=math.inf)
 
 
-def _stop(child: Child, rungs: Sequence[tuple[signal.Signals, float]]) -> None:
-    """Ask a child to end, ever less kindly: after a signal's seconds, or when the user insists."""
+def _stop(
+    child: Child, rungs: Sequence[tuple[signal.Signals, float]], explain: Explain | None = None
+) -> None:
+    """Send the next signal when the seconds of the one before are over, or when asked again."""
     for number, seconds in rungs:
+        if explain is not None and child.process is not None and child.is_running():
+            explain(child.process.pid, number, seconds)
         child.stop(number)
         deadline = time.monotonic() + seconds
         while child.is_running() and time.monotonic() < deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,7 @@ def command(**given: Any) -> None:
     from backend import config
     from backend.upkeep import installation
     from backend.web import serve
-    from stateroom.local import supervisor
+    from stateroom.local import stopping, supervisor
 
     with shared.one_line():
         settings = shared.settings_of_a_service(**given)
@@ -42,7 +43,13 @@ def command(**given: Any) -> None:
     # every signal of the stop ladder, the last write, and a little
     grace = 2 * settings.stop_grace_seconds + 30.0
     sys.exit(
-        supervisor.run(variables, listener.fileno(), grace, lambda: shared.welcome(settings, token))
+        supervisor.run(
+            variables,
+            listener.fileno(),
+            grace,
+            ready=lambda: shared.welcome(settings, token),
+            explain=partial(stopping.explain, settings),
+        )
     )
 
 
