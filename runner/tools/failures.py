@@ -15,6 +15,8 @@ _PLACE = re.compile(r"\bon (\S.*?) line (\d+)")
 _SUMMARY = "Error: "
 _PLAIN = ("list", "pull", "push")
 _PREAMBLE = "Error: Terraform encountered problems during initialisation"  # the next one tells it
+_SCAN = "`stateroom projects host-keys scan HOST`"
+_REPLACE = f"If it has a new key: `stateroom projects host-keys remove HOST`, then {_SCAN}."
 # what the tools say: the code, and what to do
 _KNOWN = (
     ("Saved plan is stale", "plan-stale", "The state has changed since: plan again."),
@@ -31,6 +33,8 @@ _KNOWN = (
     ("Failed to query available provider", "provider-unavailable", "Check the network or mirror."),
     ("Failed to install provider", "provider-unavailable", "Check the network or the mirror."),
     ("workspaces not supported", "workspaces-unsupported", "There is one state."),
+    ("HOST IDENTIFICATION HAS CHANGED", "host-key-changed", f"Ask who runs the host. {_REPLACE}"),
+    ("host key is known for", "host-key-unknown", f"Add the host's key: {_SCAN}."),
     ("Failed to download module", "module-unavailable", "Check its address and the module key."),
 )
 

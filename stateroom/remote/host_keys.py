@@ -22,7 +22,7 @@ LIST = {"host": "hosts", "type": "type", "fingerprint": "fingerprint", "marker":
 
 
 class _Host(click.ParamType[Place]):
-    name = "HOST[:PORT]"
+    name = "host"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -56,7 +56,7 @@ def list_host_keys(api: Api, show: Show, *, project: str) -> None:
 
 
 @command.command("add")
-@click.argument("hosts", nargs=-1, type=HOST)
+@click.argument("hosts", nargs=-1, type=HOST, metavar="[HOST[:PORT]]...")
 @secret_files.option(
     "--known-hosts-file", "Its lines, as in ~/.ssh/known_hosts (- for standard input).",
     required=True,
@@ -66,14 +66,14 @@ def list_host_keys(api: Api, show: Show, *, project: str) -> None:
 def add_host_keys(
     api: Api, show: Show, *, project: str, hosts: Sequence[Place], known_hosts_file: Path
 ) -> None:
-    """Add the keys of a known_hosts file: all of them, or those of HOSTS alone."""
+    """Add the keys of a known_hosts file: all, or those of some hosts."""
     given = _keys(secret_files.read(known_hosts_file))
     chosen = [key for host in hosts for key in _of(host, given, known_hosts_file)]
     _add(api, show, project, chosen if hosts else given)
 
 
 @command.command("scan")
-@click.argument("host", type=HOST)
+@click.argument("host", type=HOST, metavar="HOST[:PORT]")
 @click.option(
     "--fingerprint", "expected", multiple=True, metavar="SHA256:…",
     help="Add the key with this fingerprint, and no other; may be repeated.",
@@ -82,10 +82,10 @@ def add_host_keys(
 @in_project
 @connected
 def scan_host(api: Api, show: Show, *, project: str, host: Place, **check: Any) -> None:
-    """Ask a server for its host keys, show their fingerprints, and add them.
+    """Ask a server for its host keys, and add them after a yes.
 
     The server is asked from this machine, by ssh-keyscan. Whoever is in between could answer in
-    its place: compare the fingerprints with those that its owner publishes.
+    its place: compare the fingerprints that are shown with those that its owner publishes.
     """
     known = [key for key in _keys(_known(api, project)) if key.is_of(host.name)]
     found = [key for key in _scanned(host) if key.key not in {k.key for k in known}]
@@ -97,7 +97,7 @@ def scan_host(api: Api, show: Show, *, project: str, host: Place, **check: Any) 
 
 
 @command.command("remove")
-@click.argument("host", type=HOST)
+@click.argument("host", type=HOST, metavar="HOST[:PORT]")
 @in_project
 @connected
 def remove_host_keys(api: Api, show: Show, *, project: str, host: Place) -> None:

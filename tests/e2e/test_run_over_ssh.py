@@ -140,26 +140,40 @@ def test_a_key_that_the_host_does_not_take_is_told(place: Place, sshd: Sshd) -> 
     assert ended["error"]["code"] == "repository-access-denied"
 
 
-def test_the_workspaces_own_key_opens_private_modules(
-    private_hosts: Stateroom, sshd: Sshd, private_key: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def caller_place(private_hosts: Stateroom, sshd: Sshd, private_key: str, tmp_path: Path) -> Place:
+    """A project whose template calls a private module; it has the key, and knows no host yet."""
     module = Repository(tmp_path / "private-module")
     source = f"git::{sshd.url(module.folder)}"
     root = Repository(tmp_path / "root", {"main.tf": CALLER.format(source=source)})
     place = private_hosts.place(repository=str(root.folder))
-    project = f"/projects/{place.project}"
-    place.api.patch(project, known_hosts=sshd.known_hosts_line)
-
-    without = place.queue("apply").wait("errored")
     place.api.post(
-        f"{project}/keys",
+        f"/projects/{place.project}/keys",
         name="modules",
         kind="ssh",
         private_key=private_key,
         passphrase=PASSPHRASE,
     )
+    return place
+
+
+def test_the_workspaces_own_key_opens_private_modules(caller_place: Place, sshd: Sshd) -> None:
+    place, project = caller_place, f"/projects/{caller_place.project}"
+    place.api.patch(project, known_hosts=sshd.known_hosts_line)
+
+    without = place.queue("apply").wait("errored")
     place.api.patch(f"{project}/workspaces/{place.workspace}", module_key="modules")
     place.queue("apply").wait("applied")
 
     assert without["error"]["code"] == "module-unavailable"
     assert place.state.read().json()["outputs"]["said"]["value"] == "hello"
+
+
+def test_a_module_on_a_host_that_is_not_known_is_refused_by_that_name(caller_place: Place) -> None:
+    path = f"/projects/{caller_place.project}/workspaces/{caller_place.workspace}"
+    caller_place.api.patch(path, module_key="modules")
+
+    ended = caller_place.queue("apply").wait("errored")
+
+    assert ended["error"]["code"] == "host-key-unknown"
+    assert "stateroom projects host-keys scan" in ended["error"]["message"]
