@@ -42,26 +42,39 @@ class Unusable(click.UsageError):
     """The file cannot be used. The message says what to do."""
 
 
+class NoHome(Unusable):
+    def __init__(self) -> None:
+        super().__init__("There is no home folder to keep a token in: set XDG_CONFIG_HOME.")
+
+
 def place() -> Path:
-    """The user's file, which may not be there. Raises Unusable."""
+    """The user's file, which may not be there. Raises NoHome."""
     named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     try:
         folder = named if named.is_absolute() else Path.home() / ".config"
     except RuntimeError:
-        raise Unusable("There is no home folder: set XDG_CONFIG_HOME.") from None
+        raise NoHome from None
     return folder / "stateroom" / "credentials.json"
 
 
 def read() -> Credentials:
-    """What is remembered. Raises Unusable for a file that others may read, too."""
-    file = place()
+    """What is remembered: nothing where there is no home folder, or no file in it.
+
+    Raises Unusable for a file that others may read, too.
+    """
+    try:
+        file = place()
+    except NoHome:
+        return Credentials()
     try:
         with file.open(encoding="utf-8") as opened:
             _refuse_others(file, os.fstat(opened.fileno()))
             return _parsed(opened.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Credentials()
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except OSError as error:
+        raise Unusable(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise Unusable(f"{file} cannot be used ({error}): remove it, and sign in again.") from None
 
 

@@ -81,6 +81,18 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         credentials.remember(HERE, Entry("a"))
 
 
+@pytest.mark.parametrize("home", ["/dev/null", "~"], ids=["no folder", "no home"])
+def test_whoever_has_no_home_folder_remembers_nothing(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setenv("HOME", home)
+
+    assert credentials.read() == Credentials()
+    with pytest.raises(Unusable):
+        credentials.remember(HERE, Entry("a"))
+
+
 def test_many_at_once_lose_no_entry() -> None:
     urls = [f"https://{number}.example.com" for number in range(20)]
 
