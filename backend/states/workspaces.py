@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
-from sqlalchemy import delete as delete_from
-from sqlalchemy import or_, select
-from sqlalchemy import update as update_rows
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from backend import audit, names
@@ -16,23 +14,14 @@ from backend.catalogue import keys, projects, templates, variables
 from backend.catalogue.variables import NewVariable
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
-    Alias,
     Key,
-    Lock,
-    LogChunk,
     Project,
-    RescuedWrite,
     Run,
-    State,
-    StateVersion,
-    Step,
     Template,
-    Token,
-    Variable,
     Workspace,
 )
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.states import locks, refusals, rescued, states
+from backend.states import refusals, states
 from backend.transactions import Transaction
 
 # …/{project}/lock is the lock of the project's default workspace
@@ -254,70 +243,6 @@ def _set_limits(tx: Transaction, workspace: Workspace, limits: Mapping[str, obje
         tx, "workspace.set_limits", workspace.id, project_id=workspace.project_id,
         limits=dict(limits),
     )  # fmt: skip
-
-
-def delete(tx: Transaction, workspace: Workspace) -> None:
-    """Delete the workspace, its variables, runs, aliases and deleted state. The audit log stays.
-
-    Raises Locked, and Conflict while the workspace is frozen, its state has versions, a rescued
-    write is undecided, a run has not ended, or a lost run is not acknowledged.
-    """
-    tx.require("templates:manage", workspace.project_id)
-    db = tx.db
-    db.refresh(workspace, with_for_update={"of": Workspace})
-    if refusal := refusals.frozen(workspace):
-        raise refusal.as_conflict()
-    state = states.of_workspace(db, workspace)
-    lock = locks.for_update(tx, state)
-    if lock.held:  # a first apply may be running, which has still to write its state
-        raise locks.locked(lock)
-    if state.current and state.deleted_at is None:
-        raise Conflict(
-            f"The state of {workspace.name!r} has {state.current} versions. Destroy its resources "
-            "and delete the state first.",
-            code="state-exists",
-        )
-    if state.deleted_at is None and (waiting := rescued.undecided(db, state)):
-        raise Conflict(
-            f"{waiting} rescued writes of {workspace.name!r} wait for a decision, and their "
-            "content is stored nowhere else: promote or dismiss them first.",
-            code="rescued-undecided",
-        )
-    projects.refuse_while_running(db, Run.workspace_id == workspace.id)
-    _refuse_lost_runs(db, workspace)
-    _delete_rows(db, workspace, state)
-    audit.record(
-        tx, "workspace.delete", workspace.id, project_id=workspace.project_id,
-        name=workspace.name,
-    )  # fmt: skip
-
-
-def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
-    lost = db.scalar(select(Run.id).where(Run.workspace_id == workspace.id, Run.blocking).limit(1))
-    if lost is not None:
-        raise Conflict(
-            f"The run {lost} was lost, and nobody has acknowledged it: look at it first.",
-            code="run-lost",
-            run=lost,
-        )
-
-
-def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
-    runs = select(Run.id).where(Run.workspace_id == workspace.id)
-    for model in (LogChunk, Step):
-        db.execute(delete_from(model).where(model.run_id.in_(runs)))
-    db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
-    for kept in (Alias, RescuedWrite, StateVersion, Lock):
-        db.execute(delete_from(kept).where(kept.state_id == state.id))
-    for owned in (State, Run, Variable):
-        db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))
-    for model_with_default in (Project, Template):
-        db.execute(
-            update_rows(model_with_default)
-            .where(model_with_default.default_workspace_id == workspace.id)
-            .values(default_workspace_id=None)
-        )
-    db.execute(delete_from(Workspace).where(Workspace.id == workspace.id))
 
 
 def _module_key(db: Session, project: Project, reference: str | None) -> Key | None:

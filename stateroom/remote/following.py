@@ -14,6 +14,7 @@ from client.api import Api, Item, RequestRefused
 from stateroom import again
 from stateroom.tables import Show
 
+DONE = ("applied", "planned_and_finished")  # ended well
 POLL_SECONDS = 1.0
 
 

@@ -41,9 +41,8 @@ DETAIL = LIST | {
     "what is wrong": "error.message",
 }
 OPERATIONS = ("plan", "apply", "destroy", "import-state", "export-state")
-DONE = ("applied", "planned_and_finished")
 STATUSES = (
-    *("queued", "preparing", "planning", "planned", "applying", *DONE),
+    *("queued", "preparing", "planning", "planned", "applying", *following.DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
 )
 CHANGES = 2  # the exit status of a plan, as with `terraform plan -detailed-exitcode`
@@ -145,14 +144,17 @@ def queue_run(
     where = project + path("runs", made["id"])
     ended = following.to_its_end(api, show, where, sys.stderr.buffer)
     show.item(ended, DETAIL)
-    if ended["status"] not in DONE:
+    if ended["status"] not in following.DONE:
         raise RequestRefused(f"The run {made['id']} ended as {ended['status']}.")
     if detailed and _has_changes(ended):
         sys.exit(CHANGES)
 
 
 @command.command("list")
-@click.option("-w", "--workspace", envvar="STATEROOM_WORKSPACE", help="Only of this workspace.")
+@click.option(
+    "-w", "--workspace", envvar="STATEROOM_WORKSPACE",
+    help="Show only the runs of this workspace.",
+)  # fmt: skip
 @click.option("--status", type=click.Choice(STATUSES), help="Only in this status.")
 @in_project
 @connected
@@ -213,7 +215,7 @@ def cancel_run(api: Api, show: Show, *, where: str, force: bool, wait: bool) -> 
         return
     ended = following.to_its_end(api, show, where, sys.stderr.buffer, asked["log_size"])
     show.item(ended, DETAIL)
-    if ended["status"] in DONE:
+    if ended["status"] in following.DONE:
         raise RequestRefused(
             f"The run {ended['id']} ended before it could be stopped: {ended['status']}."
         )

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from client.api import Api, path
+from client.api import Api, Item, RequestRefused, path
 from stateroom.groups import group
 from stateroom.options import (
     NUMBER_OR_NONE,
@@ -13,8 +14,10 @@ from stateroom.options import (
     connected,
     in_project,
     limited,
+    of_workspace,
     snippet_for,
 )
+from stateroom.remote import following
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -37,6 +40,13 @@ DETAIL: Columns = {
     "versions kept": "keep_versions",
     "days kept": "keep_days",
 }
+CONTENTS = {
+    "versions": ("version of its state", "versions of its state"),
+    "rescued": ("refused write that waits for a decision", "refused writes that wait for one"),
+    "runs": ("run and its log", "runs and their logs"),
+    "aliases": ("alias", "aliases"),
+    "variables": ("variable", "variables"),
+}
 
 
 @group("workspaces")
@@ -55,7 +65,10 @@ def list_workspaces(api: Api, show: Show, *, project: str) -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--template", help="What it runs. Without one it only keeps a state.")
+@click.option(
+    "--template",
+    help="What it runs. Without one it only keeps a state.",
+)
 @click.option("--module-key", help="A stored SSH key for private modules.")
 @snippet_for
 @in_project
@@ -80,8 +93,15 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
 @command.command("set")
 @click.argument("workspace")
 @click.option("--name", help="This changes the address of its state; aliases stay.")
-@click.option("--template", help="For a workspace without one: what it runs from now on.")
-@click.option("--module-key", type=TEXT_OR_NONE, help="A stored SSH key for private modules.")
+@click.option(
+    "--template",
+    help="For a workspace without one: what it runs from now on.",
+)
+@click.option(
+    "--module-key",
+    type=TEXT_OR_NONE,
+    help="A stored SSH key for private modules.",
+)
 @click.option(
     "--lock-timeout-seconds", type=NUMBER_OR_NONE, help="Take a silent client's lock over then."
 )
@@ -115,10 +135,81 @@ def unfreeze_workspace(api: Api, show: Show, *, project: str, workspace: str) ->
 
 
 @command.command("delete")
-@click.argument("workspace")
-@in_project
+@of_workspace
+@click.option(
+    "--destroy", is_flag=True,
+    help="First destroy what the state describes, by a run; delete nothing unless that succeeds.",
+)  # fmt: skip
+@click.option(
+    "--confirm", metavar="NAME", help="The name of the workspace, instead of typing it when asked."
+)
 @connected
-def delete_workspace(api: Api, show: Show, *, project: str, workspace: str) -> None:
-    """Delete a workspace whose state is empty or deleted, with its runs and variables."""
-    api.delete(project + path("workspaces", workspace))
-    show.note(f"The workspace {workspace} is deleted.")
+def delete_workspace(
+    api: Api, show: Show, *, workspace: str, destroy: bool, confirm: str | None
+) -> None:
+    """Delete a workspace for good, with its state, runs, aliases and variables.
+
+    It says what would go with the workspace, and asks for its name. An empty workspace is deleted
+    without a question. The audit log stays. Resources that the state describes go on existing,
+    unless --destroy removes them first.
+    """
+    found = api.get(workspace)
+    project = workspace.rpartition("/workspaces/")[0]
+    where = project + path("workspaces", found["id"])
+    contents = api.get(f"{where}/contents")
+    if destroy or any(contents.values()):
+        show.note(_what_goes(found, contents, destroy=destroy))
+        _check_name(found["name"], confirm)
+    if destroy:
+        _destroy(api, show, project, found)
+        contents = api.get(f"{where}/contents")
+    holds_a_state = contents["versions"] or contents["rescued"]
+    api.delete(
+        where,
+        with_runs="true" if contents["runs"] else None,
+        with_state="true" if holds_a_state and not found["state"]["deleted_at"] else None,
+    )
+    show.note(f"The workspace {found['name']} is deleted.")
+
+
+def _what_goes(workspace: Item, contents: Item, *, destroy: bool) -> str:
+    counted = [
+        f"{contents[kind]} {one if contents[kind] == 1 else more}"
+        for kind, (one, more) in CONTENTS.items()
+        if contents[kind]
+    ]
+    with_it = f" with {', '.join(counted)}" if counted else ""
+    said = f"The workspace {workspace['name']} will be deleted for good{with_it}."
+    if destroy:
+        return f"Everything that its state describes will be destroyed.\n{said}"
+    if contents["versions"]:
+        said += (
+            "\nWhat its state describes will go on existing, and nothing will manage it: --destroy "
+            "destroys it first."
+        )
+    return said
+
+
+def _check_name(name: str, confirm: str | None) -> None:
+    """Raises UsageError unless the user gave the name of the workspace."""
+    if confirm is None:
+        try:
+            confirm = click.prompt("Type the name of the workspace to go on", err=True)
+        except click.Abort:
+            click.echo(err=True)  # the prompt's line goes on otherwise
+            raise click.UsageError(
+                "Nothing was deleted. Without a terminal, say --confirm NAME."
+            ) from None
+    if confirm != name:
+        raise click.UsageError(f"Nothing was deleted: the name of the workspace is {name!r}.")
+
+
+def _destroy(api: Api, show: Show, project: str, workspace: Item) -> None:
+    """Raises RequestRefused unless a run destroyed everything."""
+    asked = {"workspace": workspace["id"], "operation": "destroy", "message": "Workspace deletion"}
+    run = api.post(f"{project}/runs", asked)
+    ended = following.to_its_end(api, show, project + path("runs", run["id"]), sys.stderr.buffer)
+    if ended["status"] not in following.DONE:
+        raise RequestRefused(
+            f"The run {run['id']} ended as {ended['status']}: the workspace was not deleted."
+        )

@@ -10,7 +10,7 @@ from backend.catalogue import projects
 from backend.models import Project
 from backend.models import Workspace as WorkspaceRow
 from backend.runs import overviews
-from backend.states import addresses, freezing, workspaces
+from backend.states import addresses, deleting, freezing, workspaces
 from backend.transactions import Transaction
 from backend.web.api.answers import (
     WITH_BODY,
@@ -22,6 +22,7 @@ from backend.web.api.answers import (
     Named,
     Page,
     ProjectPath,
+    Query,
     Reference,
     Repeatable,
     WorkspacePath,
@@ -119,6 +120,23 @@ class WorkspaceDetail(Workspace):
     last_run: Run | None = Field(description="Null if there is none, and without runs:read")
 
 
+class Contents(Answer):
+    versions: int = Field(description="Versions of its state")
+    rescued: int = Field(description="Refused writes that wait for a decision")
+    runs: int
+    aliases: int
+    variables: int
+
+
+class Deletion(Query):
+    with_runs: bool = Field(default=False, description="Delete the records of its runs too")
+    with_state: bool = Field(
+        default=False,
+        description="Delete its state too, with all versions and refused writes, for good. "
+        "Needs state:delete",
+    )
+
+
 @bp.get("/projects/<project>/workspaces", responses={200: Workspaces})
 def list_workspaces(path: ProjectPath, query: Cursor) -> Response:
     """The workspaces of a project."""
@@ -192,11 +210,26 @@ def unfreeze_workspace(path: WorkspacePath) -> Response:
     return answer(found)
 
 
+@bp.get(f"{WORKSPACE}/contents", responses={200: Contents})
+def get_workspace_contents(path: WorkspacePath) -> Response:
+    """How much would be deleted with a workspace."""
+    with reading() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        found = deleting.contents(tx, workspace)
+    return answer(Contents.model_validate(found))
+
+
 @bp.delete(WORKSPACE, responses={204: None, **problems(409, 423)})
-def delete_workspace(path: WorkspacePath) -> Response:
-    """Delete a workspace whose state is empty or deleted, and its runs and variables."""
+def delete_workspace(path: WorkspacePath, query: Deletion) -> Response:
+    """Delete a workspace with its variables and aliases.
+
+    The records of its runs are deleted only with `with_runs`, a state that is neither empty nor
+    deleted only with `with_state`. Otherwise the answer is 409 and says how many there are
+    (`workspace-has-runs`, `state-exists`, `rescued-undecided`).
+    """
+    agreed = deleting.Agreed(runs=query.with_runs, state=query.with_state)
     with transaction() as tx:
-        workspaces.delete(tx, workspaces.named(tx, path.project, path.workspace))
+        deleting.delete(tx, workspaces.named(tx, path.project, path.workspace), agreed)
     return Response(status=204)
 
 

@@ -244,10 +244,15 @@ def test_a_workspace_is_deleted_with_all_it_has(
     boss: Caller, shop: str, app_workspace: str
 ) -> None:
     boss.made(f"{app_workspace}/variables", {"name": "a", "value": "b"})
+    boss.made(f"{app_workspace}/aliases", {"name": "laptop", "access": "read-only"})
     run = boss.made(f"{shop}/runs")
     boss.post(f"{shop}/runs/{run['id']}/cancel")
+    boss.call("POST", STATE, data=state_document())
 
-    assert boss.delete(app_workspace).status_code == 204
+    assert boss.get(f"{app_workspace}/contents").json == {
+        "versions": 1, "rescued": 0, "runs": 1, "aliases": 1, "variables": 1,
+    }  # fmt: skip
+    assert boss.delete(app_workspace, with_runs="true", with_state="true").status_code == 204
 
     refused(boss.get(app_workspace), 404, "not-found")
     refused(boss.get(f"{shop}/runs/{run['id']}"), 404, "not-found")
@@ -255,11 +260,35 @@ def test_a_workspace_is_deleted_with_all_it_has(
     assert boss.get(f"{shop}/templates/app").json["default_workspace_id"] is None
 
 
-def test_a_workspace_with_a_state_is_deleted_after_its_state(
+def test_the_records_of_runs_are_deleted_only_when_that_is_agreed_to(
+    boss: Caller, shop: str, app_workspace: str
+) -> None:
+    run = boss.made(f"{shop}/runs")
+    boss.post(f"{shop}/runs/{run['id']}/cancel")
+
+    problem = refused(boss.delete(app_workspace), 409, "workspace-has-runs")
+
+    assert problem["runs"] == 1
+    assert boss.get(f"{shop}/runs/{run['id']}").json["status"] == "canceled"
+    assert boss.delete(app_workspace, with_runs="true").status_code == 204
+
+
+def test_a_state_is_deleted_only_when_that_is_agreed_to_by_who_may(
     boss: Caller, app_workspace: str
 ) -> None:
     boss.call("POST", STATE, data=state_document())
-    refused(boss.delete(app_workspace), 409, "state-exists")
+    manager = boss.with_scopes("templates:manage", project="shop")
+
+    assert refused(boss.delete(app_workspace), 409, "state-exists")["versions"] == 1
+    refused(manager.delete(app_workspace, with_state="true"), 403, "scope-missing")
+
+    assert boss.delete(app_workspace, with_state="true").status_code == 204
+
+
+def test_a_workspace_whose_state_is_deleted_needs_no_agreement(
+    boss: Caller, app_workspace: str
+) -> None:
+    boss.call("POST", STATE, data=state_document())
 
     assert boss.delete(f"{app_workspace}/states").json["deleted_at"] is not None
 
@@ -319,7 +348,7 @@ def test_a_workspace_is_not_deleted_while_a_refused_write_is_all_that_there_is(
     boss.call("POST", STATE, data=state_document())
     boss.delete(f"{app_workspace}/lock", reason="it died")
 
-    refused(boss.delete(app_workspace), 409, "rescued-undecided")
+    assert refused(boss.delete(app_workspace), 409, "rescued-undecided")["rescued"] == 1
 
     [kept] = boss.get(f"{app_workspace}/rescued").json["items"]
     boss.post(f"{app_workspace}/rescued/{kept['id']}/dismiss")

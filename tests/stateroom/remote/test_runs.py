@@ -9,7 +9,7 @@ from tests.support.command_line import CommandLine
 from tests.support.installations import Installations
 from tests.support.place import Place
 from tests.support.processes import wait_until
-from tests.support.repositories import Repository, sleeping_module
+from tests.support.repositories import MODULE, Repository, sleeping_module
 
 
 @pytest.fixture
@@ -87,6 +87,23 @@ def test_a_run_at_work_is_asked_to_stop_and_followed_to_its_end(
     assert done.exit_code == 0, done.output
     assert f"The run {queued['id']} was asked to stop: the tool is interrupted" in done.stderr
     assert "status:         canceled\n" in done.stdout
+
+
+def test_a_workspace_is_destroyed_and_deleted_by_one_command(
+    cli: CommandLine, repository: Repository
+) -> None:
+    cli.must("runs", "queue", "--wait")
+
+    repository.commit({"main.tf": "resource"})
+    failed = cli.run("workspaces", "delete", "first", "--destroy", "--confirm", "first")
+    repository.replace({"main.tf": MODULE})
+    done = cli.run("workspaces", "delete", "first", "--destroy", "--confirm", "first")
+
+    assert failed.exit_code == 1
+    assert "ended as errored: the workspace was not deleted" in failed.stderr
+    assert done.exit_code == 0, done.output
+    assert "1 destroyed." in done.stderr
+    assert cli.table("workspaces", "list") == []
 
 
 @pytest.fixture

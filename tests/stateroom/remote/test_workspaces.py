@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.support.command_line import CommandLine
 from tests.support.documents import lock_info, state_document
 from tests.support.place import Place
@@ -72,3 +74,56 @@ def test_a_list_may_be_limited_and_says_that_there_is_more(cli: CommandLine) -> 
     assert first.stderr == "There are more than 1: see --limit.\n"
     assert first.stdout.count("\n") == 2
     assert (both.stderr, both.stdout.count("\n")) == ("", 2)
+
+
+@pytest.fixture
+def full(cli: CommandLine, place: Place) -> CommandLine:
+    """The command line, where the workspace `first` has one version, two runs and a variable."""
+    place.state.write(state_document())
+    place.set_variable("a", "b")
+    for _ in range(2):
+        cli.must("runs", "queue")
+        cli.must("runs", "cancel", "latest")
+    return cli
+
+
+def test_who_deletes_a_workspace_is_told_what_goes_with_it_and_types_its_name(
+    full: CommandLine,
+) -> None:
+    done = full.run("workspaces", "delete", "first", typed="first\n")
+
+    assert done.exit_code == 0, done.output
+    assert (
+        "The workspace first will be deleted for good with 1 version of its state, 2 runs and "
+        "their logs, 1 variable.\n"
+    ) in done.stderr
+    assert "go on existing" in done.stderr
+    assert full.table("workspaces", "list") == []
+
+
+def test_a_script_gives_the_name_as_an_option(full: CommandLine) -> None:
+    assert full.run("workspaces", "delete", "first", "--confirm", "first").exit_code == 0
+    assert full.table("workspaces", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("confirm", "typed"), [((), ""), ((), "other\n"), (("--confirm", "other"), "first\n")]
+)
+def test_without_its_name_nothing_is_deleted(
+    full: CommandLine, confirm: tuple[str, ...], typed: str
+) -> None:
+    done = full.run("workspaces", "delete", "first", *confirm, typed=typed)
+
+    assert done.exit_code == 2
+    assert "Nothing was deleted" in done.stderr
+    assert len(full.json("runs", "list")) == 2
+
+
+def test_what_is_not_destroyed_is_not_deleted(cli: CommandLine, place: Place) -> None:
+    cli.must("workspaces", "create", "kept")
+
+    done = cli.run("workspaces", "delete", "kept", "--destroy", "--confirm", "kept")
+
+    assert done.exit_code == 1
+    assert "(409 no-template)" in done.stderr
+    assert "kept" in cli.must("workspaces", "list")

@@ -10,6 +10,7 @@ from backend.states import (
     aliases,
     archive,
     comparing,
+    deleting,
     freezing,
     holds,
     locks,
@@ -86,6 +87,17 @@ CASES: dict[str, Case] = {
         "state:read",
         call=lambda c, _w: comparing.compare(c, *AT, None, "latest"),
         by_caller=True,
+    ),
+    "states.deleting.contents": case(
+        any_of=("runs:read", "templates:manage"),
+        call=lambda tx, w: deleting.contents(tx, workspace(tx, w)),
+    ),
+    "states.deleting.delete": case(
+        "templates:manage",
+        "state:delete",
+        call=lambda tx, w: deleting.delete(
+            tx, workspace(tx, w), deleting.Agreed(runs=True, state=True)
+        ),
     ),
     "states.freezing.freeze": case(
         "state:unlock", call=lambda tx, w: freezing.freeze(tx, workspace(tx, w), "why")
@@ -277,8 +289,5 @@ CASES: dict[str, Case] = {
         call=lambda tx, w: workspaces.update(
             tx, workspace(tx, w), module_key=None, lock_timeout_seconds=600, keep_days=5
         ),
-    ),
-    "states.workspaces.delete": case(
-        "templates:manage", call=lambda tx, w: workspaces.delete(tx, workspace(tx, w))
     ),
 }

@@ -1,0 +1,151 @@
+"""Deleting a workspace: what goes with it, and what has to be agreed to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import func, or_, select
+from sqlalchemy import update as update_rows
+from sqlalchemy.orm import Session
+
+from backend import audit
+from backend.catalogue import projects
+from backend.errors import Conflict
+from backend.models import (
+    Alias,
+    Lock,
+    LogChunk,
+    Project,
+    RescuedWrite,
+    Run,
+    State,
+    StateVersion,
+    Step,
+    Template,
+    Token,
+    Variable,
+    Workspace,
+)
+from backend.states import locks, refusals, rescued, states
+from backend.transactions import Transaction
+
+
+@dataclass(frozen=True)
+class Contents:
+    """How much goes with a workspace. `rescued` are refused writes that nobody decided on."""
+
+    versions: int
+    rescued: int
+    runs: int
+    aliases: int
+    variables: int
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What the caller agrees to delete too: the records of its runs, a state that is in use."""
+
+    runs: bool = False
+    state: bool = False
+
+
+def contents(tx: Transaction, workspace: Workspace) -> Contents:
+    """What is deleted with a workspace."""
+    tx.require_any(("runs:read", "templates:manage"), workspace.project_id)
+    return _contents(tx.db, workspace, states.of_workspace(tx.db, workspace))
+
+
+def delete(tx: Transaction, workspace: Workspace, agreed: Agreed) -> None:
+    """Delete a workspace with its variables, aliases and deleted state. The audit log stays.
+
+    A state that is not deleted needs state:delete. Raises Locked; Conflict while the workspace is
+    frozen, for what is not agreed to, and while a run has not ended or was lost.
+    """
+    tx.require("templates:manage", workspace.project_id)
+    if agreed.state:
+        tx.require("state:delete", workspace.project_id)
+    db = tx.db
+    db.refresh(workspace, with_for_update={"of": Workspace})
+    if refusal := refusals.frozen(workspace):
+        raise refusal.as_conflict()
+    state = states.of_workspace(db, workspace)
+    lock = locks.for_update(tx, state)
+    if lock.held:  # somebody's first apply would find no place for what it made
+        raise locks.locked(lock)
+    found = _contents(db, workspace, state)
+    if not agreed.state and state.deleted_at is None:
+        _refuse_a_state(workspace, state, found)
+    projects.refuse_while_running(db, Run.workspace_id == workspace.id)
+    _refuse_lost_runs(db, workspace)
+    if found.runs and not agreed.runs:
+        raise Conflict(
+            f"{workspace.name!r} has the records and logs of {found.runs} runs, which would be "
+            "deleted too: say with_runs=true.",
+            code="workspace-has-runs",
+            runs=found.runs,
+        )
+    _delete_rows(db, workspace, state)
+    audit.record(
+        tx, "workspace.delete", workspace.id, project_id=workspace.project_id,
+        name=workspace.name, contents=asdict(found),
+    )  # fmt: skip
+
+
+def _contents(db: Session, workspace: Workspace, state: State) -> Contents:
+    def count(model: type[StateVersion | Run | Alias | Variable], *which: object) -> int:
+        return db.scalar(select(func.count()).select_from(model).where(*which)) or 0  # type: ignore[arg-type]
+
+    kept = StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
+    return Contents(
+        versions=count(StateVersion, *kept),
+        rescued=rescued.undecided(db, state),
+        runs=count(Run, Run.workspace_id == workspace.id),
+        aliases=count(Alias, Alias.state_id == state.id),
+        variables=count(Variable, Variable.workspace_id == workspace.id),
+    )
+
+
+def _refuse_a_state(workspace: Workspace, state: State, found: Contents) -> None:
+    if state.current:
+        raise Conflict(
+            f"The state of {workspace.name!r} holds {found.versions} versions. Destroy what it "
+            "describes, then say with_state=true.",
+            code="state-exists",
+            versions=found.versions,
+        )
+    if found.rescued:
+        raise Conflict(
+            f"{found.rescued} refused writes of {workspace.name!r} wait for a decision, and "
+            "nothing else has what is in them: promote or dismiss them, or say with_state=true.",
+            code="rescued-undecided",
+            rescued=found.rescued,
+        )
+
+
+def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
+    lost = db.scalar(select(Run.id).where(Run.workspace_id == workspace.id, Run.blocking).limit(1))
+    if lost is not None:
+        raise Conflict(
+            f"The run {lost} was lost, and nobody acknowledged it: look at it first.",
+            code="run-lost",
+            run=lost,
+        )
+
+
+def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
+    runs = select(Run.id).where(Run.workspace_id == workspace.id)
+    for model in (LogChunk, Step):
+        db.execute(delete_from(model).where(model.run_id.in_(runs)))
+    db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
+    for kept in (Alias, RescuedWrite, StateVersion, Lock):
+        db.execute(delete_from(kept).where(kept.state_id == state.id))
+    for owned in (State, Run, Variable):
+        db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))
+    for model_with_default in (Project, Template):
+        db.execute(
+            update_rows(model_with_default)
+            .where(model_with_default.default_workspace_id == workspace.id)
+            .values(default_workspace_id=None)
+        )
+    db.execute(delete_from(Workspace).where(Workspace.id == workspace.id))
