@@ -1,17 +1,17 @@
-"""What can go wrong in a run, by what the reader can do about it.
+"""The errors of a run, by what the reader can do about them.
 
 RunnerError
-├── SourceError     the repository, its ref or its path: change the template or its key
-├── DetectionError  the configuration cannot take our backend: change the code or the backend mode
-├── ToolError       terraform or tofu is missing, or said no: read the log
-├── TransferError   a state cannot be moved: nothing was changed where it does not say so
-├── Stopped         somebody canceled the run, or its time was up
-└── Fenced          the run is no longer ours: another worker or the reconciler took it
+├── SourceError     a fault of the repository, ref or path: change the template or its key
+├── DetectionError  our backend cannot be configured: change the code or the backend mode
+├── ToolError       terraform or tofu is missing, or failed: read the log
+├── TransferError   a state cannot be moved; nothing was changed unless the message says so
+├── Stopped         somebody canceled the run, or it took too long
+└── Fenced          the worker lost the run: another worker or the reconciler took it
 """
 
 
 class RunnerError(Exception):
-    """A run cannot go on. `code` is stable; the message says what is wrong and what to do."""
+    """The run cannot go on. `code` is stable; the message says what is wrong and what to do."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class RunnerError(Exception):
 
 
 class SourceError(RunnerError):
-    """The sources could not be brought here."""
+    """The sources could not be checked out."""
 
 
 class DetectionError(RunnerError):
@@ -32,7 +32,7 @@ class ToolError(RunnerError):
 
 
 class TransferError(RunnerError):
-    """The state stays where it is, until a person has done what the message says."""
+    """A state was not moved. The message says what a person has to do first."""
 
 
 class Stopped(RunnerError):
@@ -42,4 +42,4 @@ class Stopped(RunnerError):
 
 
 class Fenced(RunnerError):
-    """The run belongs to somebody else now: leave everything as it is."""
+    """The worker lost the run, and must not change anything any more."""

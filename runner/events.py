@@ -1,4 +1,4 @@
-"""What a run tells the one who keeps its row. Everything here is masked already."""
+"""The events of a run, which the worker writes into its row. Secrets in them are already masked."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ StepStatus = Literal["done", "failed"]
 
 class StopLevel(IntEnum):
     GO_ON = 0
-    INTERRUPT = 1  # canceled: let the command save and unlock
-    KILL = 2  # force-canceled: end it now, whatever is lost
+    INTERRUPT = 1  # canceled: let the command save its state and unlock
+    KILL = 2  # force-canceled: kill the command now, even if something is lost
 
 
 class Events(Protocol):
-    """Each call may raise Fenced: the run is not ours any more, and ends where it is."""
+    """Receives the events. Each call may raise Fenced: the worker lost the run and must stop."""
 
     def step_started(self, name: str) -> None: ...
 
@@ -29,32 +29,33 @@ class Events(Protocol):
         """Facts for the row: commit, tool, sandbox, detection, warnings."""
 
     def host_keys(self, lines: str) -> None:
-        """known_hosts lines of hosts met for the first time, to be pinned in the project."""
+        """known_hosts lines of hosts that were seen for the first time, to store in the project."""
 
     def planning(self) -> None: ...
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None: ...
 
     def applying(self) -> None:
-        """The point of no return: after this call an apply may have begun."""
+        """The apply begins. After this call the run is never started again."""
 
     def collect(self) -> Mapping[str, Any]:
-        """What our backend holds now; called when the apply is over."""
+        """What the state contains after the apply."""
 
     def take_in(self, document: BinaryIO) -> Mapping[str, Any]:
-        """Make a state from elsewhere our newest version, byte for byte.
+        """Store a state from another backend as the newest version here, byte for byte.
 
-        Raises TransferError: ours is locked, closed, newer, or another one. Then it is unchanged.
+        Raises TransferError when the state here is locked, closed, newer, or has another lineage.
+        Then nothing is changed.
         """
 
     def hold(self) -> Mapping[str, Any]:
-        """Lock our state until the run ends; what it holds. Raises TransferError."""
+        """Lock our state until the run ends, and return what it contains. Raises TransferError."""
 
     def archive(self, to: str) -> Mapping[str, Any]:
-        """Close our state for good: it lives on elsewhere. Raises TransferError unless held."""
+        """Close our state, which was moved to another backend. Raises TransferError unless held."""
 
     def rescue(self, document: BinaryIO) -> None:
-        """A state that the tool could not write. Returns when it is kept, or is none."""
+        """Keep a state that the tool could not write. Ignores a document that is not a state."""
 
     def stop(self) -> StopLevel: ...
 

@@ -1,4 +1,4 @@
-"""The frozen value that a worker hands the runner. Its secrets live in memory only."""
+"""The job: the immutable value from which the runner executes a run. It is never stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
 BackendMode = Literal["auto", "override", "off"]
 VariableKind = Literal["terraform", "environment"]
 SandboxMode = Literal["auto", "off", "required"]
-# what our state holds: nothing yet, nothing any more, something; or it lives on elsewhere
+# never written; no resources or outputs left; some left; moved to another backend
 Standing = Literal["unwritten", "empty", "in use", "archived"]
 
 
@@ -40,7 +40,7 @@ class SourcePolicy:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the configuration comes from. None as `ref` is the default branch."""
+    """Where the configuration comes from. A `ref` of None is the default branch."""
 
     url: str
     ref: str | None = None
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Backend:
-    """Our state address for this run, and the credential that opens it and nothing else."""
+    """The address of the state for this run, and a credential that opens only this state."""
 
     address: str
     lock_address: str
@@ -64,7 +64,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class Variable:
-    """`is_expression`: the value of a terraform variable is HCL, not a string."""
+    """`is_expression` says that the value of a terraform variable is HCL, not a string."""
 
     name: str
     value: str = field(repr=False)
@@ -75,9 +75,9 @@ class Variable:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, but for `state`: bytes of the largest state that is moved here or away.
+    """Limits in seconds, except `state`: the bytes of the largest state that a transfer moves.
 
-    `stop_grace`: how long the tool may take to save and unlock after each SIGINT.
+    `stop_grace` is how long the tool may take to save and unlock after each SIGINT.
     """
 
     command: float = 4 * 3600.0
@@ -92,16 +92,16 @@ class Job:
     operation: Operation
     source: Source
     backend: Backend
-    epoch: int = 1  # of the claim: two claims of one run never share a folder
+    epoch: int = 1  # the number of the claim: each claim of a run gets its own folder
     tool: ToolName = "terraform"
     tool_version: str | None = None
     backend_mode: BackendMode = "auto"
     override_file: str | None = None
     standing: Standing = "unwritten"
-    elsewhere: str | None = None  # the verdict of the last run that used a backend of its own
-    start_empty: bool = False  # somebody knows that, and wants to begin with nothing here
+    elsewhere: str | None = None  # the verdict of the last run that used the sources' backend
+    start_empty: bool = False  # begin with an empty state although `elsewhere` is set
     variables: tuple[Variable, ...] = ()
-    module_key: SshKey | None = None  # for private modules, during init only
+    module_key: SshKey | None = None  # for private modules, used by init only
     work_root: Path = Path("work")
     tools_dir: Path | None = None
     provider_mirror: Path | None = None
@@ -109,7 +109,7 @@ class Job:
     limits: Limits = Limits()
 
     def secrets(self) -> tuple[str, ...]:
-        """Every value that must not be seen in a log."""
+        """Every value that must be masked in logs."""
         values = [self.backend.password]
         values += [v.value for v in self.variables if v.sensitive]
         for key in (self.source.credential, self.module_key):

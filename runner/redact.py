@@ -1,12 +1,12 @@
-"""Keeps secrets out of what people read, whatever the pieces in which it comes.
+"""Mask secrets in a stream of text, however it is split into pieces.
 
-Every secret is looked for in the forms that tools print: as it is, by line, in base64 at each of
-the three alignments, URL-encoded, and escaped as JSON and HCL escape. Line breaks and tabs count
-as spaces, because terraform wraps its messages at 78 columns. Only what may be the beginning of a
-secret is held back, so that a live log stays live.
+Every secret is searched in the forms that tools print: as it is, line by line, in base64 at each of
+the three alignments, URL-encoded, and escaped as in JSON and HCL. Line breaks and tabs count as
+spaces, because terraform wraps its messages at 78 columns. Only text that may be the beginning of a
+secret is held back, so that a log can be followed live.
 
-A secret of one or two characters is not masked: it would tear holes into every line, and the holes
-would tell what it is.
+A secret of one or two characters is not masked: this would mask parts of every line, and the
+pattern would reveal the secret.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._forms = _Forms(secrets)
         self._held = b""
-        self._covered = 0  # bytes at the head of what is held whose mask was already given out
+        self._covered = 0  # held bytes at the beginning whose mask was already returned
 
     def feed(self, chunk: bytes) -> bytes:
-        """What may be shown now."""
+        """The masked text that can be shown now."""
         text = self._held + chunk
         return self._give_out(text, self._forms.undecided(text))
 
     def flush(self) -> bytes:
-        """The rest, when nothing more comes."""
+        """The rest of the text, at the end of the stream."""
         return self._give_out(self._held, len(self._held))
 
     def mask(self, text: str) -> str:
-        """The whole text at once, apart from the stream."""
+        """Mask a whole text that does not belong to the stream."""
         raw = text.encode(errors="surrogatepass")
         shown, _ = self._forms.masked(raw, 0, len(raw))
         return shown.decode(errors="replace")
@@ -63,7 +63,7 @@ class Redactor:
 
 
 class _Forms:
-    """All forms of all secrets, sorted, so that one search finds the longest at a place."""
+    """All forms of all secrets, sorted, so that one search finds the longest one at a place."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form.translate(_SPACES) for secret in secrets for form in _forms(secret)}
@@ -73,9 +73,9 @@ class _Forms:
         self._start = re.compile(_pattern(self._sorted)) if self._sorted else None
 
     def masked(self, text: bytes, covered: int, until: int) -> tuple[bytes, int]:
-        """The text up to `until` with its secrets masked, and where the last of these ends.
+        """The text up to `until` with its secrets masked, and where the last secret ends.
 
-        The first `covered` bytes belong to a mask that was given out before.
+        The first `covered` bytes belong to a mask that was returned before.
         """
         shown = bytearray()
         end = covered
@@ -87,7 +87,7 @@ class _Forms:
         return bytes(shown), end
 
     def undecided(self, text: bytes) -> int:
-        """Where the longest end of the text starts that may grow into a secret."""
+        """The start of the longest part at the end that may be the beginning of a secret."""
         if self._start is None:
             return len(text)
         folded = text.translate(_SPACES)
@@ -99,7 +99,7 @@ class _Forms:
         return len(text)
 
     def _matches(self, text: bytes, until: int) -> Iterator[tuple[int, int]]:
-        """Where secrets are that start before `until`, overlapping ones too, from left to right."""
+        """The places of secrets that start before `until`, also overlapping ones, in order."""
         if self._start is None:
             return
         folded = text.translate(_SPACES)
@@ -112,7 +112,7 @@ class _Forms:
 
     def _longest_at(self, text: bytes, place: int) -> bytes:
         window = text[place : place + self._longest]
-        # all that sorts between a text and a beginning of it starts with that beginning too
+        # everything that sorts between a prefix and the text has that prefix too
         index = bisect_right(self._sorted, window) - 1
         form = self._sorted[index] if index >= 0 else b""
         while not window.startswith(form):
@@ -125,7 +125,7 @@ class _Forms:
 
 
 def _places(pattern: re.Pattern[bytes], text: bytes, first: int) -> Iterator[int]:
-    """Where the pattern matches, overlapping or not."""
+    """The places where the pattern matches, also overlapping ones."""
     found = pattern.search(text, first)
     while found:
         yield found.start()
@@ -133,7 +133,7 @@ def _places(pattern: re.Pattern[bytes], text: bytes, first: int) -> Iterator[int
 
 
 def _longest_prefixes(ordered: list[bytes]) -> dict[bytes, bytes]:
-    """For each form the longest other form that it begins with, or nothing."""
+    """For each form, the longest other form that is a prefix of it, if any."""
     shorter: dict[bytes, bytes] = {}
     open_forms: list[bytes] = [b""]
     for form in ordered:
@@ -145,7 +145,7 @@ def _longest_prefixes(ordered: list[bytes]) -> dict[bytes, bytes]:
 
 
 def _pattern(forms: list[bytes]) -> bytes:
-    """A pattern that matches where a form may start: their first bytes as a tree."""
+    """A pattern that matches where a form may start. It has the first bytes of all forms."""
     root: _Trie = {}
     previous = b""
     for form in sorted({form[:_DEPTH] for form in forms}):
@@ -182,7 +182,7 @@ def _forms(secret: str) -> Iterator[bytes]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[bytes]:
-    """What encoding a text with the secret in it must contain, wherever the secret starts."""
+    """What the base64 encoding of any text with the secret contains, at each alignment."""
     for before in range(3):
         code = base64.b64encode(bytes(before) + raw)
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
@@ -200,7 +200,7 @@ def _url_forms(raw: bytes) -> Iterator[bytes]:
 
 
 def _escaped_forms(text: str) -> Iterator[bytes]:
-    """As JSON, as JSON inside JSON, and as terraform prints a string."""
+    """The text escaped as in JSON, as in JSON inside JSON, and as terraform prints strings."""
     for ascii_only in (True, False):
         plain = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
         go = plain.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")

@@ -1,4 +1,4 @@
-"""Which files of a folder are configuration for a tool, and their bytes, read with suspicion."""
+"""Find the configuration files that a tool would read in a folder, and read them safely."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Version = tuple[int, int, int]
 
 
 class Unreadable(Exception):
-    """The file counts for the tool, and we will not or cannot read it. The text says why."""
+    """The tool would read the file, but it cannot be read here. The text says why."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,21 @@ class ConfigFile:
 
 
 def reads_tofu_files(tool: ToolName, version: Version | None) -> bool:
-    """OpenTofu reads .tofu files from 1.8 on; a version that nobody named is a current one."""
+    """Whether the tool reads .tofu files: OpenTofu since 1.8. None is a current version."""
     return tool == "tofu" and (version is None or version >= (1, 8, 0))
 
 
 def configuration(folder: Path, tool: ToolName, version: Version | None = None) -> list[ConfigFile]:
-    """The files that the tool would load from this folder, in its order: by bytes of the name.
+    """The files that the tool would load from this folder, in its order: by the bytes of the name.
 
-    Raises DetectionError `folder-unreadable`.
+    Raises DetectionError with `folder-unreadable`.
     """
     tofu = reads_tofu_files(tool, version)
     extensions = EXTENSIONS if tofu else TERRAFORM_EXTENSIONS
     try:
         with os.scandir(folder) as entries:
             found = [_config_file(e) for e in entries if _counts(e, extensions)]
-    except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         message = f"{shown(str(folder))} cannot be read: {_reason(error)}"
         raise DetectionError("folder-unreadable", message) from error
     if tofu:
@@ -63,7 +63,7 @@ def configuration(folder: Path, tool: ToolName, version: Version | None = None) 
 def read(file: ConfigFile) -> bytes:
     """The bytes of a regular file of at most MAX_BYTES. Raises Unreadable for anything else.
 
-    Never waits: a FIFO or a device is refused before it is opened, and again after.
+    It never blocks: a FIFO or a device is refused before it is opened, and again afterwards.
     """
     try:
         _require_regular(file.path.stat())
@@ -79,7 +79,7 @@ def read(file: ConfigFile) -> bytes:
 
 
 def leaves(folder: Path, file: ConfigFile) -> bool:
-    """Whether the file is a link that ends outside of the folder."""
+    """Whether the file is a link to something outside the folder."""
     if not file.is_link:
         return False
     target = os.path.realpath(file.path)
@@ -87,12 +87,12 @@ def leaves(folder: Path, file: ConfigFile) -> bool:
 
 
 def extension_of(name: str) -> str | None:
-    """The configuration extension at the end of a name, for either tool."""
+    """The configuration extension at the end of a name, of either tool, or None."""
     return next((e for e in EXTENSIONS if name.endswith(e)), None)
 
 
 def is_ignored(name: str) -> bool:
-    """The tools skip hidden files and the back-ups that vim and emacs leave."""
+    """Whether the tools skip the file: hidden files, and the backups of vim and emacs."""
     return name.startswith(".") or name.endswith("~") or (name[:1] == "#" and name[-1:] == "#")
 
 
@@ -108,7 +108,7 @@ def shown(name: str) -> str:
 
 
 def _counts(entry: os.DirEntry[str], extensions: tuple[str, ...]) -> bool:
-    # A link to a folder counts: both tools look at the entry itself, then fail to read it.
+    # A link to a folder counts: both tools try to read it, and fail.
     name = entry.name
     return (
         name.endswith(extensions)
@@ -122,7 +122,7 @@ def _config_file(entry: os.DirEntry[str]) -> ConfigFile:
 
 
 def _without_hidden(files: list[ConfigFile]) -> list[ConfigFile]:
-    """OpenTofu: x.tofu hides x.tf, and x.tofu.json hides x.tf.json."""
+    """Leave out the files that OpenTofu skips: x.tofu hides x.tf, x.tofu.json hides x.tf.json."""
     hidden = {
         file.name.removesuffix(tofu) + terraform
         for file in files

@@ -1,7 +1,8 @@
-"""Looks whether a folder configures where its state is kept, and says where it does.
+"""Detect which backend the configuration in a folder has, and in which file and line.
 
-The verdict is what terraform or tofu would make of the same folder. Only `none` lets our backend
-in by itself; whatever cannot be read, but may hold a backend, is `unreadable` and closes the door.
+The result (the verdict) is what terraform or tofu would find in the same folder. In backend mode
+auto, our backend is only configured for the verdict `none`. A file that cannot be read but may
+configure a backend gives `unreadable`, and the run is refused.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Verdict:
-    """`file` and `line` (from 1) are where the deciding block stands; `why` is for people.
+    """`file` and `line` (from 1) are the place of the deciding block; `why` is for people.
 
-    Everything in it is safe to print and to store, whatever the repository holds.
+    Everything in it is safe to print and to store, whatever the repository contains.
     """
 
     kind: VerdictKind
@@ -46,7 +47,7 @@ class Verdict:
 
     @property
     def explicit(self) -> bool:
-        """The sources say, or may say, where their state is kept."""
+        """Whether the sources configure, or may configure, where their state is stored."""
         return self.kind not in ("none", "empty")
 
     @property
@@ -66,9 +67,9 @@ class _Finding:
 
 
 def inspect(folder: Path, tool: ToolName, version: Version | None = None) -> Verdict:
-    """What the root module in this folder says about its state. Sub-folders do not count.
+    """The verdict on the root module in this folder. Sub-folders do not count.
 
-    Raises DetectionError `folder-unreadable`; nothing that a file holds makes it raise.
+    Raises DetectionError with `folder-unreadable`. The content of a file never makes it raise.
     """
     files = configuration(folder, tool, version)
     if not files:
@@ -104,7 +105,7 @@ def _verdict(findings: list[_Finding], warnings: tuple[str, ...]) -> Verdict:
     if clash:
         return _at(clash[-1], "conflict", warnings, _clash_reason(clash))
     for kind in ("unreadable", "state_store"):
-        # The first because the tools fail on it; the second because no override takes it away.
+        # The tools fail on a conflict, and no override file can replace a state_store block.
         for finding in findings:
             if finding.declaration.kind == kind:
                 return _at(finding, finding.declaration.kind, warnings, finding.problem)
@@ -112,12 +113,12 @@ def _verdict(findings: list[_Finding], warnings: tuple[str, ...]) -> Verdict:
         return Verdict("none", why="no backend, cloud or state_store block", warnings=warnings)
     effective = _effective(findings)
     if effective.declaration.type == "local":
-        warnings += (f"the local backend of {_place(effective)} leaves its state in the checkout",)
+        warnings += (f"the local backend of {_place(effective)} stores its state in the checkout",)
     return _at(effective, effective.declaration.kind, warnings, "")
 
 
 def _effective(findings: Sequence[_Finding]) -> _Finding:
-    """The last override file wins over everything; inside it, cloud wins over backend."""
+    """The block that counts: that of the last override file, and in it cloud before backend."""
     overrides = [f for f in findings if f.file.is_override]
     if not overrides:
         return findings[0]
@@ -126,7 +127,7 @@ def _effective(findings: Sequence[_Finding]) -> _Finding:
 
 
 def _clash(findings: list[_Finding]) -> list[_Finding]:
-    """The blocks that the tools refuse to see together, or none."""
+    """The blocks that the tools do not allow together, or none."""
     readable = [f for f in findings if f.declaration.kind != "unreadable"]
     primary = [f for f in readable if not f.file.is_override]
     if len(primary) > 1:

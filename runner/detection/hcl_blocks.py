@@ -1,9 +1,9 @@
-"""What the terraform blocks of an HCL file say about where the state is kept.
+"""Find the backend, cloud and state_store blocks in the terraform blocks of an HCL file.
 
-The lexer cuts the blocks out, because a full parse costs seconds for a large file and fails on
-some that the tools accept. Each block is then read twice. Its tokens tell the label and the line,
-and also what python-hcl2 drops (it loses a block with a comment before its brace, silently).
-python-hcl2 knows the grammar: a block that only it sees makes the file `unreadable`.
+The lexer cuts the terraform blocks out, because parsing a large file takes seconds, and fails for
+some files that the tools accept. Each block is then read twice. Its tokens give the label and the
+line, also of blocks that python-hcl2 drops (those with a comment before the brace). python-hcl2
+knows the grammar: if it finds a block that the tokens do not show, the file is `unreadable`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _TEMPLATE = re.compile(r"(?<!\$)\$\{|(?<!%)%\{")
 
 
 class Declaration(NamedTuple):
-    """One block that says where the state is kept.
+    """One block that configures where the state is stored.
 
-    `type` is the block's label, if it has one; `line` counts from 1, None when it is not known.
+    `type` is the label of the block, if it has one. `line` counts from 1, or is None if unknown.
     """
 
     kind: DeclarationKind
@@ -37,21 +37,21 @@ class Declaration(NamedTuple):
     line: int | None
 
 
-# There are four kinds: among five, two are alike, and that is a conflict or unreadable.
+# There are four kinds. Of five blocks two have the same kind: that is a conflict, or unreadable.
 MAX_DECLARATIONS = 5
 
 
 @dataclass
 class ParseBudget:
-    """Characters that python-hcl2 may still read: 16,000 can cost it half a second.
+    """How many characters python-hcl2 may still read: 16,000 can take it half a second.
 
-    Real blocks are under 5,000; past the budget the tokens alone are read.
+    Real blocks have less than 5,000. When the budget is used up, only the tokens are read.
     """
 
     left: int = 65_536
 
     def takes(self, source: str) -> bool:
-        cost = max(len(source), 500)  # a call has its price too
+        cost = max(len(source), 500)  # each call takes time too
         if cost > self.left:
             return False
         self.left -= cost
@@ -59,9 +59,9 @@ class ParseBudget:
 
 
 def in_hcl(text: str, budget: ParseBudget) -> list[Declaration]:
-    """Such blocks of the file, in order, until a conflict is certain.
+    """The blocks of the file, in order, until a conflict is certain.
 
-    Never raises: what cannot be read is `unreadable`.
+    It never raises: a block that cannot be read is `unreadable`.
     """
     found: list[Declaration] = []
     try:
@@ -76,7 +76,7 @@ def in_hcl(text: str, budget: ParseBudget) -> list[Declaration]:
 
 
 def _is_terraform_block(text: str, item: Item) -> bool:
-    # Labels are an error for the tools; what stands in such a block counts all the same.
+    # The tools refuse a terraform block with labels, but its content counts nevertheless.
     first, last = item[0], item[-1]
     kinds = (first.kind, last.kind)
     return kinds == ("word", "block") and text[first.start : first.end] == "terraform"
@@ -95,7 +95,7 @@ def _in_block(text: str, item: Item, budget: ParseBudget) -> list[Declaration]:
 
 
 def _written(text: str, block: Token) -> Iterator[Declaration]:
-    """The declarations as the block's own tokens tell them."""
+    """The declarations in the tokens of the block."""
     for item in items(text, block.start + 1, block.end - 1):
         word = text[item[0].start : item[0].end]
         if item[0].kind == "word" and WORDS.fullmatch(word):
@@ -115,7 +115,7 @@ def _header(text: str, word: str, rest: list[Token]) -> tuple[DeclarationKind, s
 
 
 def _label(text: str, token: Token) -> str | None:
-    """The label as the tools read it, or None when it holds a template."""
+    """The label as the tools read it, or None if it contains a template."""
     if token.kind == "word":
         return text[token.start : token.end]
     raw = text[token.start + 1 : token.end - 1]
@@ -132,21 +132,21 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _parsed(source: str) -> set[str]:
-    """The kinds of declaration that python-hcl2 reads; none when it cannot read the block."""
-    # Imported here: it costs more than inspecting a folder that has no candidate.
+    """The kinds of declaration that python-hcl2 finds, or none if it cannot read the block."""
+    # Imported here: importing takes longer than inspecting a folder without such a block.
     from hcl2 import loads  # noqa: PLC0415
     from hcl2.utils import SerializationOptions  # noqa: PLC0415
 
     options = SerializationOptions(with_comments=False, strip_string_quotes=True)
     try:
         document: dict[str, Any] = loads(source + "\n", serialization_options=options)
-    except Exception:  # noqa: BLE001 - it raises whatever its parser meets, RecursionError too
+    except Exception:  # noqa: BLE001 - its parser raises errors of all kinds, also RecursionError
         return set()
     return {key for body in document.get("terraform", []) for key in body if WORDS.fullmatch(key)}
 
 
 def _in_broken(text: str) -> list[Declaration]:
-    """A file the lexer cannot follow: one of the words behind `terraform` counts."""
+    """For a file that the lexer cannot read: one of the words after `terraform` counts."""
     start = _TERRAFORM.search(text)
     word = WORDS.search(text, start.end()) if start else None
     if word is None:

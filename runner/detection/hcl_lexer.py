@@ -1,8 +1,8 @@
-"""Cuts HCL into items the way HCL's own scanner does, one nesting level at a time.
+"""Split HCL into items as HCL's scanner does, one nesting level at a time.
 
-It knows just enough to never be fooled by a brace inside a string, a template, a heredoc or a
-comment. It keeps its own stack, so nesting costs memory and no recursion, and it looks at each
-character a bounded number of times.
+It recognises strings, templates, heredocs and comments, so that a brace inside one does not count.
+It has its own stack, so that nesting needs memory but no recursion, and it reads each character a
+bounded number of times.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Literal, NamedTuple
 
 TokenKind = Literal["word", "string", "block", "newline", "other"]
 
-# What Go's bytes.TrimSpace takes off around a heredoc's closing marker. Python's own strip()
-# also takes U+001C to U+001F, which Go leaves.
+# The characters that Go's bytes.TrimSpace removes around the end marker of a heredoc. Python's
+# strip() would also remove U+001C to U+001F.
 _GO_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-# A marker never holds "<": that also keeps a long run of them linear.
+# A marker never contains "<", which also keeps matching a long run of "<" linear.
 _HEREDOC = r"<<-?(?P<marker>[^\s\"{}<]++)\r?\n"
 _COMMENT = r"(?:\#|//)[^\n]*+"
 
@@ -51,16 +51,16 @@ _STRING = re.compile(r'\\[^\r\n]|\$\$\{|%%\{|(?P<template>[$%]\{)|(?P<end>")|(?P
 _HEREDOC_BODY = re.compile(r"\$\$\{|%%\{|(?P<template>[$%]\{)|(?P<newline>\n)")
 
 
-_KEPT = 8  # a block's header has four tokens
+_KEPT = 8  # tokens kept of an item; the header of a block has four
 _PLAIN: dict[str, TokenKind] = {"newline": "newline", "word": "word", "other": "other"}
 
 
 class BrokenSyntax(Exception):
-    """The text ends inside something, or closes what was never opened."""
+    """The text ends inside a string or block, or closes one that is not open."""
 
 
 class Token(NamedTuple):
-    """`start` and `end` are offsets; a block is everything from its { to its }."""
+    """`start` and `end` are offsets. A block is one token, from its { to its }."""
 
     kind: TokenKind
     start: int
@@ -72,7 +72,7 @@ Item = list[Token]
 
 @dataclass
 class _Code:
-    """Between { and }, or in a template's interpolation: `depth` braces are open."""
+    """The inside of { and }, or of an interpolation in a template. `depth` braces are open."""
 
     depth: int = 1
 
@@ -84,7 +84,7 @@ class _String:
 
 @dataclass
 class _Heredoc:
-    """`line` is where the current line starts, or None once a template stood on it."""
+    """`line` is where the current line starts, or None if there was a template in it."""
 
     marker: str
     line: int | None
@@ -94,10 +94,10 @@ _Frame = _Code | _String | _Heredoc
 
 
 def items(text: str, start: int, end: int) -> Iterator[Item]:
-    """The items of one body, each with its tokens; an item ends with its line or its block.
+    """The items of one body, each with its tokens. An item ends with its line or its block.
 
     Of a long item only the first tokens and the last one are kept.
-    Raises BrokenSyntax, after the items before the break.
+    Raises BrokenSyntax after the last valid item.
     """
     item: Item = []
     for token in _tokens(text, start, end):
@@ -134,7 +134,7 @@ def _tokens(text: str, start: int, end: int) -> Iterator[Token]:
 
 
 def _skip(text: str, position: int, end: int, first: _Frame) -> int:
-    """Where the string, heredoc or body ends whose inside starts at `position`."""
+    """The end of the string, heredoc or body whose inside starts at `position`."""
     frames = [first]
     while frames:
         frame = frames[-1]

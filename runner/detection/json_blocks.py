@@ -1,8 +1,8 @@
-"""What the terraform blocks of a .tf.json file say about where the state is kept.
+"""Find the backend, cloud and state_store blocks in a .tf.json file.
 
-Follows HCL's JSON rules, which Python's json module loses: duplicate keys all count, arrays may
-stand at any level, null is no block. It walks the tokens and keeps nothing, so size and nesting
-cost time only.
+It follows the JSON rules of HCL, which Python's json module cannot: all duplicate keys count, there
+may be arrays at any level, and null is not a block. It reads token by token and stores nothing, so
+that a large or deeply nested file only takes time.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class _BrokenJson(Exception):
 
 
 def in_json(text: str) -> list[Declaration]:
-    """Such blocks of the file, in order, until a conflict is certain.
+    """The blocks of the file, in order, until a conflict is certain.
 
-    Never raises: what cannot be read is `unreadable`.
+    It never raises: a block that cannot be read is `unreadable`.
     """
     maybe = _MAYBE.search(text)
     if maybe is None:
@@ -83,13 +83,13 @@ class _Reader:
         elif key in _LABELLED:
             before = self.position
             labels = self._properties(lambda label, at: self._block(_LABELLED[key], label, at))
-            if not labels:  # the tools say: missing block label
+            if not labels:  # an error for the tools: missing block label
                 self._add("unreadable", None, before)
         else:
             self._skip()
 
     def _block(self, kind: DeclarationKind, label: str | None, position: int) -> None:
-        """A block for an object, one for each element of an array, none for null."""
+        """Add a block for an object, one for each element of an array, and none for null."""
         first = self._peek()
         if first == "[":
             self._elements(lambda: self._block_element(kind, label, position))
@@ -110,9 +110,9 @@ class _Reader:
             raise _Enough
 
     def _properties(self, visit: Visit) -> int:
-        """Visit each property of an object, or of each object in an array; how many there were.
+        """Visit each property of an object, or of each object in an array. Returns their number.
 
-        `visit` gets the key and where it stands, and must read the value.
+        `visit` gets the key and its position, and must read the value.
         """
         first = self._peek()
         if first == "{":
@@ -160,7 +160,7 @@ class _Reader:
             raise _BrokenJson
 
     def _skip(self) -> str:
-        """Pass over one value; its first token."""
+        """Skip one value, and return its first token."""
         first = part = self._take()
         if first in "}],:":
             raise _BrokenJson

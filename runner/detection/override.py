@@ -1,7 +1,7 @@
-"""The generated file that gives a configuration our backend, and the check that it did.
+"""The override: the generated file that configures our backend, and the check that it works.
 
-It holds addresses only. The credential goes by TF_HTTP_USERNAME and TF_HTTP_PASSWORD, so that it
-is in no file, no .terraform folder and no saved plan.
+The file contains addresses only. The credential is in TF_HTTP_USERNAME and TF_HTTP_PASSWORD, so
+that it gets into no file, no .terraform folder and no saved plan.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runner.detection.detect import Verdict
 from runner.errors import DetectionError
 from runner.job import Backend, BackendMode, ToolName
 
-_STATE_BYTES = 1024 * 1024  # a backend's description is under 2 kB
+_STATE_BYTES = 1024 * 1024  # far more than the 2 kB that describe a backend
 _HCL_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -42,7 +42,7 @@ def plan_override(  # noqa: PLR0913 - each is one fact of the job, none belongs 
 ) -> Override | None:
     """The file to write for this verdict and mode, or None when the sources' own backend is used.
 
-    Raises DetectionError `nothing-to-run` (in every mode), `backend-conflict`, `state-store`,
+    Raises DetectionError with `nothing-to-run` (in every mode), `backend-conflict`, `state-store`,
     `unreadable-configuration`, `override-name-invalid`, `override-name-taken` or
     `override-would-duplicate`.
     """
@@ -59,9 +59,9 @@ def plan_override(  # noqa: PLR0913 - each is one fact of the job, none belongs 
 
 
 def write(folder: Path, override: Override) -> Path:
-    """Create the file, readable by its owner alone. Never follows or replaces what is there.
+    """Create the file, readable only by its owner. It never follows a link or replaces a file.
 
-    Raises DetectionError `override-name-taken`.
+    Raises DetectionError with `override-name-taken`.
     """
     path = folder / override.file_name
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -76,7 +76,7 @@ def write(folder: Path, override: Override) -> Path:
 
 
 def render(name: str, backend: Backend) -> str:
-    """The file's text, in the language that its name asks for."""
+    """The text of the file, in HCL or JSON as its name requires."""
     settings = {
         "address": backend.address,
         "lock_address": backend.lock_address,
@@ -90,17 +90,18 @@ def render(name: str, backend: Backend) -> str:
 
 
 def hcl_string(value: str) -> str:
-    """The value as a quoted HCL string: nothing in it is an escape, a template or a line end."""
+    """The value as a quoted HCL string, with escapes, templates and line ends quoted."""
     escaped = "".join(_HCL_ESCAPES.get(c, c) for c in value)
-    # "$$${" would be a dollar and an open template: the escape of the first character says it all.
+    # "$$${" would be a dollar and a template, so the first character is written as \u escape.
     escaped = escaped.replace("${", "\\u0024{").replace("%{", "\\u0025{")
     return f'"{escaped}"'
 
 
 def check_initialised(data_dir: Path, backend: Backend) -> None:
-    """After init with our override: the tool's own notes must say type http and our addresses.
+    """Check after init with our override that the tool has recorded type http and our addresses.
 
-    Raises DetectionError `backend-not-ours`. A missing file counts: the state would be local.
+    Raises DetectionError with `backend-not-ours`, also if nothing is recorded: the state would be
+    local then.
     """
     noted = noted_backend(data_dir)
     config = noted.get("config")
@@ -115,17 +116,17 @@ def check_initialised(data_dir: Path, backend: Backend) -> None:
 
 
 def check_own_backend(data_dir: Path, verdict: Verdict) -> None:
-    """After init without our override: the tool must use the backend that the verdict names.
+    """Check after init without our override that the tool uses the backend of the verdict.
 
-    Raises DetectionError `backend-not-used`: else the state would be local, and lost with the run.
+    Raises DetectionError with `backend-not-used`: the state would be local, and lost with the run.
     """
     noted = noted_backend(data_dir).get("type")
     wanted = verdict.type if verdict.kind == "backend" else verdict.kind
     if verdict.kind in ("backend", "cloud") and (not noted or shown(str(noted)) != wanted):
         raise DetectionError(
             "backend-not-used",
-            f"{verdict.where} says {verdict}, and after init the tool does not use it. The state "
-            "would stay in this checkout and be lost. Run the template with backend mode override.",
+            f"{verdict.where} configures {verdict}, but after init the tool does not use it. The "
+            "state would stay in this checkout and be lost. Use backend mode override.",
         )
 
 
@@ -133,19 +134,19 @@ def _require_injectable(verdict: Verdict, mode: BackendMode) -> None:
     if verdict.kind == "conflict":
         raise DetectionError(
             "backend-conflict",
-            f"There is more than one: {verdict.why}. The tools refuse this even with an override "
-            "file. Remove one of them.",
+            f"There is more than one backend: {verdict.why}. The tools refuse this even with an "
+            "override file. Remove one of them.",
         )
     if verdict.kind == "state_store":
         raise DetectionError(
             "state-store",
-            f"{verdict.where} holds a state_store block, which no override file can replace. "
+            f"{verdict.where} has a state_store block, which no override file can replace. "
             "Remove it, or run the template with backend mode off.",
         )
     if verdict.kind == "unreadable" and mode == "auto":
         raise DetectionError(
             "unreadable-configuration",
-            f"{verdict.where}: {verdict.why}. So it is not known whether the code configures a "
+            f"{verdict.where}: {verdict.why}, so it is unknown whether the code configures a "
             "backend. Correct the file, or choose backend mode override or off for the template.",
         )
 
@@ -158,7 +159,7 @@ def _nothing_message(folder: Path, verdict: Verdict) -> str:
 
 
 def noted_backend(data_dir: Path) -> dict[str, Any]:
-    """What init wrote about its backend; empty when it wrote nothing that can be read."""
+    """What init recorded about its backend; empty if nothing can be read."""
     try:
         descriptor = os.open(data_dir / "terraform.tfstate", os.O_RDONLY | os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as stream:
@@ -173,6 +174,6 @@ def _not_ours_message(noted: dict[str, Any], backend: Backend) -> str:
     kind = noted.get("type")
     seen = f"uses backend {shown(str(kind))} with another address" if kind else "uses no backend"
     return (
-        f"After init the tool {seen}, not {backend.address}. Nothing was planned. A file of the "
+        f"After init the tool {seen}, not {backend.address}. Nothing was planned. A file in the "
         "repository may hide or replace the generated override file: remove its backend block."
     )

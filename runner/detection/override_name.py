@@ -1,4 +1,4 @@
-"""The name of the generated file: the one that the tool reads, and reads last."""
+"""Choose a name for the generated file so that the tool reads it, and reads it last."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _MAX_NAME_BYTES = 255
 def choose(
     folder: Path, tool: ToolName, version: Version | None, verdict: Verdict, requested: str | None
 ) -> str:
-    """The requested name if it works, else the default, else a later one that is free.
+    """The requested name, if it works. Without one the default name, or the next one that is free.
 
-    Raises DetectionError `override-name-invalid`, `override-name-taken` or
+    Raises DetectionError with `override-name-invalid`, `override-name-taken` or
     `override-would-duplicate`.
     """
     names = [entry.name for entry in folder.iterdir()]
@@ -47,8 +47,8 @@ def choose(
 
 def taken_message(name: str) -> str:
     return (
-        f"The repository already has a file or link called {name}, or one that hides it. It is "
-        "left alone: choose another override file name for the template, or none."
+        f"The repository already has a file or link named {name}, or one that hides it, and it is "
+        "not replaced. Choose another override file name for the template, or none."
     )
 
 
@@ -64,7 +64,7 @@ def _own(names: list[str], tool: ToolName, version: Version | None) -> str:
     raise DetectionError(
         "override-name-invalid",
         f"No override file name sorts after {shown(os.fsdecode(last))}, so the generated file "
-        "would not be the last to count. Rename that file.",
+        "would not be read last. Rename that file.",
     )
 
 
@@ -77,7 +77,7 @@ def _stems() -> Iterator[str]:
 
 
 def _rivals(names: list[str]) -> list[str]:
-    """The override files of either tool: one too many costs nothing but a plainer name."""
+    """The override files of both tools. Considering one too many does no harm."""
     return [n for n in names if extension_of(n) and is_override_name(n) and not is_ignored(n)]
 
 
@@ -97,7 +97,7 @@ def _require_readable(name: str, tool: ToolName, version: Version | None) -> Non
 
 
 def _require_free(name: str, names: list[str]) -> None:
-    # A twin in another extension would hide ours, or be hidden by it.
+    # A file with the same stem and another extension would hide ours, or be hidden by it.
     if _stem(name) in {_stem(other) for other in names if extension_of(other)}:
         raise DetectionError("override-name-taken", taken_message(name))
 
@@ -106,8 +106,8 @@ def _require_alone(name: str, verdict: Verdict) -> None:
     if verdict.explicit:
         raise DetectionError(
             "override-would-duplicate",
-            f"{verdict.where} already holds {verdict}, and {name} is no override file: the tool "
-            "would stop with a duplicate backend. Choose a name that ends in _override.tf.",
+            f"{verdict.where} already configures {verdict}, and {name} is not an override file: "
+            "the tool would report a duplicate backend. Choose a name that ends in _override.tf.",
         )
 
 
@@ -116,6 +116,6 @@ def _require_last(name: str, names: list[str]) -> None:
     if later:
         raise DetectionError(
             "override-name-invalid",
-            f"{shown(max(later, key=os.fsencode))} is read after {name} and would win over it. "
+            f"{shown(max(later, key=os.fsencode))} is read after {name} and would replace it. "
             "Choose a later name, or none.",
         )

@@ -1,4 +1,4 @@
-"""What the steps of one run share: its masked log, its tool, its environment and its sandbox."""
+"""What the steps of one run share: its masked log, tool, environment and sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runner.tools.environment import (
 )
 from runner.tools.failures import Diagnosis
 
-SAID_BYTES = 16 << 20  # of what a command says for us, not for people
+SAID_BYTES = 16 << 20  # the longest output of a command that is read by the runner
 _PLANNED = re.compile(
     rb"^Plan: (?:(?P<imported>\d+) to import, )?(?P<add>\d+) to add, (?P<change>\d+) to change, "
     rb"(?P<destroy>\d+) to destroy"
@@ -33,7 +33,7 @@ _PLANNED = re.compile(
 
 
 class RunContext:
-    """One run, as its steps see it. `environment` grows by what opens the backend that is used."""
+    """One run, as its steps see it. The credential of the backend is added to `environment`."""
 
     def __init__(self, job: Job, events: Events, work: WorkDir) -> None:
         self.job, self.events, self.work = job, events, work
@@ -44,7 +44,7 @@ class RunContext:
         self._redactor = Redactor(job.secrets())
 
     def begin(self) -> None:
-        """Say what this run works with. Raises ToolError."""
+        """Find the tool and the sandbox, and write them into the log. Raises ToolError."""
         given = environment(self.job, self.work)
         self.environment.update(given.values)
         version = ".".join(map(str, self.tool.version))
@@ -55,19 +55,19 @@ class RunContext:
         self.warn(*given.warnings)
 
     def use_our_backend(self) -> None:
-        """Commands from now on get the credential of our state."""
+        """Give the following commands the credential of our state."""
         self.environment.update(http_credential(self.job.backend))
         self.warn(*(not_handed(name, self.job) for name in sorted(own_credentials(self.job))))
 
     def use_own_backend(self) -> None:
-        """Commands from now on get what opens the sources' own backend, and nothing of ours."""
+        """Give the following commands the credentials of the sources' backend, and not ours."""
         for name in http_credential(self.job.backend):
             self.environment.pop(name, None)
         self.environment.update(own_credentials(self.job))
 
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
-        """A named part of the run. What is put into the dict is kept with the step."""
+        """Run the block as a step with this name. The content of the dict is stored with it."""
         self.events.step_started(name)
         self.say(f"== {name}")
         detail: dict[str, Any] = {}
@@ -99,7 +99,7 @@ class RunContext:
         writable: tuple[Path, ...] = (),
         accepted: Container[int] = (0,),
     ) -> int:
-        """Run a command of the tool, its words masked into the log; its exit code.
+        """Run a command of the tool with its output masked in the log, and return its exit code.
 
         Raises Stopped, and ToolError when it ends with a code that is not accepted.
         """
@@ -129,7 +129,7 @@ class RunContext:
         extra: Mapping[str, str] | None = None,
         limit: int = SAID_BYTES,
     ) -> bytes:
-        """What a command says, for us and not for the log. Raises ToolError and Stopped."""
+        """The output of a command, which is not logged. Raises ToolError and Stopped."""
         said = process.capture(
             command.argv,
             env={**self.environment, **(extra or {})},

@@ -1,4 +1,4 @@
-"""export-state: the state moves to where the sources keep theirs, and ours is closed."""
+"""export-state: move the state to the backend that the sources configure, and close ours."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from runner.sources.source import Checkout
 
 
 def take_out(context: RunContext, checkout: Checkout, verdict: Verdict) -> Outcome:
-    """export-state: write our state where the sources say, see it there, and close ours.
+    """Write our state to the sources' backend, verify the copy, and close ours.
 
-    Ours is locked from before it is read until it is closed, or the run ends. Raises TransferError:
-    there is no such place, something is there already, or ours is empty, locked or closed.
+    Ours is locked before it is read, until it is closed or the run ends. Raises TransferError when
+    the sources configure no backend, it has a state already, or ours is empty, locked or closed.
     """
     _refuse_no_target(context, verdict)
     injected = steps.inject_ours(context, checkout, verdict)
@@ -36,8 +36,8 @@ def take_out(context: RunContext, checkout: Checkout, verdict: Verdict) -> Outco
         _archive(context, verdict)
     except RunnerError:
         context.warn(
-            f"The state here is still the one in use. A copy of it may be in {verdict} now: "
-            "queue export-state again, which goes on with that copy, or empty it there."
+            f"The state here is still the one in use, but a copy may be in {verdict}. Queue "
+            "export-state again, which goes on with that copy, or remove the copy there."
         )
         raise
     return Outcome("applied")
@@ -48,22 +48,22 @@ def _refuse_no_target(context: RunContext, verdict: Verdict) -> None:
         if verdict.kind not in ("backend", "cloud", "state_store"):
             raise TransferError(
                 "no-target",
-                f"The sources name no backend to move the state to: the verdict is {verdict}. "
+                f"The sources configure no backend to move the state to (detected: {verdict}). "
                 "Add the block, or queue the run with a ref that has it.",
             )
         if context.job.standing == "archived":
-            raise TransferError("state-archived", "The state was moved to another backend already.")
+            raise TransferError("state-archived", "The state was already moved to another backend.")
         if context.job.standing in ("unwritten", "empty"):
-            raise TransferError("nothing-to-export", "The state here holds nothing.")
+            raise TransferError("nothing-to-export", "The state here is empty.")
 
 
 def _read_ours(context: RunContext, checkout: Checkout) -> Pulled:
-    """Our state, in clear where OpenTofu encrypts it, locked from now on."""
+    """Lock and read our state; if OpenTofu encrypts it, in clear."""
     with context.step("pull") as detail:
         detail.update(context.events.hold())
         ours = own_backend.pull(context, checkout)
         if ours is None or not ours.holds_something:
-            raise TransferError("nothing-to-export", "The state here holds nothing.")
+            raise TransferError("nothing-to-export", "The state here is empty.")
         detail.update(ours.described())
     return ours
 
@@ -71,25 +71,25 @@ def _read_ours(context: RunContext, checkout: Checkout) -> Pulled:
 def _read_target(
     context: RunContext, checkout: Checkout, verdict: Verdict, injected: Override, ours: Pulled
 ) -> Pulled | None:
-    """What is in the backend of the sources: nothing, or a copy of ours that a dead run left."""
+    """Read the sources' backend. It must be empty, or have a copy that an earlier run left."""
     with context.step("target") as detail:
         (checkout.folder / injected.file_name).unlink()
-        (context.work.data / STATE_FILE).unlink()  # with it, init would ask whether to migrate
+        (context.work.data / STATE_FILE).unlink()  # otherwise init would ask whether to migrate
         context.use_own_backend()
         steps.prepare(context, checkout, verdict, None)
         _refuse_a_local_one_that_is_lost(context)
         there = own_backend.pull(context, checkout)
         if there is None:
-            context.say(f"Nothing is in {verdict} yet.")
+            context.say(f"There is no state in {verdict} yet.")
             return None
         detail.update(there.described())
         if there.holds_the_same(ours):
-            context.say(f"A copy of this state is in {verdict} already.")
+            context.say(f"There is already a copy of this state in {verdict}.")
             return there
     raise TransferError(
         "target-not-empty",
-        f"There is a state in {verdict} already: serial {there.serial} of lineage "
-        f"{there.lineage}. Nothing was changed. Name another place in the sources, or remove it.",
+        f"There is already a state in {verdict}: serial {there.serial} of lineage "
+        f"{there.lineage}. Nothing was changed. Remove it, or change the backend in the sources.",
     )
 
 
@@ -99,7 +99,8 @@ def _refuse_a_local_one_that_is_lost(context: RunContext) -> None:
     inside = Path(os.path.normpath(context.work.checkout / path)).is_relative_to(context.work.root)
     if noted.get("type") == "local" and inside:
         raise DetectionError(
-            "state-would-be-lost", "The local backend is in the run's folder, and ends with it."
+            "state-would-be-lost",
+            "The state of this local backend would be in the run's folder, which is removed.",
         )
 
 
@@ -110,7 +111,7 @@ def _migrate(context: RunContext, checkout: Checkout, ours: Pulled, there: Pulle
             there = own_backend.pull(context, checkout)
         if there is None or not there.holds_the_same(ours):
             raise _differs()
-        if there.lineage != ours.lineage:  # the tools give a new one to what was never written
+        if there.lineage != ours.lineage:  # the tools give a state that is new there a new lineage
             own_backend.push_over(context, checkout, ours)
 
 
@@ -120,17 +121,17 @@ def _verify(context: RunContext, checkout: Checkout, ours: Pulled) -> None:
         if there is None or not there.holds_the_same(ours) or there.lineage != ours.lineage:
             raise _differs()
         detail.update(there.described())
-        context.say(f"It is there: serial {there.serial} of lineage {there.lineage}.")
+        context.say(f"The copy is right: serial {there.serial} of lineage {there.lineage}.")
 
 
 def _archive(context: RunContext, verdict: Verdict) -> None:
     with context.step("archive") as detail:
         to = f"{verdict} of {context.job.source.url} ({verdict.where})"
         detail.update(context.events.archive(to))
-        context.say(f"The state here is archived: it lives on in {to}.")
+        context.say(f"The state here is archived. It was moved to {to}.")
 
 
 def _differs() -> TransferError:
     return TransferError(
-        "copy-differs", "What is there is not what was written: somebody else writes there too."
+        "copy-differs", "The copy differs from what was written: somebody else writes there too."
     )

@@ -1,7 +1,7 @@
-"""Keeps a workspace from having two states: one here, and one where the sources say.
+"""Refuse runs that would begin a second state (a fork) for the same resources.
 
-With one state here and another backend in the sources, a plan would want to create everything
-again, in the other place. So it would when the sources forget a backend that was in use.
+If the state is here and the sources configure another backend, a plan would create everything
+again, with its state there. The same happens if the sources drop a backend that was in use.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from runner.job import Job
 
 
 def refuse(job: Job, verdict: Verdict, *, injected: bool) -> None:
-    """Stop before anything is planned against the wrong state.
+    """Stop the run before anything is planned with the wrong state.
 
-    Raises DetectionError `state-would-fork`, `state-elsewhere` or `state-archived`.
+    Raises DetectionError with `state-would-fork`, `state-elsewhere` or `state-archived`.
     """
     if injected and job.standing == "archived":
         raise DetectionError("state-archived", _archived(verdict))
@@ -26,27 +26,33 @@ def refuse(job: Job, verdict: Verdict, *, injected: bool) -> None:
 
 def _would_fork(job: Job, verdict: Verdict) -> str:
     return (
-        f"{verdict.where} says {verdict}, and this workspace has its state here: with the mode "
-        f"{job.backend_mode} the run would begin a second one there. Queue the operation "
-        "export-state to move it there, or set the template's backend mode to override to keep it "
-        "here. Nothing was planned."
+        f"{verdict.where} configures {verdict}, but this workspace has its state here: with "
+        f"backend mode {job.backend_mode} the run would begin a second state there. Queue "
+        "export-state to move the state there, or set the template's backend mode to override to "
+        "keep it here. Nothing was planned."
     )
 
 
 def _elsewhere(before: str, verdict: Verdict) -> str:
-    now = f"{verdict.where} says {verdict}" if verdict.explicit else "the sources name no backend"
+    now = (
+        f"{verdict.where} configures {verdict}"
+        if verdict.explicit
+        else "the sources configure no backend"
+    )
     return (
         f"The runs of this workspace kept their state in {before}; now {now}, and the state here "
-        "was never written: a plan would want to create everything again. Queue the operation "
-        "import-state with a ref that still has that backend. To begin with nothing, on purpose, "
-        "queue the run with start_empty. Nothing was planned."
+        "was never written: a plan would create everything again. Queue import-state with a ref "
+        "that still has that backend. If you want to begin with an empty state, queue the run with "
+        "start_empty. Nothing was planned."
     )
 
 
 def _archived(verdict: Verdict) -> str:
-    now = f"{verdict} is to be replaced by ours" if verdict.explicit else "the sources name none"
+    now = (
+        f"{verdict} would be replaced by ours" if verdict.explicit else "the sources configure none"
+    )
     return (
-        f"The state of this workspace was moved to another backend, and now {now}. Bring the "
-        "backend back into the sources, or un-archive the state to go on with it here. Nothing was "
+        f"The state of this workspace was moved to another backend, and now {now}. Add that "
+        "backend to the sources again, or unarchive the state to use it here again. Nothing was "
         "planned."
     )

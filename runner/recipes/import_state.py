@@ -1,4 +1,4 @@
-"""import-state: the state moves here from where the sources keep it, byte for byte."""
+"""import-state: move the state here from the backend that the sources configure, byte for byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runner.sources import checkout as sources
 from runner.sources.source import Checkout
 from runner.tools import encryption
 
-_ATTEMPTS = 3  # to read a source that is written meanwhile
+_ATTEMPTS = 3  # at reading a state that somebody writes at the same time
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class _Source:
 
 
 def bring_in(context: RunContext, checkout: Checkout, verdict: Verdict) -> Outcome:
-    """import-state: read the state where the sources keep it, and make it ours byte for byte.
+    """Read the state from the sources' backend, and store it here byte for byte.
 
-    Raises TransferError: nothing is there, more than one CLI workspace holds a state, OpenTofu
-    encrypts it, or ours is locked, newer or another one. Then nothing has changed.
+    Raises TransferError when there is no state, several CLI workspaces have one, OpenTofu encrypts
+    it, or ours is locked, newer or has another lineage. Then nothing was changed.
     """
     _refuse_unusable(context, checkout, verdict)
     if verdict.kind != "none":
@@ -53,16 +53,14 @@ def bring_in(context: RunContext, checkout: Checkout, verdict: Verdict) -> Outco
 
 
 def _refuse_unusable(context: RunContext, checkout: Checkout, verdict: Verdict) -> None:
-    """What no run could work with: two backends, nothing to run, what cannot be read."""
+    """Refuse sources that no run could use: two backends, nothing to run, unreadable files."""
     with context.step("check"):
         job = context.job
         override.plan_override(
             checkout.folder, job.tool, context.tool.version, verdict, "auto", job.backend, None
         )
         if job.standing == "archived":
-            raise TransferError(
-                "state-archived", "The state here is archived: un-archive it first."
-            )
+            raise TransferError("state-archived", "The state here is archived: unarchive it first.")
 
 
 def _init_theirs(context: RunContext, checkout: Checkout, verdict: Verdict) -> None:
@@ -85,7 +83,7 @@ def _read_source(context: RunContext, checkout: Checkout, verdict: Verdict) -> _
 
 
 def _committed(context: RunContext, checkout: Checkout) -> Pulled:
-    """The state that the repository has in it, where it names no backend."""
+    """The state file in the repository, for sources that configure no backend."""
     aside = checkout.root / ".git" / sources.COMMITTED
     others = aside / f"{STATE_FILE}.d"
     files = {DEFAULT: PurePosixPath(STATE_FILE)}
@@ -102,7 +100,7 @@ def _committed(context: RunContext, checkout: Checkout) -> Pulled:
 
 
 def _the_only_one(context: RunContext, checkout: Checkout, verdict: Verdict) -> _Source:
-    """The state of the only CLI workspace that holds one."""
+    """The state of the only CLI workspace that has one."""
     held: dict[str, Pulled] = {}
     for name in own_backend.workspaces(context, checkout):
         state = own_backend.pull(context, checkout, name)
@@ -113,23 +111,21 @@ def _the_only_one(context: RunContext, checkout: Checkout, verdict: Verdict) -> 
     if as_written is None and encryption.of_states(checkout.folder, context.tool, context.job):
         raise TransferError(
             "state-encrypted",
-            f"OpenTofu encrypts the state in {verdict}, and shows it to a run in clear only. Copy "
-            "the stored document as it is, and upload it as a new version of this state.",
+            f"OpenTofu encrypts the state in {verdict}, and a run could only read it in clear. "
+            "Copy the stored document as it is, and upload it as a new version of this state.",
         )
     return _Source(as_written or state, name)
 
 
 def _only(held: Mapping[str, Pulled], where: str) -> tuple[str, Pulled]:
     if not held:
-        raise TransferError(
-            "nothing-to-import", f"There is no state in {where}, or it holds nothing."
-        )
+        raise TransferError("nothing-to-import", f"There is no state in {where}, or it is empty.")
     if len(held) > 1:
         names = ", ".join(map(shown, sorted(held)))
         raise TransferError(
             "state-workspaces",
-            f"More than one CLI workspace in {where} holds a state: {names}. Make a workspace here "
-            "for each, and upload what `state pull` prints with that one selected.",
+            f"Several CLI workspaces in {where} have a state: {names}. Create a workspace here for "
+            "each of them, and upload the output of `state pull` with that one selected.",
         )
     return next(iter(held.items()))
 
@@ -137,7 +133,7 @@ def _only(held: Mapping[str, Pulled], where: str) -> tuple[str, Pulled]:
 def _as_written(
     context: RunContext, checkout: Checkout, workspace: str, state: Pulled
 ) -> Pulled | None:
-    """The file of a local backend, if it is in the checkout: tofu prints it in another form."""
+    """The file of a local backend, if it is in the checkout: tofu would print other bytes."""
     config = override.noted_backend(context.work.data).get("config") or {}
     path = os.path.normpath(checkout.folder / str(config.get("path") or STATE_FILE))
     if workspace != DEFAULT or not Path(path).is_relative_to(checkout.root):
@@ -153,26 +149,26 @@ def _import(context: RunContext, state: Pulled) -> None:
     with context.step("import") as detail:
         taken = context.events.take_in(io.BytesIO(state.body))
         detail.update(taken)
-        context.say(f"It is version {taken['version']} here, byte for byte.")
+        context.say(f"It is stored here as version {taken['version']}, byte for byte.")
 
 
 def _look_again(context: RunContext, checkout: Checkout, verdict: Verdict, source: _Source) -> None:
-    """`state pull` takes no lock: bring in as well what was written there meanwhile."""
+    """Read again, because `state pull` takes no lock: import what was written in the meantime."""
     with context.step("verify"):
         name, state = source.workspace or DEFAULT, source.state
         for _ in range(_ATTEMPTS):
             now = _pulled_again(context, checkout, name)
             if now is None or now.version == state.version:
                 return
-            context.say(f"It was written meanwhile: serial {now.serial} of lineage {now.lineage}.")
+            context.say(f"It has changed since: serial {now.serial} of lineage {now.lineage}.")
             if now.lineage != state.lineage or now.serial < state.serial:
                 break
             context.events.take_in(io.BytesIO(now.body))
             state = now
         raise TransferError(
             "source-moved-on",
-            f"The state in {verdict} changes while it is imported: what is here is older. Let "
-            "nobody write it there, then queue import-state again.",
+            f"The state in {verdict} changes while it is imported, and the copy here is older. "
+            "Make sure that nobody writes it there, then queue import-state again.",
         )
 
 
@@ -180,7 +176,7 @@ def _pulled_again(context: RunContext, checkout: Checkout, workspace: str) -> Pu
     try:
         return own_backend.pull(context, checkout, workspace)
     except (ToolError, TransferError) as error:
-        context.warn(f"It was imported, and could not be read there a second time: {error.message}")
+        context.warn(f"The state was imported, but could not be read again: {error.message}")
         return None
 
 
@@ -190,6 +186,6 @@ def _say_what_is_left(context: RunContext, verdict: Verdict) -> None:
         return
     how = "" if context.job.backend_mode == "override" else " set the backend mode to override, or"
     context.warn(
-        f"The state is here now, and {verdict.where} still says {verdict}:{how} take the block out "
-        "of the sources. Let nobody write the state there any more."
+        f"The state is here now, but {verdict.where} still configures {verdict}:{how} remove the "
+        "block from the sources. Nobody may write the state there any more."
     )

@@ -1,7 +1,7 @@
-"""What `stateroom inspect` says about folders: the verdict, why, and what a run would inject.
+"""The results of `stateroom inspect`: which backend each folder has, and what a run would write.
 
-Exit status, for scripts: 0 every folder can run in backend mode auto; 1 some folder cannot (empty,
-conflict, unreadable, or no file name works); 2 some path could not be looked at.
+Exit status, for scripts: 0 if every folder can run in backend mode auto; 1 if one cannot (empty,
+conflict, unreadable, or no file name works); 2 if a path could not be read.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from runner.detection.override import Override, plan_override
 from runner.errors import DetectionError
 from runner.job import Backend, ToolName
 
-# What stands for the address of a workspace's state: `inspect` knows no server.
+# A placeholder for the address of a workspace's state: `inspect` has no server.
 PLACEHOLDER = "https://stateroom.example/api/terraform/state/PROJECT/WORKSPACE"
 _BACKEND = Backend(PLACEHOLDER, PLACEHOLDER, PLACEHOLDER, username="", password="")
 
 
 class FindingJson(TypedDict):
-    """One line of `stateroom inspect --json`. `text` is the file that would be written."""
+    """One line of `stateroom inspect --json`. `text` is the content of the file to be written."""
 
     path: str
     tool: ToolName
@@ -42,9 +42,9 @@ class FindingJson(TypedDict):
 
 @dataclass(frozen=True)
 class Finding:
-    """`verdict` is None when the path could not be looked at, `override` when nothing is injected.
+    """`verdict` is None if the path could not be read; `override` is None if nothing is injected.
 
-    `error` is what would stop a run in mode auto; `name` is shown instead of the path.
+    `error` would stop a run in mode auto. `name` is shown instead of the path.
     """
 
     path: Path
@@ -64,13 +64,13 @@ class Finding:
 def inspect_many(
     paths: Iterable[Path], tool: ToolName, version: Version | None = None
 ) -> Iterator[Finding]:
-    """One finding for each path, in order, as soon as it is known. Never raises for a path."""
+    """Yield one finding for each path, in order. It never raises for a path."""
     for path in paths:
         yield _inspect(path, tool, version)
 
 
 def modules_under(root: Path) -> Iterator[Path]:
-    """Every folder from `root` down that holds configuration, links and hidden folders left out."""
+    """Every folder below `root` with configuration, except links and hidden folders."""
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith("."))
         if any(name.endswith(EXTENSIONS) and not is_ignored(name) for name in names):
@@ -97,10 +97,10 @@ def as_json(finding: Finding) -> FindingJson:
 
 
 def as_text(finding: Finding) -> str:
-    """The same for people, without a line end."""
+    """A finding as text for people, without a line end."""
     row = as_json(finding)
     verdict = finding.verdict
-    lines = [f"{row['path']}: {row['verdict'] or 'cannot be looked at'} ({finding.tool})"]
+    lines = [f"{row['path']}: {row['verdict'] or 'cannot be read'} ({finding.tool})"]
     if verdict:
         lines.append("  why: " + (f"{verdict.where}: " if verdict.where else "") + verdict.why)
     lines += [f"  warning: {warning}" for warning in row["warnings"]]

@@ -1,9 +1,9 @@
-"""The backend that the sources name, as the tool opens it: what is in it, and writing to it.
+"""Read and write the state in the backend that the sources configure, with the tool.
 
 Measured with terraform 1.11 and tofu 1.12 on local, pg, s3 and http: `state pull` prints the
-document and one more line end. `state push` is refused where another state is, and what was never
-written before gets a new lineage; pushed over that, the document keeps its lineage, and gets its
-serial plus one.
+document and one more line end. `state push` is refused if there is another state. A state that is
+new there gets a new lineage; pushed a second time, the document keeps its lineage, and its serial
+is raised by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STATE_FILE = "terraform.tfstate"
 
 
 def workspaces(context: RunContext, checkout: Checkout) -> list[str]:
-    """Its CLI workspaces. Raises ToolError."""
+    """The CLI workspaces of the backend. Raises ToolError."""
     try:
         said = context.ask(
             commands.workspaces(context.tool, context.job.variables), checkout.folder
@@ -34,25 +34,25 @@ def workspaces(context: RunContext, checkout: Checkout) -> list[str]:
 
 
 def pull(context: RunContext, checkout: Checkout, workspace: str = DEFAULT) -> Pulled | None:
-    """The state that is in it; None: never written. Raises ToolError and TransferError."""
+    """The state in the backend, or None if there is none. Raises ToolError and TransferError."""
     chosen = {} if workspace == DEFAULT else {"TF_WORKSPACE": workspace}
     command = commands.pull(context.tool, context.job.variables)
     said = context.ask(command, checkout.folder, chosen, context.job.limits.state + 1)
-    return pulled.parse(said.removesuffix(b"\n"))  # it puts one behind the document
+    return pulled.parse(said.removesuffix(b"\n"))  # the tool adds one after the document
 
 
 def push(context: RunContext, checkout: Checkout, document: Pulled) -> None:
-    """Write a state, unless another one is there. Raises ToolError."""
+    """Write a state, unless there is another one. Raises ToolError."""
     _push(context, checkout, commands.push(context.tool, document.body))
 
 
 def push_over(context: RunContext, checkout: Checkout, document: Pulled) -> None:
-    """Write a state over what is there. Raises ToolError."""
+    """Write a state, and replace what is there. Raises ToolError."""
     _push(context, checkout, commands.push_over(context.tool, document.body))
 
 
 def _push(context: RunContext, checkout: Checkout, command: commands.Command) -> None:
-    """The document is on its standard input, so tofu's variables go by the environment."""
+    """Push a document. It is the standard input, so variables are passed in the environment."""
     given = context.job.variables if commands.knows_variables(context.tool) else ()
     values = {f"TF_VAR_{v.name}": v.value for v in given if v.kind == "terraform"}
     context.run(command, checkout.folder, values)

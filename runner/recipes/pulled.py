@@ -1,4 +1,4 @@
-"""A state as `state pull` prints it: what it holds, and what makes it another one."""
+"""A state as `state pull` prints it: what it contains, and how to compare two of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from runner.errors import TransferError
 
-# what a state is about; the rest says which tool wrote it, and when
+# the content of a state; the other keys describe which tool wrote it, and when
 _CONTENT = ("resources", "outputs", "check_results")
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """`body` is the document byte for byte. `encrypted` by OpenTofu: what it holds is not known."""
+    """`body` is the document byte for byte. If OpenTofu `encrypted` it, its content is unknown."""
 
     body: bytes = field(repr=False)
     serial: int
@@ -27,7 +27,7 @@ class Pulled:
         return self.encrypted or bool(self._content["resources"] or self._content["outputs"])
 
     def holds_the_same(self, other: Pulled) -> bool:
-        """Whatever serial and lineage say."""
+        """Whether both have the same content. Serial and lineage may differ."""
         return self.encrypted == other.encrypted and self._content == other._content
 
     def is_same(self, other: Pulled) -> bool:
@@ -42,7 +42,7 @@ class Pulled:
 
 
 def parse(body: bytes) -> Pulled | None:
-    """The state in a document; None for what was never written. Raises TransferError."""
+    """The state in a document, or None if it was never written. Raises TransferError."""
     if not body.strip():
         return None
     try:
@@ -54,9 +54,9 @@ def parse(body: bytes) -> Pulled | None:
         raise _no_state()
     content = {name: document.get(name) or None for name in _CONTENT}
     found = Pulled(body, serial, lineage, "encrypted_data" in document, content)
-    # backends that keep no file print an empty document for a state that they do not have
+    # backends without files print an empty document for a state that does not exist
     return found if lineage or found.holds_something else None
 
 
 def _no_state() -> TransferError:
-    return TransferError("not-a-state", "What is there is no state of terraform or tofu.")
+    return TransferError("not-a-state", "The document is not a state of terraform or tofu.")

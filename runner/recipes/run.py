@@ -1,4 +1,4 @@
-"""The recipe of a run, step by step: clone, detect, override, init, plan, apply, collect."""
+"""The steps of a run: clone, detect, override, init, plan, apply, collect."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from runner.sources.source import Checkout
 from runner.tools import commands, variables
 
 UNWRITTEN = "errored.tfstate"
-NO_CHANGES, CHANGES = 0, 2  # of plan -detailed-exitcode
+NO_CHANGES, CHANGES = 0, 2  # exit codes of plan -detailed-exitcode
 
 
 def execute(job: Job, events: Events) -> Outcome:
-    """Run a job to its end, in a folder of its own that is gone afterwards.
+    """Execute a job in its own folder, which is removed afterwards.
 
     Raises RunnerError with a stable code: SourceError, DetectionError, ToolError,
     TransferError, Stopped, Fenced.
@@ -49,12 +49,12 @@ def execute(job: Job, events: Events) -> Outcome:
 
 
 def unwritten_states(work: WorkDir) -> Iterator[BinaryIO]:
-    """The states that a tool could not write, wherever in its checkout it ran."""
+    """The states that the tool could not write, from any folder of its checkout."""
     return found.named(work.root, work.checkout.name, UNWRITTEN)
 
 
 def _plan(context: RunContext, checkout: Checkout) -> bool:
-    """Whether there is something to apply, and the run asks for it."""
+    """Plan, and return whether there is something to apply that the run shall apply."""
     job, work, file = context.job, context.work, _plan_file(context)
     with context.step("plan") as detail:
         command = commands.plan(context.tool, job.operation, file, job.variables)
@@ -73,14 +73,14 @@ def _apply(context: RunContext, checkout: Checkout) -> None:
             context.run(_apply_command(context, checkout), checkout.folder)
         finally:
             for document in unwritten_states(context.work):
-                context.say("The tool could not write its state: it is taken in here.")
+                context.say("The tool could not write its state, so the worker stores it.")
                 context.events.rescue(document)
 
 
 def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
-    """The saved plan holds the variables, but for ephemeral ones, which apply is given again."""
+    """The apply. Ephemeral variables are passed again, because the saved plan lacks them."""
     given = [v for v in context.job.variables if v.kind == "terraform"]
-    if commands.knows_variables(context.tool):  # its encryption may be made of them
+    if commands.knows_variables(context.tool):  # its encryption may use them
         return commands.apply(context.tool, _plan_file(context), given)
     if not given or not variables.may_be_ephemeral(checkout.folder, context.tool):
         return commands.apply(context.tool, _plan_file(context))
@@ -112,5 +112,5 @@ def _parsed(said: bytes) -> dict[str, Any]:
     try:
         parsed: dict[str, Any] = json.loads(said or b"{}")
     except ValueError:
-        raise ToolError("output-unreadable", "The tool's answer is not JSON.") from None
+        raise ToolError("output-unreadable", "The output of the tool is not JSON.") from None
     return parsed

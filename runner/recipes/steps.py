@@ -1,4 +1,4 @@
-"""The steps that every run begins with: clone, detect, override, init."""
+"""The first steps of every run: clone, detect, override, init."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clone(context: RunContext) -> Checkout:
         context.events.noted({"commit": checkout.commit})
         context.warn(*checkout.warnings)
         if checkout.host_keys:
-            context.say("New host keys were accepted, and are pinned from now on.")
+            context.say("New host keys were accepted. They are pinned from now on.")
             context.events.host_keys(checkout.host_keys)
         detail |= {"commit": checkout.commit, "ref": checkout.ref, "subject": checkout.subject}
     return checkout
@@ -52,7 +52,7 @@ def find_backend(context: RunContext, checkout: Checkout) -> Verdict:
 
 
 def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) -> Override | None:
-    """Inject ours or leave theirs, as the template's mode says; never a second state beside one."""
+    """Inject our backend or keep the sources', by the template's mode. Refuses a second state."""
     with context.step("override") as detail:
         planned = _planned(context, checkout, verdict, context.job.backend_mode)
         forks.refuse(context.job, verdict, injected=planned is not None)
@@ -61,7 +61,7 @@ def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) ->
             context.use_own_backend()
             context.warn(*verdict.warnings)
             context.say(
-                f"The sources keep their state themselves ({verdict}): nothing is injected."
+                f"The sources configure their own backend ({verdict}): nothing is injected."
             )
             detail.update(inject=False, override_file=None, override=None)
         else:
@@ -72,7 +72,7 @@ def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) ->
 
 
 def inject_ours(context: RunContext, checkout: Checkout, verdict: Verdict) -> Override:
-    """Inject ours over whatever the sources say, in every mode."""
+    """Inject our backend in every mode, whatever the sources configure."""
     with context.step("override") as detail:
         planned = _planned(context, checkout, verdict, "override")
         assert planned is not None, "the mode override always injects"  # noqa: S101
@@ -90,7 +90,7 @@ def init(
 def prepare(
     context: RunContext, checkout: Checkout, verdict: Verdict, injected: Override | None
 ) -> None:
-    """Let the tool initialise the folder, and see that it uses the backend that it should."""
+    """Initialise the folder with the tool, and check that it uses the intended backend."""
     job = context.job
     command = commands.init_cloud if not injected and verdict.kind == "cloud" else commands.init
     with _modules_agent(context) as agent:
@@ -130,19 +130,19 @@ def _inject(context: RunContext, checkout: Checkout, planned: Override) -> dict[
 
 
 def _refuse_to_lose_the_state(job: Job, verdict: Verdict) -> None:
-    """A local state would be gone with the run's folder."""
+    """Refuse a local state, which would be removed with the run's folder."""
     local = verdict.kind == "none" or (verdict.kind, verdict.type) == ("backend", "local")
     if local and job.operation != "plan":
         raise DetectionError(
             "state-would-be-lost",
-            f"With the mode {job.backend_mode} and the verdict {verdict} the state would be "
-            "a file in the run's folder, and be lost with it. Use the mode "
+            f"With backend mode {job.backend_mode} and the detected backend {verdict} the state "
+            "would be a file in the run's folder, and be lost with it. Use backend mode "
             + ("auto or override." if verdict.kind == "none" else "override."),
         )
 
 
 def _modules_agent(context: RunContext) -> AbstractContextManager[Agent | None]:
-    """The strict ssh of private modules; without a key, one that offers none."""
+    """The ssh agent for private modules. Without a module key it offers no key."""
     job = context.job
     keys = () if job.module_key is None else (job.module_key,)
     if not keys and not ssh.installed():

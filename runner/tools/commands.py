@@ -1,4 +1,4 @@
-"""The commands of the tool that a run needs. Nothing secret is in their arguments."""
+"""The commands of the tool that a run needs. Their arguments never contain secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUIET = ("-input=false", "-no-color")
 
 @dataclass(frozen=True)
 class Command:
-    """`stdin` holds the variables: hand it over with the rest."""
+    """A command of the tool. `stdin` has the variables, and must be passed to it."""
 
     step: StepName
     argv: tuple[str, ...]
@@ -26,26 +26,26 @@ class Command:
 
 
 def init(tool: Tool, variables: Iterable[Variable]) -> Command:
-    """Modules' sources and tofu's backends may contain variables, so init gets them too."""
+    """Initialise. Module sources and tofu's backends may use variables, so init gets them too."""
     return _with_variables(tool, "init", (*_QUIET, "-reconfigure"), variables)
 
 
 def init_cloud(tool: Tool, variables: Iterable[Variable]) -> Command:
-    """For a `cloud` block that stays: both tools refuse -reconfigure there."""
+    """Initialise with a `cloud` block, for which both tools refuse -reconfigure."""
     return _with_variables(tool, "init", _QUIET, variables)
 
 
 def plan(
     tool: Tool, operation: Operation, plan_file: Path, variables: Iterable[Variable]
 ) -> Command:
-    """Ends with 0 when nothing would change, with 2 when something would, with 1 on an error."""
+    """Plan. The exit code is 0 if nothing would change, 2 if something would, and 1 on an error."""
     what = ("-destroy",) if operation == "destroy" else ()
     arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *what)
     return _with_variables(tool, "plan", arguments, variables)
 
 
 def apply(tool: Tool, plan_file: Path, ephemeral: Iterable[Variable] = ()) -> Command:
-    """Apply a saved plan. It holds the variables, but for the ephemeral ones."""
+    """Apply a saved plan, which contains the variables except ephemeral ones."""
     return _with_variables(tool, "apply", _QUIET, ephemeral, str(plan_file))
 
 
@@ -54,41 +54,41 @@ def output(tool: Tool, variables: Iterable[Variable]) -> Command:
 
 
 def show(tool: Tool, plan_file: Path) -> Command:
-    """A saved plan as JSON, its secrets in clear: for the runner's eyes."""
+    """Print a saved plan as JSON, with its secrets in clear. It must not get into the log."""
     return Command("show", (*tool.argv, "show", "-json", "-no-color", str(plan_file)))
 
 
 def workspaces(tool: Tool, variables: Iterable[Variable]) -> Command:
-    """The CLI workspaces that the backend has, the selected one marked by a star."""
+    """List the CLI workspaces of the backend. The selected one is marked with a star."""
     return _in_own_backend(tool, "list", ("workspace", "list"), variables)
 
 
 def pull(tool: Tool, variables: Iterable[Variable]) -> Command:
-    """The state as the backend has it, and a line end: for the runner's eyes."""
+    """Print the state in the backend, and a line end. It must not get into the log."""
     return _in_own_backend(tool, "pull", ("state", "pull"), variables)
 
 
 def push(tool: Tool, document: bytes) -> Command:
-    """Write a state. It is refused where another lineage, or a newer serial, is."""
+    """Write a state. The tool refuses to replace another lineage or a higher serial."""
     return Command("push", (*tool.argv, "state", "push", "-no-color", "-"), document)
 
 
 def push_over(tool: Tool, document: bytes) -> Command:
-    """Write a state over whatever is there."""
+    """Write a state, and replace whatever is there."""
     return Command("push", (*tool.argv, "state", "push", "-no-color", "-force", "-"), document)
 
 
 def _in_own_backend(
     tool: Tool, step: StepName, what: tuple[str, ...], variables: Iterable[Variable]
 ) -> Command:
-    """The backends and the encryption of tofu may contain variables; terraform takes none here."""
+    """A command in the sources' backend. Only tofu gets variables, for backend and encryption."""
     content = var_file(variables) if knows_variables(tool) else None
     more = ("-var-file=/dev/stdin",) if content else ()
     return Command(step, (*tool.argv, *what, "-no-color", *more), content)
 
 
 def knows_variables(tool: Tool) -> bool:
-    """Whether every command of it takes variables, not only those that plan."""
+    """Whether every command of the tool accepts variables, not only those that plan."""
     return tool.name == "tofu" and tool.version >= (1, 8, 0)
 
 

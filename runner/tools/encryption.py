@@ -1,6 +1,6 @@
-"""Whether OpenTofu encrypts the state before anybody else sees it.
+"""Find out whether OpenTofu encrypts the state itself.
 
-`tofu state pull` prints such a state in clear: taking that in would undo what its owner wanted.
+`tofu state pull` prints such a state in clear. Importing that would remove the encryption.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _IN_BROKEN = re.compile(r"(?<![\w-])encryption(?![\w-])")
 
 
 def of_states(folder: Path, tool: Tool, job: Job) -> bool:
-    """Whether the sources or TF_ENCRYPTION say so; when in doubt, yes.
+    """Whether the sources or TF_ENCRYPTION configure encryption. Yes if in doubt.
 
-    Raises DetectionError `folder-unreadable`.
+    Raises DetectionError with `folder-unreadable`.
     """
     if tool.name != "tofu":
         return False
@@ -72,7 +72,7 @@ def _in_json(text: str) -> bool:
 
 
 def _below(node: Any, key: str) -> dict[str, Any]:
-    """What is in this block, however often it is there."""
+    """The content of this block, merged if there are several."""
     found: dict[str, Any] = {}
     for one in node if isinstance(node, list) else [node]:
         value = one.get(key) if isinstance(one, dict) else None

@@ -1,4 +1,4 @@
-"""What surrounds a command of the tool: its environment, its own settings, and its sandbox."""
+"""The environment of the tool's commands, its settings file, and its sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.processes.sandbox import Confinement, choose
 from runner.processes.workdir import WorkDir
 from runner.tools.tool import Tool
 
-# what would point the tool at another state, account or program, or write where it likes
+# would make the tool use another state, account or program, or write somewhere else
 _DENIED = frozenset(
     (
         *("PATH", "HOME", "TMPDIR", "ENV", "BASH_ENV", "BROWSER", "GODEBUG"),
@@ -29,25 +29,25 @@ _DENIED_PREFIXES = (
     *("TF_CLI_ARGS", "TOFU_", "OPENTOFU_", "OTEL_"),
     *("XDG_", "LD_", "GIT_", "PYTHON", "STATEROOM_"),
 )
-# what opens the backend that the sources name: never beside ours, whose credential they would win
+# credentials for the sources' backend: never set with ours, whose credential they would replace
 _OF_BACKENDS = ("TF_HTTP_", "TF_CLOUD_", "TF_TOKEN_")
-_LONGEST = 131071  # bytes that the kernel takes for one variable, its name and = included
+_LONGEST = 131071  # bytes that the kernel accepts for one variable, with its name and =
 
 
 @dataclass(frozen=True)
 class Environment:
-    """`warnings` name the variables that somebody set and that the tool does not get."""
+    """`warnings` name the variables of the workspace that the tool does not get."""
 
     values: dict[str, str] = field(repr=False)
     warnings: tuple[str, ...]
 
 
 def environment(job: Job, work: WorkDir) -> Environment:
-    """The whole environment of the tool, its settings file in `work.home` included.
+    """The whole environment of the tool. Also writes its settings file into `work.home`.
 
-    What protects git and holds the SSH agent is to be added for init, and for every command either
-    `http_credential` or `own_credentials`, by the backend that is used.
-    Raises ToolError `variable-invalid`, `variable-too-large` or `provider-mirror-missing`.
+    The caller adds the variables for git and the SSH agent for init, and for every command
+    `http_credential` or `own_credentials`, depending on the backend.
+    Raises ToolError with `variable-invalid`, `variable-too-large` or `provider-mirror-missing`.
     """
     given = {v.name: v.value for v in job.variables if v.kind == "environment"}
     denied = sorted(name for name in given if _is_denied(name))
@@ -72,16 +72,16 @@ def environment(job: Job, work: WorkDir) -> Environment:
 
 
 def not_handed(name: str, job: Job) -> str:
-    return f"The variable {name} is not handed to {job.tool}: it is ours."
+    return f"The variable {name} is not passed to {job.tool}: it is reserved for Stateroom."
 
 
 def http_credential(backend: Backend) -> dict[str, str]:
-    """Opens our state. Only for runs that use our backend: any other address would get it too."""
+    """The credential of our state. Only for our backend: any other backend would receive it too."""
     return {"TF_HTTP_USERNAME": backend.username, "TF_HTTP_PASSWORD": backend.password}
 
 
 def own_credentials(job: Job) -> dict[str, str]:
-    """What the workspace sets for the backend that the sources name. Only where that one is used.
+    """The workspace's credentials for the sources' backend. Only for runs that use that backend.
 
     GitLab's is an http backend, with a login in TF_HTTP_USERNAME and TF_HTTP_PASSWORD.
     """
@@ -93,9 +93,9 @@ def own_credentials(job: Job) -> dict[str, str]:
 
 
 def confinement(tool: Tool, job: Job, work: WorkDir, *writable: Path) -> Confinement | None:
-    """The sandbox of the tool in this job's mode: its work folder, `writable`, and what it reads.
+    """The sandbox of the tool: it may write to its work folder and `writable`, and read its files.
 
-    Raises ToolError `sandbox-unavailable`.
+    Raises ToolError with `sandbox-unavailable`.
     """
     mirror = (job.provider_mirror,) if job.provider_mirror else ()
     certificates = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
@@ -122,7 +122,7 @@ def _check(name: str, value: str) -> None:
         raise ToolError(
             "variable-too-large",
             f"The environment variable {name} is larger than 128 KiB: "
-            "make it a terraform variable, which may be of any size.",
+            "make it a terraform variable, which has no limit.",
         )
 
 
@@ -133,7 +133,7 @@ def _settings(mirror: Path | None) -> str:
         lines += [
             "provider_installation {",
             f"  filesystem_mirror {{ path = {json.dumps(str(mirror.absolute()))} }}",
-            # asking the registry too would fail without a network
+            # without this the tool would also ask the registry, and fail without a network
             f"  direct {{ exclude = {held} }}",
             "}",
         ]
@@ -141,10 +141,10 @@ def _settings(mirror: Path | None) -> str:
 
 
 def _held(mirror: Path) -> list[str]:
-    """The providers that the mirror has, as host/namespace/type."""
+    """The providers in the mirror, as host/namespace/type."""
     if not mirror.is_dir():
         raise ToolError(
             "provider-mirror-missing",
-            f"The folder of the provider mirror does not exist here: {mirror}",
+            f"The folder of the provider mirror does not exist: {mirror}",
         )
     return sorted(str(p.relative_to(mirror)) for p in mirror.glob("*.*/*/*") if p.is_dir())

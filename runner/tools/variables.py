@@ -1,8 +1,8 @@
-"""The variables of a run, as a file that is only ever in memory.
+"""The variables of a run, as a variables file that exists only in memory.
 
-They go to the tool as `-var-file=/dev/stdin`. TF_VAR_name would be weaker than any terraform.tfvars
-of the repository, would take a string for an expression or an expression for a string depending on
-the type that the variable is declared with, and ends at 128 KiB.
+The tool gets it as `-var-file=/dev/stdin`. TF_VAR_name is not used, because a terraform.tfvars in
+the repository would override it, because the declared type would decide whether it is a string or
+an expression, and because it is limited to 128 KiB.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F)} | {
 
 
 def var_file(variables: Iterable[Variable]) -> bytes | None:
-    """The terraform variables among them in HCL, or None without any. Of one name the last counts.
+    """The terraform variables in HCL, or None if there are none. Of equal names the last counts.
 
-    Raises ToolError `variable-invalid`.
+    Raises ToolError with `variable-invalid`.
     """
     lines = {v.name: _assignment(v) for v in variables if v.kind == "terraform"}
     return "".join(lines.values()).encode() if lines else None
 
 
 def may_be_ephemeral(folder: Path, tool: Tool) -> bool:
-    """Whether the sources may declare an ephemeral variable: to ask the tool takes a start of it.
+    """Whether the sources may declare an ephemeral variable. It saves starting the tool to ask.
 
-    Raises DetectionError `folder-unreadable`.
+    Raises DetectionError with `folder-unreadable`.
     """
     return any(map(_says_ephemeral, configuration(folder, tool.name, tool.version)))
 
@@ -53,7 +53,7 @@ def _says_ephemeral(file: ConfigFile) -> bool:
 
 
 def ephemeral(variables: Iterable[Variable], plan: Mapping[str, Any]) -> tuple[Variable, ...]:
-    """Those that a saved plan (`show -json`) does not hold: apply has to be given them again."""
+    """The variables that a saved plan (`show -json`) lacks. Apply needs them again."""
     declared = plan.get("configuration", {}).get("root_module", {}).get("variables", {})
     wanted = set(declared) - set(plan.get("variables", {}))
     return tuple(v for v in variables if v.kind == "terraform" and v.name in wanted)
@@ -65,7 +65,7 @@ def _assignment(variable: Variable) -> str:
     if variable.is_expression:
         if not variable.value.strip():
             raise ToolError("variable-invalid", f"The expression of {variable.name} is empty.")
-        # the brackets keep a value from setting other variables
+        # the parentheses keep the value from setting other variables
         return f"{variable.name} = (\n{variable.value}\n)\n"
     return f"{variable.name} = {_quoted(variable)}\n"
 
@@ -74,7 +74,7 @@ def _quoted(variable: Variable) -> str:
     try:
         variable.value.encode()
     except UnicodeEncodeError as error:
-        message = f"The value of {variable.name} is no valid text."
+        message = f"The value of {variable.name} is not valid text."
         raise ToolError("variable-invalid", message) from error
     text = variable.value.translate(_ESCAPES).replace("${", "$${").replace("%{", "%%{")
     return f'"{text}"'

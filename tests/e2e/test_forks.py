@@ -1,4 +1,4 @@
-"""No workspace ever has two states without somebody being told, and asked."""
+"""No run begins a second state of a workspace without asking."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_state_that_moved_away_is_not_injected_again(
     ended = at_home.queue("plan").wait("errored")
 
     assert ended["error"]["code"] == "state-archived"
-    assert "un-archive" in ended["error"]["message"]
+    assert "unarchive" in ended["error"]["message"]
 
 
 def test_both_states_are_never_in_use_after_one_is_opened_again(

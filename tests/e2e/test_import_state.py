@@ -46,7 +46,7 @@ def test_a_state_comes_here_byte_for_byte_and_the_next_plan_finds_nothing_to_cha
     assert [step["name"] for step in ended["steps"]] == [
         *("clone", "detect", "check", "init", "pull", "import", "verify"),
     ]
-    assert f"backend.tf:2 still says {elsewhere.kind}" in " ".join(ended["warnings"])
+    assert f"backend.tf:2 still configures {elsewhere.kind}" in " ".join(ended["warnings"])
     assert not place.is_locked()
     assert "very-secret-of-s3" not in run.log()
 

@@ -1,4 +1,4 @@
-"""Small root modules, each with a trap, and the verdict that each tool's behaviour asks for.
+"""Small root modules, each with a difficulty, and the right verdict for each tool.
 
 The backend types are made up: a tool that sees the block says so by name, without credentials.
 A value is a file's text or bytes, or a LinkTo; a name that ends in / is a folder.

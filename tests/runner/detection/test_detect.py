@@ -148,7 +148,7 @@ def test_a_link_that_leaves_the_folder_is_read_as_the_tools_do_and_warned_about(
     assert verdict.warnings == ("b.tf is a link that leaves the folder",)
 
 
-def test_a_file_too_large_to_read_closes_the_door_at_once(tmp_path: Path) -> None:
+def test_a_file_too_large_to_read_is_unreadable_at_once(tmp_path: Path) -> None:
     module(tmp_path, main__tf=PLAIN)
     with (tmp_path / "huge.tf").open("wb") as stream:
         stream.truncate(config_files.MAX_BYTES * 1000)

@@ -1,4 +1,4 @@
-"""What holds for every configuration, not only for the ones that somebody thought of."""
+"""Properties that hold for every configuration, tested with generated ones."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def verdict_of(files: dict[str, bytes], tool: ToolName) -> Verdict:
 
 @settings(max_examples=150, deadline=None)
 @given(noise, noise, inner, tools, st.sampled_from(["\n", "\r\n"]))
-def test_noise_around_a_block_never_hides_it_and_never_moves_its_line(
+def test_noise_around_a_block_never_hides_it_or_changes_its_line(
     before: str, after: str, within: str, tool: ToolName, line_end: str
 ) -> None:
     text = f'{before}terraform {{\n{within}  backend "hit" {{}}\n{within}}}\n{after}'
@@ -113,7 +113,7 @@ def test_no_bytes_make_the_inspection_fail(content: bytes, name: str, tool: Tool
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(SCRAPS), max_size=40).map("".join))
-def test_a_block_behind_anything_broken_still_closes_the_door(junk: str) -> None:
+def test_a_block_after_broken_syntax_still_makes_the_file_unreadable(junk: str) -> None:
     # An odd quote before the block: no reading of this file is sure, so `none` would be a guess.
     text = f'x {{\n  y = "\n{junk}\n}}\nterraform {{\n  backend "hit" {{}}\n}}\n'
 

@@ -47,7 +47,7 @@ def test_any_other_note_of_init_stops_the_run(document: object, tmp_path: Path) 
     assert "secret" not in caught.value.message
 
 
-def test_no_note_of_init_stops_the_run(tmp_path: Path) -> None:
+def test_a_missing_note_of_init_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DetectionError, match="uses no backend"):
         check_initialised(tmp_path, BACKEND)
 
@@ -75,6 +75,6 @@ def test_the_repositorys_own_backend_is_recognised_after_init(
         assert caught.value.code == "backend-not-used"
 
 
-def test_a_verdict_that_names_no_backend_asks_for_none(tmp_path: Path) -> None:
+def test_without_a_backend_in_the_sources_no_note_of_init_is_needed(tmp_path: Path) -> None:
     check_own_backend(tmp_path, Verdict("none"))
     check_own_backend(tmp_path, Verdict("unreadable"))

@@ -64,7 +64,7 @@ def test_a_folder_with_a_backend_shows_where_it_is(tmp_path: Path) -> None:
     assert "main.tf:2" in as_text(finding)
 
 
-def test_a_path_that_cannot_be_looked_at_is_a_row_and_no_end(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_read_gets_a_row_and_the_others_follow(tmp_path: Path) -> None:
     paths = [tmp_path / "gone", module(tmp_path / "net", PLAIN), Path(__file__)]
 
     findings = list(inspect_many(paths, "terraform"))
@@ -74,7 +74,7 @@ def test_a_path_that_cannot_be_looked_at_is_a_row_and_no_end(tmp_path: Path) -> 
     assert "folder-unreadable" in as_text(findings[0])
 
 
-def test_the_exit_status_says_the_worst(tmp_path: Path) -> None:
+def test_the_exit_status_is_that_of_the_worst_finding(tmp_path: Path) -> None:
     fine = module(tmp_path / "fine", PLAIN)
     conflict = module(tmp_path / "conflict", HIT + HIT)
     empty = module(tmp_path / "empty", "", "README.md")
@@ -89,7 +89,7 @@ def test_the_exit_status_says_the_worst(tmp_path: Path) -> None:
     assert status(conflict, tmp_path / "gone", fine) == 2
 
 
-def test_what_is_said_can_always_be_printed(tmp_path: Path) -> None:
+def test_findings_can_always_be_printed(tmp_path: Path) -> None:
     folder = module(tmp_path / "a\udcffb\x1b[2J\n", HIT, "\udcff.tf")
 
     finding = only(folder)

@@ -32,7 +32,7 @@ def pulled(**changes: object) -> Pulled:
         json.dumps(STATE | {"serial": 0, "lineage": "", "outputs": {}}).encode(),
     ],
 )
-def test_what_was_never_written_is_no_state(said: bytes) -> None:
+def test_a_state_that_was_never_written_is_none(said: bytes) -> None:
     assert parse(said) is None
 
 
@@ -46,7 +46,7 @@ def test_what_is_no_state_is_said(said: bytes) -> None:
     assert refused.value.code == "not-a-state"
 
 
-def test_a_state_that_was_destroyed_holds_nothing_and_is_one() -> None:
+def test_a_destroyed_state_is_a_state_and_empty() -> None:
     assert not pulled(outputs={}).holds_something
     assert pulled().holds_something
 
@@ -60,7 +60,7 @@ def test_a_state_that_opentofu_encrypted_holds_something_unknown() -> None:
     assert found.holds_something
 
 
-def test_serial_lineage_and_the_tools_version_make_no_other_content() -> None:
+def test_serial_lineage_and_the_tools_version_do_not_count_as_content() -> None:
     other = pulled(serial=9, lineage="two", terraform_version="1.6.6")
 
     assert other.holds_the_same(pulled())

@@ -1,4 +1,4 @@
-"""The gate: what may be fetched at all."""
+"""Which repositories may be fetched."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_a_state_that_could_not_be_written_is_told_by_the_file_that_is_left(
 @pytest.mark.parametrize(
     ("returncode", "said", "code", "message"),
     [
-        (-9, b"", "apply-failed", "SIGKILL, maybe for want of memory"),
+        (-9, b"", "apply-failed", "SIGKILL, maybe because there was not enough memory"),
         (5, b"", "apply-failed", "ended with code 5"),
         (2, b"panic: runtime error\n", "tool-crashed", "it crashed"),
         (

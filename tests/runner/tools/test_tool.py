@@ -9,7 +9,7 @@ from runner.tools import tool
 
 
 def fake_tool(file: Path, version: str) -> None:
-    """A far side: a program that says what a tool of this version says."""
+    """A program that prints what a tool of this version prints."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"#!/bin/sh\necho '{json.dumps({'terraform_version': version})}'\n")
     file.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Everything back after losing the machine: `stateroom backup`, `stateroom decrypt`."""
+"""Restoring everything after losing the machine: `stateroom backup`, `stateroom decrypt`."""
 
 from __future__ import annotations
 

@@ -358,7 +358,7 @@ def test_inspect_goes_on_after_a_path_that_cannot_be_looked_at(folder: Path) -> 
 
     assert done.returncode == 2
     assert f"{plain}: none (terraform)" in done.stdout
-    assert f"{missing}: cannot be looked at" in done.stdout
+    assert f"{missing}: cannot be read" in done.stdout
 
 
 def stateroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

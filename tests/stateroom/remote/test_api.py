@@ -198,7 +198,7 @@ def _answering(status: int, headers: dict[str, str], body: bytes = b"") -> Itera
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: it is the test that says."""
+            """Print nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
