@@ -1,4 +1,4 @@
-"""The API of a server: JSON in, JSON out, and one line for whatever goes wrong."""
+"""A client of the API. Every failure is an error with a message of one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import requests
 
 PREFIX = "/api/v1"
-SECONDS = (10.0, 300.0)  # to connect; without a byte
+SECONDS = (10.0, 300.0)  # time-outs: to connect; to wait for the next byte
 PAGE = 200
 CHUNK = 1 << 20
 
@@ -25,9 +25,9 @@ Item = dict[str, Any]
 
 
 class RequestRefused(click.ClickException):
-    """The server said no, or nothing that can be used: exit status 1, one line.
+    """The server refused the request, or gave no usable answer. The exit status is 1.
 
-    `status` is 0 when there was no answer, `code` is the problem's.
+    `status` is 0 when there was no answer; `code` is that of the problem.
     """
 
     exit_code = 1
@@ -39,7 +39,7 @@ class RequestRefused(click.ClickException):
 
 
 def path(*parts: object) -> str:
-    """/a/b/c of names as people give them. Raises UsageError for one that would lead elsewhere."""
+    """Join names to a path: /a/b/c. Raises UsageError for a name that would change the path."""
     names = [str(part) for part in parts]
     for name in names:
         if name in {"", ".", ".."}:
@@ -48,13 +48,13 @@ def path(*parts: object) -> str:
 
 
 class Api:
-    """Every call raises RequestRefused for anything but a success. Redirects are not followed.
+    """The API of one server. Every call raises RequestRefused unless it succeeds.
 
-    A context manager: its connection ends with it.
+    Redirects are not followed. Use it as a context manager, which closes the connection.
     """
 
     def __init__(self, url: str, token: str, page: int = PAGE) -> None:
-        """`page`: how many items of a list are asked for at once. An empty token is not sent."""
+        """`page` is the number of items in one request of a list. An empty token is not sent."""
         self.url = url
         self._token = token
         self.page = page
@@ -74,7 +74,7 @@ class Api:
         return self._object(self._send("GET", path, params=query))
 
     def items(self, path: str, **query: object) -> Iterator[Item]:
-        """Everything of a list, page after page. A query of None is left out."""
+        """All items of a list, page by page. Parameters of None are left out."""
         more, cursor = True, None
         while more:
             answer = self._send("GET", path, params=query | {"cursor": cursor, "limit": self.page})
@@ -86,29 +86,29 @@ class Api:
             more = cursor is not None
 
     def post(self, path: str, body: Mapping[str, object] | None = None, **query: object) -> Item:
-        """Fields of None are left out. What an empty answer says is {}."""
+        """Fields of None are left out. An empty answer is returned as {}."""
         return self._object(self._send("POST", path, json=_given(body), params=query))
 
     def put(self, path: str, body: Mapping[str, object]) -> Item:
         return self._object(self._send("PUT", path, json=_given(body)))
 
     def patch(self, path: str, body: Mapping[str, object]) -> Item:
-        """Every field is sent: None takes a value away."""
+        """Every field is sent, because None removes a value."""
         return self._object(self._send("PATCH", path, json=dict(body)))
 
     def delete(self, path: str, **query: object) -> Item:
         return self._object(self._send("DELETE", path, params=query))
 
     def upload(self, path: str, document: bytes, **query: object) -> Item:
-        """POST these bytes as they are, with their Content-MD5."""
+        """POST these bytes unchanged, with their Content-MD5."""
         digest = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
         headers = {"Content-Type": "application/json", "Content-MD5": digest.decode()}
         return self._object(self._send("POST", path, data=document, params=query, headers=headers))
 
     def download(self, path: str, to: IO[bytes], **query: object) -> int:
-        """Write the bytes of the answer as they come: how many.
+        """Write the bytes of the answer to a file as they arrive, and return their number.
 
-        Raises RequestRefused too when they do not arrive whole: then they are not to be used.
+        Also raises RequestRefused when they are incomplete. Then the file must not be used.
         """
         import requests  # noqa: PLC0415 see _session
 
@@ -126,17 +126,17 @@ class Api:
         expected = answer.headers.get("Content-MD5")
         if expected not in {None, base64.b64encode(digest.digest()).decode()}:
             raise RequestRefused(
-                "What arrived is not what the server sent: the Content-MD5 differs."
+                "The answer was changed on the way: it does not match its Content-MD5."
             )
         return size
 
     @cached_property
     def _session(self) -> requests.Session:
-        # here, because it takes longer to load than `--help` may take
+        # imported here, because loading it would make `--help` slow
         import requests  # noqa: PLC0415
 
         session = requests.Session()
-        session.auth = self._authorise  # given, or requests would send what ~/.netrc has
+        session.auth = self._authorise  # otherwise requests would use ~/.netrc
         return session
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -166,13 +166,13 @@ class Api:
             raise RequestRefused(f"{self.url} does not answer: {_reason(error)}") from None
         if not 200 <= answer.status_code < 300:
             refusal = _refusal(self.url, answer)
-            del answer  # or its connection stays open for as long as somebody holds the error
+            del answer  # otherwise the traceback of the error would keep its connection open
             raise refusal
         return answer
 
 
 def _given(fields: Mapping[str, object] | None) -> dict[str, object]:
-    """Without what is None."""
+    """The fields that are not None."""
     return {name: value for name, value in (fields or {}).items() if value is not None}
 
 
@@ -195,7 +195,7 @@ def _not_ours(url: str, answer: requests.Response) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost reason: requests wraps it several times."""
+    """The innermost error, which requests wraps several times."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner  # type: ignore[assignment]  # what is raised here are Exceptions
     return printable(str(error) or type(error).__name__)

@@ -1,9 +1,9 @@
-"""Checks an exported audit log by itself: no server, no key, and nothing of ours is needed.
+"""Check an exported audit log without a server or a key.
 
-    hash = SHA-256(hash of the entry before || the entry as JSON: names in order, no spaces, ASCII)
+    hash = SHA-256(hash of the previous entry || the entry as JSON: sorted, no spaces, ASCII)
 
-where the entry is the line without `number`, `previous` and `hash`, and 32 zeros come before the
-first one.
+where the entry is the line without `number`, `previous` and `hash`, and the hash before the first
+entry is 32 zero bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LINK = ("number", "previous", "hash")
 
 @dataclass
 class ChainReport:
-    """`head` is NUMBER:HASH of the last good entry; `broken` says what is wrong behind it."""
+    """`head` is NUMBER:HASH of the last good entry. `broken` says what is wrong after it."""
 
     verified: int = 0
     missing: int = 0
@@ -29,16 +29,16 @@ class ChainReport:
 
 
 class Broken(Exception):
-    """The first line that is not as it was exported, or not where it was."""
+    """The first line that was changed or moved."""
 
 
 def check(
     lines: Iterable[bytes], known: str | None = None, *, gaps: str = "refused"
 ) -> ChainReport:
-    """Follow the chain. `known` is a head that somebody noted before.
+    """Check the chain. `known` is a head that somebody noted earlier.
 
-    `gaps` are "allowed" in the export of one project or period: its hashes are checked, but not
-    that nothing was left out.
+    `gaps` are "allowed" in the export of one project or period. Then the hashes are checked, but
+    not whether entries are missing.
     """
     report = ChainReport()
     number, digest, found = 0, FIRST, known in {None, f"0:{FIRST}"}
@@ -54,12 +54,12 @@ def check(
         report.broken = str(broken)
         return report
     if not found:
-        report.broken = f"The entry {known}, which was noted as the head, is not in it."
+        report.broken = f"The entry {known}, which was noted as the head, is missing."
     return report
 
 
 def _follow(line: bytes, place: int, number: int, digest: str, gaps: str) -> tuple[int, str]:
-    """Number and hash of the entry in this line. Raises Broken."""
+    """The number and hash of the entry in this line. Raises Broken."""
     link, entry = _parse(line, place)
     said = link["number"]
     if said <= number:
@@ -76,7 +76,7 @@ def _follow(line: bytes, place: int, number: int, digest: str, gaps: str) -> tup
 
 
 def _parse(line: bytes, place: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The link and the entry of a line. Raises Broken for what is none."""
+    """The link and the entry of a line. Raises Broken for a line that is not an entry."""
     try:
         entry = json.loads(line)
         link = {name: entry.pop(name) for name in _LINK}
@@ -86,7 +86,7 @@ def _parse(line: bytes, place: int) -> tuple[dict[str, Any], dict[str, Any]]:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         valid = False
     if not valid:
-        raise Broken(f"Line {place} is not one of an exported audit log.")
+        raise Broken(f"Line {place} is not a line of an exported audit log.")
     return link, entry
 
 

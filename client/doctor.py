@@ -1,4 +1,4 @@
-"""`stateroom doctor`: whether a deployment is sound, seen from where you stand."""
+"""`stateroom doctor`: check whether a deployment works, as seen from this machine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Thoroughness:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Somewhere the doctor may make a workspace of its own."""
+    """A server on which the doctor may create a workspace for the checks."""
 
     url: str
     token: str = field(repr=False)
-    project: str = ""  # empty: one of its own, or the only one that the token sees
+    project: str = ""  # empty: a new project, or the only one that the token sees
 
     def site(self) -> Target:
         nowhere = f"{urlsplit(self.url).path.rstrip('/')}/api/terraform/state/doctor/none"
@@ -45,7 +45,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Address:
-    """A state, or an alias of one, that somebody has made to be examined."""
+    """The address or alias of a state that was created for the checks."""
 
     url: str
     username: str
@@ -64,7 +64,7 @@ def examine(
     say: Callable[[Outcome], None],
     asked: Sequence[Check] = CHECKS,
 ) -> list[Outcome]:
-    """Ask these checks; `say` hears of each as it ends. Nothing is left behind, also by Ctrl-C."""
+    """Run these checks, and call `say` with each outcome. It cleans up, also after Ctrl-C."""
     outcomes: list[Outcome] = []
 
     def note(outcome: Outcome) -> None:
@@ -76,14 +76,14 @@ def examine(
         note(outcome)
     rest = [check for check in checks if not check.site]
     if any(outcome.check.gate and outcome.ending == "FAIL" for outcome in outcomes):
-        _skip(rest, "there is nobody to ask", note)
+        _skip(rest, "the server does not answer", note)
     else:
         _ask_of_a_state(patient, how, rest, note)
     return outcomes
 
 
 def version(url: str) -> str:
-    """Of the server; empty when it does not say."""
+    """The version of the server; empty if unknown."""
     try:
         answer = Wire(url).send("GET", f"{_prefix(url)}/healthz")
     except Broken:
@@ -93,7 +93,7 @@ def version(url: str) -> str:
 
 @contextmanager
 def stopped_once() -> Iterator[None]:
-    """SIGINT and SIGTERM end what is under way, once; what tidies up after it is not disturbed."""
+    """Let SIGINT and SIGTERM end the checks once, and not disturb the clean-up afterwards."""
 
     def stop(*_: object) -> None:
         for number in before:
@@ -123,17 +123,17 @@ def _ask_of_a_state(
                 note(outcome)
     except NoScratch as none:
         note(Outcome(SETUP, "FAIL", none.seen, none.means, none.do))
-        _skip(checks, "there is no state to ask about", note)
+        _skip(checks, "there is no state for the checks", note)
     except Broken as broken:
-        note(Outcome(SETUP, "FAIL", broken.message, "There is no state to ask about.", broken.do))
-        _skip(checks, "there is no state to ask about", note)
+        note(Outcome(SETUP, "FAIL", broken.message, "There is no state for the checks.", broken.do))
+        _skip(checks, "there is no state for the checks", note)
     except Left as left:
         note(
             Outcome(
                 CLEANUP,
                 "warn" if isinstance(left, Kept) else "FAIL",
                 f"{left}.",
-                "What was made for the checks is still there.",
+                "Something that was created for the checks is still there.",
                 "Delete it by hand.",
             )
         )

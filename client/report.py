@@ -1,4 +1,4 @@
-"""What the doctor says: a line a check, then every fault in words; or one JSON document."""
+"""The doctor's report: one line for each check, then an explanation of each fault; or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def line(outcome: Outcome) -> str:
 
 
 def faults(outcomes: Sequence[Outcome]) -> str:
-    """What was seen, what it means for terraform, and what to change; empty when all is well."""
+    """For each fault: what was seen, what it means for terraform, and what to change."""
     said = [o for ending in ("FAIL", "warn") for o in outcomes if o.ending == ending]
     return "\n".join(_fault(outcome) for outcome in said)
 

@@ -1,4 +1,4 @@
-"""A state of the doctor's own: made through the API, and taken away again whatever happens."""
+"""The state that the doctor uses: created through the API, and always deleted afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCOPES = "state:read, state:write, state:delete, state:unlock, templates:manage"
 
 
 class NoScratch(Exception):
-    """There is no state to ask about: what was seen, and what to do."""
+    """No state for the checks could be created: what was seen, and what to do."""
 
     def __init__(self, seen: str, means: str, do: str) -> None:
         super().__init__(seen)
@@ -30,11 +30,11 @@ class NoScratch(Exception):
 
 
 class Left(Exception):
-    """Something could not be taken away again. The message names it."""
+    """Something could not be deleted again. The message names it."""
 
 
 class Kept(Left):
-    """It was expected to stay: the credential may not delete."""
+    """Something stays because the credential may not delete it."""
 
 
 @dataclass
@@ -53,12 +53,12 @@ class _Api:
 
 @contextmanager
 def workspace(url: str, token: str, project: str = "") -> Iterator[Target]:
-    """A scratch workspace in that project, or in one of its own when the token may make one.
+    """A scratch workspace in this project, or in a new one if the token may create projects.
 
     Raises NoScratch, Broken, and at the end Left.
     """
     api = _Api(Wire(url), urlsplit(url).path.rstrip("/"), token)
-    made: list[str] = []  # paths of the API, to be deleted from the last to the first
+    made: list[str] = []  # paths of the API, to be deleted in reverse order
     name = f"doctor-{secrets.token_hex(5)}"
     try:
         project = project or _own_project(api, made, name)
@@ -69,24 +69,24 @@ def workspace(url: str, token: str, project: str = "") -> Iterator[Target]:
 
 @contextmanager
 def at_address(address: str, username: str, password: str) -> Iterator[Target]:
-    """A state that somebody has made for this, and that was never written. It is deleted.
+    """A state that was created for the checks and never written. It is deleted at the end.
 
-    Raises NoScratch for one that holds something: it is not touched. And at the end Kept.
+    Raises NoScratch for a state with content, which is not changed. Raises Kept at the end.
     """
     target = Target.at(address, username, password)
     found = target.read()
     if found.status != 404 or diagnosis.by_somebody_else(found):
         raise NoScratch(
             f"A read of the address was answered {diagnosis.described(found)}, not 404.",
-            "Only a state that was never written is used: the checks write to it, and delete it.",
-            "Make a workspace for this, and give the address of its state or alias.",
+            "The checks write to the state and delete it, so it must never have been written.",
+            "Create a workspace for the checks, and give the address of its state or alias.",
         )
     try:
         yield target
     finally:
         deleted = _delete_state(target)
     if deleted is not None and deleted.status == 403:
-        raise Kept("this login may not delete: the state keeps what the checks have written")
+        raise Kept("this login may not delete the state, which has the content of the checks")
 
 
 def _own_project(api: _Api, made: list[str], name: str) -> str:
@@ -99,9 +99,9 @@ def _own_project(api: _Api, made: list[str], name: str) -> str:
     mine = [str(item["name"]) for item in api.call("GET", "/projects").fields.get("items", [])]
     if len(mine) != 1:
         raise NoScratch(
-            f"The token may not make a project, and it sees {', '.join(mine[:9]) or 'none'}.",
-            "There is no place for a scratch workspace.",
-            f"Name one with --project, with a token that has {SCOPES} in it; or give --address.",
+            f"The token may not create a project, and it sees {', '.join(mine[:9]) or 'none'}.",
+            "A workspace for the checks cannot be created.",
+            f"Choose a project with --project and a token that has {SCOPES}; or give --address.",
         )
     return mine[0]
 
@@ -120,7 +120,7 @@ def _target(api: _Api, made: list[str], project: str, name: str) -> Target:
 
 
 def _make(api: _Api, made: list[str], path: str, collection: str, body: dict[str, Any]) -> Answer:
-    """Noted before it is asked for: Ctrl-C may come in between."""
+    """Create something. Its path is noted before the request, in case of Ctrl-C."""
     made.append(path)
     answer = api.call("POST", collection, body)
     if 400 <= answer.status < 500:
@@ -131,16 +131,16 @@ def _make(api: _Api, made: list[str], path: str, collection: str, body: dict[str
 def _refused(answer: Answer, what: str) -> NoScratch:
     found = diagnosis.of(answer)
     return NoScratch(
-        f"{what} for the checks could not be made: {diagnosis.described(answer)}.",
-        found.means if found else "There is no state to ask about.",
+        f"{what} for the checks could not be created: {diagnosis.described(answer)}.",
+        found.means if found else "There is no state for the checks.",
         found.do
         if found
-        else f"Give a token that has {SCOPES} in the project; or --address with a state.",
+        else f"Use a token that has {SCOPES} in the project; or give --address with a state.",
     )
 
 
 def _remove(api: _Api, made: list[str]) -> None:
-    """Delete everything that was made. Raises Left when something stays."""
+    """Delete everything that was created. Raises Left when something cannot be deleted."""
     left = []
     while made:
         path = made.pop()
@@ -154,20 +154,20 @@ def _remove(api: _Api, made: list[str]) -> None:
         except Broken as broken:
             left.append(f"{path} ({broken.message})")
             continue
-        if answer.status not in {204, 403, 404}:  # 403, 404: it was never made
+        if answer.status not in {204, 403, 404}:  # 403, 404: it was never created
             left.append(f"{path} ({diagnosis.described(answer)})")
     if left:
-        raise Left("could not be deleted, please do: " + ", ".join(left))
+        raise Left("could not be deleted, please delete them: " + ", ".join(left))
 
 
 def _break_lock(api: _Api, workspace: str) -> None:
-    """As good as it goes: a proxy may have kept the ID of a lock, or that it was taken, from us."""
+    """Break a lock that a check may have left, because a proxy lost an answer. Ignores errors."""
     with contextlib.suppress(Broken):
         api.call("DELETE", f"{workspace}/lock?reason=the%20doctor%20is%20done")
 
 
 def _delete_state(target: Target) -> Answer | None:
-    """As good as it goes, its lock freed in any case; None when nobody answers."""
+    """Release the lock and delete the state. None if there is no answer."""
     try:
         answer = target.delete()
         if answer.status in {409, 423}:

@@ -1,4 +1,4 @@
-"""Verbs and addresses: what there is, and that nothing else is."""
+"""Checks of methods and addresses: which of them exist, and that no others do."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def other_verbs_are_a_405_with_those_there_are(target: Target) -> None:
     for verb in ("PATCH", "MKCOL", "PROPFIND", "OPTIONS"):
         refused = target.send(verb)
         if diagnosis.by_somebody_else(refused) and not refused.is_redirect:
-            continue  # a proxy that lets only our verbs pass does well
+            continue  # a proxy may block all methods but ours
         expect.status(refused, 405, asked=verb, means="A wrong update_method seems to work.")
         allowed = {name.strip() for name in refused.headers.get("allow", "").split(",")}
         expect.true(
             allowed >= WANTED,
             f"The 405 of {verb} allows {', '.join(sorted(allowed)) or 'nothing'}.",
-            "Nobody learns which verbs there are.",
+            "The answer does not say which methods exist.",
         )
-    expect.unchanged(target.read(), before, "verbs that there are not")
+    expect.unchanged(target.read(), before, "unknown methods")
 
 
 def the_lock_address_of_gitlab_takes_the_lock(target: Target) -> None:
@@ -36,7 +36,7 @@ def the_lock_address_of_gitlab_takes_the_lock(target: Target) -> None:
         expect.status(locked, 200, asked=f"{verb} at …/lock", means=GITLAB)
         expect.true(
             target.holder() == info["ID"],
-            f"{verb} at …/lock was accepted and locks nothing.",
+            f"{verb} at …/lock was accepted, but does not lock.",
             GITLAB,
         )
 
@@ -46,11 +46,11 @@ def the_lock_address_of_gitlab_shows_the_holder(target: Target) -> None:
 
     refused = target.send("POST", go_json(lock_info()), path=f"{target.path}/lock")
 
-    expect.status(refused, 423, 409, asked="POST at …/lock of what somebody holds", means=GITLAB)
+    expect.status(refused, 423, 409, asked="POST at …/lock of a locked state", means=GITLAB)
     expect.true(
         refused.fields.get("ID") == held["ID"],
         "The refusal of a POST at …/lock does not name the holder.",
-        "Nobody learns who holds the lock.",
+        "Users cannot see who holds the lock.",
     )
 
 
@@ -60,7 +60,7 @@ def the_lock_address_of_gitlab_frees_the_lock(target: Target) -> None:
         freed = target.send(verb, go_json(info), path=f"{target.path}/lock")
         expect.status(freed, 200, asked=f"{verb} at …/lock", means=GITLAB)
         expect.true(
-            target.holder() == "", f"{verb} at …/lock was accepted and frees nothing.", GITLAB
+            target.holder() == "", f"{verb} at …/lock was accepted, but does not unlock.", GITLAB
         )
 
 
@@ -82,7 +82,7 @@ def a_locked_state_cannot_be_deleted(target: Target) -> None:
     if refused.status == 403 and refused.code:
         raise Skipped("this credential may not delete states")
     expect.status(
-        refused, 423, 409, asked="DELETE of a state that somebody holds",
+        refused, 423, 409, asked="DELETE of a locked state",
         means="A state disappears in the middle of an apply.",
     )  # fmt: skip
     expect.unchanged(target.read(), before, "a DELETE that was refused")
@@ -103,7 +103,7 @@ def a_deleted_state_is_gone_and_not_empty(target: Target) -> None:
     expect.true(
         400 <= written.status < 500,
         f"A POST to a deleted state was answered {written.status}.",
-        "A state that somebody has deleted comes back with other content.",
+        "A deleted state comes back with other content.",
     )
     again = target.delete()
     expect.status(again, 200, asked="The same DELETE again", means="A retry seems to fail.")
@@ -114,7 +114,7 @@ def _expect_readable_refusal(target: Target) -> None:
     if refused.status == 200:
         raise Failed(
             "A deleted state can be locked.",
-            "terraform goes on with a state that is no more, and plans to create everything.",
+            "terraform continues with a deleted state, and plans to create everything.",
             diagnosis.NOBODY_ELSE,
         )
     expect.status(
@@ -123,5 +123,5 @@ def _expect_readable_refusal(target: Target) -> None:
     expect.true(
         refused.fields.get("ID"),
         "LOCK of a deleted state is refused without an ID that says why.",
-        "terraform shows nothing but the ID: nobody learns the reason.",
+        "terraform only shows the ID, so users do not see the reason.",
     )

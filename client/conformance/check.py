@@ -1,4 +1,4 @@
-"""What a check is, and the ways in which it can end."""
+"""Checks, and how they can end."""
 
 from __future__ import annotations
 
@@ -21,54 +21,54 @@ class Failed(Exception):
 
 
 class Warned(Failed):
-    """It works, and somebody should know."""
+    """It works, but there is something that people should know."""
 
 
 class Skipped(Exception):
-    """The check cannot be asked here. The message says why."""
+    """The check cannot be run here. The message says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise. Its name is the name of its function, a sentence."""
+    """One rule of the protocol. Its name is that of its function, which is a sentence."""
 
     ask: Asked
     theme: str
     name: str
     slow: bool = False  # left out by --quick
     fresh: bool = False  # the state must never have been written
-    last: bool = False  # the state is of no use afterwards
-    gate: bool = False  # without it there is nothing more to ask
-    site: bool = False  # asked of the deployment: it needs no state
+    last: bool = False  # the state cannot be used afterwards
+    gate: bool = False  # if it fails, no further checks are run
+    site: bool = False  # a check of the deployment, which needs no state
 
 
 def slow(ask: Marked) -> Marked:
-    """Takes seconds, or many bytes."""
+    """Mark a check that takes seconds, or sends many bytes."""
     return _mark(ask, "slow")
 
 
 def fresh(ask: Marked) -> Marked:
-    """Of a state that was never written."""
+    """Mark a check that needs a state that was never written."""
     return _mark(ask, "fresh")
 
 
 def last(ask: Marked) -> Marked:
-    """Leaves a state that nothing more can be asked of."""
+    """Mark a check that leaves a state that no other check can use."""
     return _mark(ask, "last")
 
 
 def site(ask: Marked) -> Marked:
-    """Of the deployment, before there is a state in it."""
+    """Mark a check of the deployment, which needs no state."""
     return _mark(ask, "site")
 
 
 def gate(ask: Marked) -> Marked:
-    """When it fails, every other check would say the same in more words."""
+    """Mark a check without which all others would fail for the same reason."""
     return _mark(ask, "gate")
 
 
 def checks_of(module: object) -> list[Check]:
-    """The public functions that a module defines itself, in their order."""
+    """The public functions that a module defines, in order."""
     theme = str(module.__name__).rpartition(".")[2].replace("_", "-")  # type: ignore[attr-defined]
     return [
         Check(ask, theme, name.replace("_", " "), **getattr(ask, "marks", {}))

@@ -1,4 +1,4 @@
-"""What terraform and tofu put on the wire: state documents and LockInfos, made up."""
+"""Made-up state documents and LockInfos, as terraform and tofu send them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import uuid
 from datetime import UTC, datetime
 
 LINEAGE = "d0c70000-0000-4000-8000-5ca7c45ca7c4"
-FORCED = "state-push"  # the operation of a lock under which every serial is welcome
+FORCED = "state-push"  # the operation of a lock under which every serial is accepted
 YEAR_1 = "0001-01-01T00:00:00Z"  # Go's empty time
 
 
 def state_document(
     serial: int = 1, *, lineage: str = LINEAGE, output: str = "", size: int = 0
 ) -> bytes:
-    """A state as terraform writes it; `size` pads it to that many bytes, of random digits."""
+    """A state as terraform writes it. `size` pads it with random digits to that many bytes."""
     value = output or secrets.token_hex(8)
     document = {
         "version": 4,
@@ -36,7 +36,7 @@ def state_document(
 
 
 def encrypted_document(serial: int = 1, *, lineage: str = LINEAGE) -> bytes:
-    """A state that OpenTofu has encrypted itself: it has no `version`."""
+    """A state that OpenTofu encrypted itself, which has no `version`."""
     document = {
         "serial": serial,
         "lineage": lineage,
@@ -50,7 +50,7 @@ def encrypted_document(serial: int = 1, *, lineage: str = LINEAGE) -> bytes:
 def lock_info(
     lock_id: str = "", *, operation: str = "OperationTypeApply", who: str = "stateroom@doctor"
 ) -> dict[str, str]:
-    """With its keys in Go's order, and all of them."""
+    """A LockInfo with all its keys, in Go's order."""
     return {
         "ID": lock_id or str(uuid.uuid4()),
         "Operation": operation,
@@ -63,12 +63,12 @@ def lock_info(
 
 
 def only_the_id(lock_id: str) -> dict[str, str]:
-    """What tofu's force-unlock sends."""
+    """The LockInfo that tofu's force-unlock sends."""
     return dict.fromkeys(lock_info(), "") | {"ID": lock_id, "Created": YEAR_1}
 
 
 def go_json(info: dict[str, str]) -> bytes:
-    """The bytes of Go's encoder: no spaces, and `<`, `>` and `&` escaped."""
+    """JSON as Go's encoder writes it: no spaces, and `<`, `>` and `&` escaped."""
     text = json.dumps(info, separators=(",", ":"), ensure_ascii=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

@@ -1,4 +1,4 @@
-"""What an answer has to be; else it is said in words, with the proxy named when it is the cause."""
+"""Expectations on answers. The error of a failed one explains it, and names a faulty proxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EMPTY = (
 
 
 def status(answer: Answer, *wanted: int, asked: str, means: str, do: str = NOBODY_ELSE) -> Answer:
-    """One of these. Raises Failed; what a proxy did wins over `means` and `do`."""
+    """Expect one of these statuses. Raises Failed; a proxy's fault replaces `means` and `do`."""
     if answer.status in wanted:
         return answer
     found = diagnosis.of(answer)
@@ -26,13 +26,13 @@ def status(answer: Answer, *wanted: int, asked: str, means: str, do: str = NOBOD
 
 
 def true(fact: object, seen: str, means: str, do: str = NOBODY_ELSE) -> None:
-    """Raises Failed."""
+    """Expect this to be true. Raises Failed."""
     if not fact:
         raise Failed(seen, means, do)
 
 
 def not_empty(answer: Answer, asked: str) -> None:
-    """Nothing that terraform takes for "there is no state". Raises Failed."""
+    """Expect an answer that terraform does not take for "there is no state". Raises Failed."""
     empty = answer.status in {204, 404} or (answer.status == 200 and not answer.body)
     if not empty and not answer.is_redirect:
         return
@@ -46,7 +46,7 @@ def not_empty(answer: Answer, asked: str) -> None:
 
 
 def unchanged(answer: Answer, before: bytes, after: str) -> None:
-    """The state still holds this document. Raises Failed."""
+    """Expect the state to be still this document. Raises Failed."""
     status(
         answer,
         200,
@@ -55,6 +55,6 @@ def unchanged(answer: Answer, before: bytes, after: str) -> None:
     )
     true(
         answer.body == before,
-        f"After {after} the state holds something else than before.",
-        "A write that was refused has changed the state: what somebody else saved is lost.",
+        f"After {after} the state is not the same as before.",
+        "A refused write changed the state: what somebody else saved is lost.",
     )

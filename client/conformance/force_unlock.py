@@ -1,4 +1,4 @@
-"""Locks that a person breaks: terraform sends no ID, tofu nothing but the ID."""
+"""Checks of force-unlock: terraform sends no ID, tofu only the ID."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from client.conformance import expect
 from client.conformance.documents import lock_info, only_the_id
 from client.conformance.target import Target
 
-STAYS = "`terraform force-unlock` does not work: a lock that was left behind stays for ever."
+STAYS = "`terraform force-unlock` does not work: an abandoned lock stays for ever."
 CHUNKED = (
-    "Let the proxy pass an empty chunked body on (nginx: proxy_http_version 1.1), and give the "
+    "Let the proxy pass an empty chunked body (nginx: proxy_http_version 1.1), and give the "
     "token the scope state:unlock."
 )
 
@@ -33,7 +33,7 @@ def terraforms_force_unlock_of_a_free_state_is_harmless(target: Target) -> None:
 
     expect.status(
         forced, 200, asked="An UNLOCK with an empty chunked body of a free state",
-        means="A force-unlock that is repeated seems to fail.", do=CHUNKED,
+        means="A repeated force-unlock seems to fail.", do=CHUNKED,
     )  # fmt: skip
 
 
@@ -43,8 +43,8 @@ def tofus_force_unlock_with_only_the_id_frees_the_lock(target: Target) -> None:
     forced = target.unlock(only_the_id(held["ID"]))
 
     expect.status(
-        forced, 200, asked="An UNLOCK with nothing but the ID",
-        means="`tofu force-unlock` does not work: a lock that was left behind stays for ever.",
+        forced, 200, asked="An UNLOCK with only the ID",
+        means="`tofu force-unlock` does not work: an abandoned lock stays for ever.",
     )  # fmt: skip
     expect.true(target.holder() == "", "The lock is still held after tofu's force-unlock.", STAYS)
 
@@ -56,11 +56,11 @@ def tofus_force_unlock_with_another_id_frees_nothing(target: Target) -> None:
 
     expect.status(
         refused, 409, 423, asked="tofu's force-unlock with a mistyped ID",
-        means="It frees the lock of somebody who is at work.",
+        means="It releases the lock of somebody who is at work.",
         do="The server does not compare the ID: use one that does.",
     )  # fmt: skip
     expect.true(
         target.holder() == held["ID"],
         "tofu's force-unlock with a mistyped ID changed who holds the lock.",
-        "It frees the lock of somebody who is at work.",
+        "It releases the lock of somebody who is at work.",
     )

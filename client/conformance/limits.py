@@ -1,4 +1,4 @@
-"""Large, slow and broken bodies."""
+"""Checks of large, slow and broken bodies."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from client.conformance.target import Target
 from client.conformance.wire import Answer, Broken
 
 ACCEPTED = (200, 201, 204)
-SIZES = (64_000, 1_500_000, 11_000_000)  # around nginx's default of 1 MiB, and what people have
+SIZES = (64_000, 1_500_000, 11_000_000)  # bytes; nginx's default limit is 1 MiB
 DEFAULT_LIMIT = 100_000_000  # of Stateroom, bytes
 ABSURD = 1 << 42
-AT_ONCE = 1.5  # seconds for a refusal of a body that was only begun
-BEGINNING = bytes(65_536)  # proxies written in Go pass the head on with the first of the body
+AT_ONCE = 1.5  # seconds in which a body has to be refused after its beginning was sent
+BEGINNING = bytes(65_536)  # proxies written in Go send the head with the first part of the body
 ERRORED = (
-    "A state of that size cannot be saved: the apply is done, terraform leaves errored.tfstate "
+    "A state of that size cannot be saved: the apply is done, but terraform leaves errored.tfstate "
     "behind."
 )
 LIMIT = (
-    "Raise the proxy's limit to STATEROOM_MAX_STATE_BYTES, or take it away below /api (nginx: "
+    "Raise the proxy's limit to STATEROOM_MAX_STATE_BYTES, or remove it below /api (nginx: "
     "client_max_body_size 100m; traefik: no buffering middleware)."
 )
 STREAM = (
@@ -39,7 +39,7 @@ def states_of_many_sizes_come_back_whole(target: Target) -> None:
         info, body = target.locked(), state_document(6, size=size)
         written = _write(target, body, info["ID"], size)
         if written.code == "too-large":
-            raise Skipped(f"this installation takes states below {size:,} bytes only")
+            raise Skipped(f"this installation only accepts states below {size:,} bytes")
         expect.status(
             written, *ACCEPTED, asked=f"A state of {size:,} bytes", means=ERRORED, do=LIMIT
         )
@@ -47,14 +47,14 @@ def states_of_many_sizes_come_back_whole(target: Target) -> None:
 
 
 def no_proxy_has_a_lower_limit_than_the_server(target: Target) -> None:
-    """Bodies are announced and begun, not sent: a proxy decides by Content-Length."""
+    """Only the head and the beginning of each body are sent: proxies decide by Content-Length."""
     limit = _servers_limit(target)
     refused = _announce(target, limit)
     if refused is not None and refused.status == 413 and not refused.code:
         raise Failed(
             f"A body of {limit:,} bytes is refused on the way: {diagnosis.described(refused)}.",
-            "The server takes states of that size, the proxy does not: such a state cannot be "
-            "saved, and terraform leaves errored.tfstate behind.",
+            "The server accepts states of that size, but the proxy does not: such a state cannot "
+            "be saved, and terraform leaves errored.tfstate behind.",
             LIMIT,
         )
 
@@ -64,11 +64,10 @@ def a_body_above_every_limit_is_refused_before_it_is_sent(target: Target) -> Non
 
     if refused is None:
         raise Warned(
-            f"A body of {ABSURD:,} bytes is announced and begun, and {AT_ONCE:g} s later nobody "
-            "has refused it.",
-            "The proxy takes whole bodies before it asks the server: its disk can be filled, and "
-            "large states take twice the time.",
-            "Let it stream (nginx: proxy_request_buffering off), or give it a limit.",
+            f"A body of {ABSURD:,} bytes was announced, and not refused within {AT_ONCE:g} s.",
+            "The proxy receives whole bodies before it asks the server: its disk can be filled, "
+            "and large states take twice the time.",
+            "Let it stream bodies (nginx: proxy_request_buffering off), or set a limit.",
         )
     expect.status(refused, 413, 400, 403, asked="A body of 4 TB", means="A disk can be filled.")
 
@@ -79,13 +78,13 @@ def a_client_that_asks_before_it_sends_is_served(target: Target) -> None:
     headers = _headers(target, body) | {"Expect": "100-continue"}
 
     with target.wire.open("POST", target.path_with(info["ID"]), headers) as exchange:
-        exchange.has_answer(1.0)  # curl too sends after a second, whatever it hears
+        exchange.has_answer(1.0)  # curl also sends the body after a second without an answer
         exchange.send(body)
         answer = exchange.answer()
 
     expect.status(
         answer, *ACCEPTED, asked="A POST with Expect: 100-continue",
-        means="curl, and other clients than terraform, cannot write large states.",
+        means="curl and other clients cannot write large states.",
     )  # fmt: skip
 
 
@@ -102,7 +101,7 @@ def an_upload_that_stalls_for_a_while_is_not_cut(target: Target) -> None:
 
     expect.status(
         answer, *ACCEPTED, asked=f"An upload that pauses for {target.stall_seconds:g} s",
-        means="A slow line cannot save its state.", do=STREAM,
+        means="A state cannot be saved over a slow connection.", do=STREAM,
     )  # fmt: skip
     expect.unchanged(target.read(), body, "a slow upload")
 
@@ -116,7 +115,7 @@ def an_upload_that_is_cut_changes_nothing(target: Target) -> None:
         exchange.send(body[:1_500])
     chunked = {**target.credentials, "Transfer-Encoding": "chunked"}
     with target.wire.open("POST", path, chunked) as exchange:
-        exchange.send(f"{len(body):x}\r\n".encode() + body + b"\r\n")  # and no last chunk
+        exchange.send(f"{len(body):x}\r\n".encode() + body + b"\r\n")  # without the last chunk
 
     _expect_nothing_happens(target, before, info["ID"])
 
@@ -127,7 +126,7 @@ def a_force_unlock_that_is_cut_frees_nothing(target: Target) -> None:
     chunked = {**target.credentials, "Transfer-Encoding": "chunked"}
 
     with target.wire.open("UNLOCK", target.path, chunked):
-        pass  # the last chunk, which makes it an empty body, never comes
+        pass  # never send the last chunk, which would end the body
 
     _expect_nothing_happens(target, before, info["ID"])
 
@@ -140,12 +139,12 @@ def a_lock_of_a_megabyte_is_refused(target: Target) -> None:
     if refused.status == 200:
         target.unlock({"ID": "one"})
         raise Failed(
-            "A lock of a megabyte was taken.",
+            "A lock of a megabyte was accepted.",
             "A client can fill the database.",
             diagnosis.NOBODY_ELSE,
         )
     expect.status(
-        refused, 413, 400, asked="A lock of a megabyte", means="Nobody learns what is wrong."
+        refused, 413, 400, asked="A lock of a megabyte", means="The answer does not say why."
     )
 
 
@@ -161,7 +160,7 @@ def _servers_limit(target: Target) -> int:
 
 
 def _announce(target: Target, size: int) -> Answer | None:
-    """What is said to a body of that size before most of it comes; None: it is waited for."""
+    """The answer to a body of that size before most of it is sent, or None if there is none."""
     headers = {**target.credentials, "Content-Type": "application/json"}
     with target.wire.open("POST", target.path, headers | {"Content-Length": str(size)}) as exchange:
         if not exchange.has_answer(AT_ONCE / 3):
@@ -185,7 +184,7 @@ def _answer(ask: Callable[[], Answer], asked: str) -> Answer:
 
 
 def _expect_nothing_happens(target: Target, before: bytes, holder: str) -> None:
-    """Also not a moment later: the server may still be at it."""
+    """Expect no change, also a moment later: the server may still be at work."""
     for _ in range(3):
         time.sleep(0.1)
         expect.unchanged(target.read(), before, "a request that was cut")

@@ -1,4 +1,4 @@
-"""Who holds the lock, and for how long."""
+"""Checks of locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from client.conformance.target import Target
 from client.conformance.wire import Answer, md5_of
 
 NEVER_LOCKS = "terraform cannot lock: every plan and apply fails."
-TWO_AT_ONCE = "Two applies run at the same time, and one destroys what the other has saved."
+TWO_AT_ONCE = "Two applies run at the same time, and one overwrites what the other has saved."
 LEFT_LOCKED = "terraform says that the lock could not be released, and exits with 1."
 NO_LOCKS = {
     "nothing": b"",
@@ -36,9 +36,9 @@ def a_free_state_can_be_locked_and_unlocked(target: Target) -> None:
     unlocked = target.unlock(info)
 
     if locked.status not in {409, 423} or not locked.fields.get("ID"):
-        # 201 or 204 would fail at the client too, and leave the lock taken
-        expect.status(locked, 200, asked="A LOCK of a free state", means=NEVER_LOCKS)
-        expect.status(unlocked, 200, asked="The UNLOCK of who holds it", means=LEFT_LOCKED)
+        # the client would fail with a 201 or 204, and leave the lock behind
+        expect.status(locked, 200, asked="A LOCK of an unlocked state", means=NEVER_LOCKS)
+        expect.status(unlocked, 200, asked="The UNLOCK of the holder", means=LEFT_LOCKED)
     target.free()
 
 
@@ -47,16 +47,18 @@ def a_lock_held_by_another_is_refused_with_its_holder(target: Target) -> None:
 
     refused = target.lock(lock_info())
 
-    expect.status(refused, 423, 409, asked="A LOCK of what somebody holds", means=TWO_AT_ONCE)
+    expect.status(refused, 423, 409, asked="A LOCK of a locked state", means=TWO_AT_ONCE)
     expect.true(
         refused.fields.get("ID") == held["ID"],
-        f"The {refused.status} says {refused.fields.get('ID') or 'nothing'!r} for the holder's ID.",
-        "Nobody learns who holds the lock, and with an empty ID tofu stops waiting for it.",
-        "Let the proxy pass bodies of errors on (nginx: proxy_intercept_errors off).",
+        f"The {refused.status} has {refused.fields.get('ID') or 'nothing'!r} as the holder's ID.",
+        "Users cannot see who holds the lock, and with an empty ID tofu stops waiting for it.",
+        "Let the proxy pass bodies of errors (nginx: proxy_intercept_errors off).",
     )
     created = str(refused.fields.get("Created", held["Created"]))
     expect.true(
-        _is_time(created), f"Created is {created!r}, which is no time.", "terraform cannot read it."
+        _is_time(created),
+        f"Created is {created!r}, which is not a time.",
+        "terraform cannot read it.",
     )
 
 
@@ -67,7 +69,7 @@ def a_lock_repeated_by_its_holder_is_granted_again(target: Target) -> None:
 
     expect.status(
         repeated, 200, asked="The same LOCK again, as terraform sends it after a 502",
-        means="An answer that is lost on its way leaves a lock that its own holder cannot use.",
+        means="If the answer to a LOCK is lost, its own holder cannot use the lock.",
     )  # fmt: skip
 
 
@@ -79,7 +81,7 @@ def an_unlock_with_another_id_is_refused_and_frees_nothing(target: Target) -> No
     expect.true(
         refused.status != 200,
         "An UNLOCK with another ID than the holder's was accepted.",
-        "Whoever ends first frees the lock of the next one: " + TWO_AT_ONCE,
+        "Whoever ends first releases the lock of the next one: " + TWO_AT_ONCE,
         "The server does not compare the ID: use one that does.",
     )
     expect.status(refused, 409, 423, asked="An UNLOCK with another ID", means=LEFT_LOCKED)
@@ -116,7 +118,7 @@ def an_unlock_by_an_id_that_never_held_anything_is_refused(target: Target) -> No
 
     expect.status(
         refused, 409, 423, asked="An UNLOCK by an ID that never held the lock",
-        means="A lock that somebody broke in the middle of an apply goes unnoticed.",
+        means="terraform does not notice that somebody broke its lock during an apply.",
     )  # fmt: skip
 
 
@@ -127,7 +129,7 @@ def a_lock_without_an_id_is_a_400_and_takes_nothing(target: Target) -> None:
         refused = target.send("LOCK", body)
         expect.status(
             refused, 400, asked=f"A LOCK with {what}",
-            means="A request that was damaged takes a lock that nobody can release.",
+            means="A damaged request takes a lock that nobody can release.",
         )  # fmt: skip
         _expect_holder(target, "", f"a LOCK with {what}")
 
@@ -140,7 +142,7 @@ def an_unlock_that_names_no_id_is_a_400_and_frees_nothing(target: Target) -> Non
             refused = target.send("UNLOCK", body)
             expect.status(
                 refused, 400, asked=f"An UNLOCK with {what}",
-                means="A request that was damaged frees the lock: " + TWO_AT_ONCE,
+                means="A damaged request releases the lock: " + TWO_AT_ONCE,
             )  # fmt: skip
     _expect_holder(target, held["ID"], "an UNLOCK without an ID")
 
@@ -154,9 +156,8 @@ def a_lock_that_was_changed_on_its_way_is_a_400(target: Target) -> None:
 
     expect.status(
         refused, 400, asked="A LOCK with the Content-MD5 of another body",
-        means="A lock with a damaged ID is one that its holder cannot release.",
-        do="Let the proxy pass Content-MD5 on as it came; if nothing is in between, the server "
-        "does not check it.",
+        means="The holder of a lock with a damaged ID cannot release it.",
+        do="Let the proxy pass Content-MD5 unchanged; without one, the server does not check it.",
     )  # fmt: skip
     _expect_holder(target, "", "a LOCK with a wrong Content-MD5")
 
@@ -164,9 +165,9 @@ def a_lock_that_was_changed_on_its_way_is_a_400(target: Target) -> None:
 def a_lock_does_not_end_by_the_time_that_its_client_says(target: Target) -> None:
     target.free()
     old = lock_info() | {"Created": "2001-01-01T00:00:00Z"}
-    expect.status(target.lock(old), 200, asked="A LOCK of a free state", means=NEVER_LOCKS)
+    expect.status(target.lock(old), 200, asked="A LOCK of an unlocked state", means=NEVER_LOCKS)
 
-    _expect_holder(target, old["ID"], "a LOCK that says it is of 2001")
+    _expect_holder(target, old["ID"], "a LOCK with a date of 2001")
 
 
 def what_a_lock_says_of_itself_comes_back_as_json_and_nothing_else(target: Target) -> None:
@@ -181,12 +182,12 @@ def what_a_lock_says_of_itself_comes_back_as_json_and_nothing_else(target: Targe
         refused.headers.get("content-type", "").startswith("application/json"),
         "The holder of the lock is shown with the type "
         f"{refused.headers.get('content-type', 'none')!r}.",
-        "A browser runs what a client wrote into its lock.",
+        "A browser would execute what a client wrote into its lock.",
     )
     expect.true(
         refused.fields.get("Who") == said and "x-injected" not in refused.headers,
-        "What the holder said of himself came back changed, or as a header.",
-        "A client writes into the answers that others get.",
+        "The text of the holder came back changed, or as a header.",
+        "A client can change the answers that others get.",
     )
 
 
@@ -203,14 +204,14 @@ def of_many_parallel_locks_exactly_one_wins(target: Target) -> None:
         expect.status(answer, 200, 423, 409, asked="One of many LOCKs at once", means=NEVER_LOCKS)
     expect.true(
         len(winners) == 1,
-        f"{len(winners)} of {len(infos)} parallel LOCKs were granted ({dict(counted)}).",
+        f"{len(winners)} of {len(infos)} parallel LOCKs succeeded ({dict(counted)}).",
         TWO_AT_ONCE,
         "The server does not take locks atomically (several processes?): use one that does.",
     )
     expect.true(
         {a.fields.get("ID") for a in answers if a.status != 200} <= set(winners),
-        "The losers of parallel LOCKs are told another holder than the winner.",
-        "Nobody learns who holds the lock.",
+        "Refused LOCKs name another holder than the one that succeeded.",
+        "Users cannot see who holds the lock.",
     )
 
 
@@ -230,7 +231,7 @@ def _expect_holder(target: Target, wanted: str, after: str) -> None:
     expect.true(
         found == wanted,
         f"After {after} the lock is held by {found or 'nobody'}, not by {wanted or 'nobody'}.",
-        "The lock is not what people believe it is: " + TWO_AT_ONCE,
+        "The lock does not protect the state: " + TWO_AT_ONCE,
     )
 
 

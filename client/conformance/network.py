@@ -1,4 +1,4 @@
-"""What stands between terraform and the server: names, certificates, proxies, clocks."""
+"""Checks of what is between terraform and the server: names, certificates, proxies, clocks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from client.conformance.target import Target
 from client.conformance.wire import Answer, Broken, Wire, md5_of
 
 LET_IN = (
-    "Let the proxy pass Authorization on (nginx: no `proxy_set_header Authorization`; Apache: "
-    "`CGIPassAuth on`; and no login of the proxy's own)."
+    "Let the proxy pass Authorization (nginx: no `proxy_set_header Authorization`; Apache: "
+    "`CGIPassAuth on`), and remove the proxy's own login."
 )
-FAR = 300.0  # seconds of a clock that is far off
+FAR = 300.0  # seconds from which on a clock counts as wrong
 LOCKS = ("LOCK", "UNLOCK")
 IN_CLEAR = (
-    "States and passwords go over the wire in clear.",
-    "Put TLS before the server, and https:// into STATEROOM_PUBLIC_URL.",
+    "States and passwords are sent unencrypted.",
+    "Put a proxy with TLS in front of the server, and https:// into STATEROOM_PUBLIC_URL.",
 )
 
 
@@ -35,13 +35,13 @@ def the_server_is_reached_and_is_a_stateroom(target: Target) -> None:
     except Broken as error:
         raise Failed(error.message, "terraform gets no answer either.", error.do) from None
     expect.status(
-        answer, 200, asked="/healthz", means="This is not a Stateroom, or it is not reached."
+        answer, 200, asked="/healthz", means="This is not Stateroom, or it cannot be reached."
     )
     expect.true(
         answer.fields.get("version"),
-        "/healthz is answered by something that is not a Stateroom.",
+        "/healthz is answered by something that is not Stateroom.",
         "The proxy sends requests to another server, or answers them itself.",
-        "Let the proxy pass every path on to Stateroom.",
+        "Let the proxy pass every path to Stateroom.",
     )
 
 
@@ -52,13 +52,13 @@ def the_server_is_ready_in_all_its_parts(target: Target) -> None:
     if answer.fields.get("status") == "degraded":
         raise Warned(
             f"/readyz says degraded: {', '.join(failed)}.",
-            "States are safe; runs begin a poll later.",
+            "States are safe, but runs begin a few seconds later.",
             "Look at the server's log, and at STATEROOM_BROKER_URL.",
         )
     expect.status(
         answer, 200, asked=f"/readyz ({', '.join(failed) or 'no part named'})",
         means="States can be neither read nor written.",
-        do="Look at the server's log: the part that failed is in it.",
+        do="Look at the server's log, which names the part that failed.",
     )  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def the_server_has_the_version_of_this_command(target: Target) -> None:
     ours = version("stateroom")
     if theirs != ours:
         raise Warned(
-            f"The server is {diagnosis.clean(theirs) or 'of no version'}, this doctor is {ours}.",
-            "Its checks are those of its own version: a rule may be newer than the server.",
+            f"The server has version {diagnosis.clean(theirs) or 'unknown'}, this doctor {ours}.",
+            "The checks belong to the doctor's version: a rule may be newer than the server.",
             "Use the doctor of the server's version; after an upgrade, restart every server.",
         )
 
@@ -82,13 +82,13 @@ def the_line_is_encrypted(target: Target) -> None:
 
 @site
 def no_forward_proxy_is_in_the_way(target: Target) -> None:
-    """Go's clients, terraform among them, obey these variables; the doctor goes straight."""
+    """Clients in Go, such as terraform, obey these variables; the doctor connects directly."""
     host = target.wire.host
     found = getproxies().get("https" if target.wire.is_tls else "http")
     if found and not target.wire.is_loopback and not proxy_bypass(host):
         raise Warned(
             "HTTPS_PROXY or HTTP_PROXY is set here, and NO_PROXY does not name this server.",
-            "terraform goes through that proxy; what was checked is the way without it.",
+            "terraform uses that proxy, but these checks did not.",
             f"Set NO_PROXY={host}, here and where terraform runs.",
         )
 
@@ -97,12 +97,12 @@ def no_forward_proxy_is_in_the_way(target: Target) -> None:
 def the_last_hop_speaks_http_1_1(target: Target) -> None:
     spoken = target.wire.send("GET", f"{target.prefix}/healthz").fields.get("protocol")
     if spoken is None:
-        raise Skipped("the server does not say what it was asked in")
+        raise Skipped("the server does not say with which HTTP version it was asked")
     if spoken == "HTTP/1.0":
         raise Warned(
             "The proxy speaks HTTP/1.0 with the server.",
-            "Chunked bodies are collected before they are passed on, every request opens a new "
-            "connection, and an answer that is cut cannot be told from a whole one.",
+            "The proxy collects chunked bodies before it sends them, every request opens a new "
+            "connection, and an incomplete answer cannot be recognised.",
             'Speak HTTP/1.1 (nginx: proxy_http_version 1.1; proxy_set_header Connection "").',
         )
 
@@ -123,10 +123,10 @@ def the_clocks_agree(target: Target) -> None:
                 "this machine's.",
                 "Expiries of tokens and aliases, stale locks and the audit log are wrong by that "
                 "much; TLS certificates may seem expired.",
-                "Run NTP on both; which one is right, a third clock knows.",
+                "Run NTP on both machines.",
             )
     if not off:
-        raise Skipped("the answers carry no time")
+        raise Skipped("the answers contain no time")
 
 
 @site
@@ -138,19 +138,19 @@ def the_credential_arrives_and_is_right(target: Target) -> None:
         expect.true(
             not diagnosis.by_somebody_else(with_it),
             f"A read was answered {diagnosis.described(with_it)}.",
-            *_blamed(with_it, "The credential is not looked at.", diagnosis.NOBODY_ELSE),
+            *_blamed(with_it, "The credential is not checked.", diagnosis.NOBODY_ELSE),
         )
         return
     without = target.wire.send("GET", path)
     if (with_it.status, with_it.body) == (without.status, without.body):
         raise Failed(
             f"With and without a password the answer is the same: {diagnosis.described(with_it)}.",
-            *_blamed(with_it, "The Authorization header is stripped on the way.", LET_IN),
+            *_blamed(with_it, "The Authorization header is removed on the way.", LET_IN),
         )
     raise Failed(
         f"The credential is refused: {diagnosis.described(with_it)}.",
         "terraform cannot read or write with it.",
-        "Is it the right one for this server, and not expired or revoked?",
+        "Check that it belongs to this server, and is not expired or revoked.",
     )
 
 
@@ -161,9 +161,9 @@ def the_query_string_arrives(target: Target) -> None:
     expect.true(
         with_id.status != plain.status or plain.status not in {200, 404},
         f"A GET with ?ID= is answered {with_id.status}, as one without it.",
-        "The query string is stripped on the way: a POST comes without the ID of its lock, and is "
+        "The query string is removed on the way: a POST arrives without the ID of its lock, and is "
         "refused. terraform leaves errored.tfstate behind.",
-        "Let the proxy pass the query on (nginx: `proxy_pass http://server;` without a path, or "
+        "Let the proxy pass the query (nginx: `proxy_pass http://server;` without a path, or "
         "with $request_uri; no rewrite that drops $is_args$args).",
     )
 
@@ -175,14 +175,14 @@ def content_md5_arrives(target: Target) -> None:
     expect.true(
         described.status != plain.status or plain.status not in {200, 404},
         f"A GET with Content-MD5 is answered {described.status}, as one without it.",
-        "The Content-MD5 of requests is dropped on the way: neither a damaged state nor a write "
-        "that was redirected is noticed.",
-        "Let the proxy pass Content-MD5 on as it came.",
+        "The Content-MD5 of requests is removed on the way: damaged states and redirected writes "
+        "are not noticed.",
+        "Let the proxy pass Content-MD5 unchanged.",
     )
 
 
 def the_verbs_lock_and_unlock_arrive(target: Target) -> None:
-    """What is sent is no lock: a server refuses it, and changes nothing."""
+    """The body is not a valid lock, so that the server refuses it and changes nothing."""
     for verb in LOCKS:
         answer = target.send(verb, b"{}")
         arrived = answer.code or answer.status in {200, 400, 409, 422, 423}
@@ -201,28 +201,27 @@ def answers_come_uncompressed(target: Target) -> None:
     state = target.read()
     if read.is_compressed or state.is_compressed:
         raise Warned(
-            "Answers come compressed "
-            f"({_encoding(read) or _encoding(state)}): a proxy rewrites them.",
-            "terraform unpacks them and works; Content-MD5 and Content-Length no longer describe "
-            "what is on the wire, and the size of a state tells more of what is in it.",
-            "Switch compression off below /api/terraform (nginx: gzip off).",
+            "Answers are compressed "
+            f"({_encoding(read) or _encoding(state)}): a proxy changes them.",
+            "terraform works, but Content-MD5 and Content-Length no longer match what is sent, "
+            "and the size of a compressed state reveals something about its content.",
+            "Turn compression off below /api/terraform (nginx: gzip off).",
         )
 
 
 def the_address_that_is_shown_is_the_one_that_was_used(target: Target) -> None:
     if not target.shown_address:
-        raise Skipped("no workspace was made here that would show its address")
+        raise Skipped("no workspace was created whose address could be compared")
     used = f"{target.wire.origin}{target.prefix}"
     shown = target.shown_address.partition("/api/terraform/")[0]
     if _normal(shown) == _normal(used):
         return
     raise Warned(
-        f"Workspaces show the address {diagnosis.clean(shown)}, you came by {used}"
-        f"{'' if _answers(shown) else '; nothing answers at the shown one from here'}.",
-        "Whoever pastes a snippet, and every run, goes to the shown one: what was checked here is "
-        "another way.",
-        f"Set STATEROOM_PUBLIC_URL={used} on servers and workers, or ask doctor about the shown "
-        "one.",
+        f"Workspaces show the address {diagnosis.clean(shown)}, but you used {used}"
+        f"{'' if _answers(shown) else '; from here, the shown address does not answer'}.",
+        "Pasted snippets and all runs use the shown address, which was not checked.",
+        f"Set STATEROOM_PUBLIC_URL={used} on servers and workers, or run doctor with the shown "
+        "address.",
     )
 
 
@@ -236,7 +235,7 @@ def _encoding(answer: Answer) -> str:
 
 
 def _way_around(target: Target) -> str:
-    """What passes where LOCK and UNLOCK do not: the form of GitLab, or nothing."""
+    """The methods at …/lock (as in GitLab) that pass although LOCK and UNLOCK do not, if any."""
     address = f"{target.path}/lock"
     info = lock_info()
     taken = {verb: target.send(verb, go_json(info), path=address) for verb in ("PUT", "POST")}
@@ -245,7 +244,7 @@ def _way_around(target: Target) -> str:
     if not works or freed.status not in {200, 409}:
         return "PUT, POST and DELETE at ADDRESS/lock do not pass either."
     return (
-        "Until then this works: lock_address and unlock_address = ADDRESS/lock, "
+        "Until then, use lock_address and unlock_address = ADDRESS/lock, "
         f'lock_method = "{works[0]}", unlock_method = "DELETE".'
     )
 

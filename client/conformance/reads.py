@@ -1,4 +1,4 @@
-"""A state is never accidentally empty, and comes back as it was written."""
+"""Checks of reads: a state is never empty by accident, and comes back as it was written."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def what_is_written_is_what_is_read(target: Target) -> None:
     read = target.read()
 
     expect.status(
-        read, 200, asked="A read of what was written", means="The state is lost to terraform."
+        read, 200, asked="A read of a written state", means="terraform does not see the state."
     )
     expect.true(
         read.body == before,
-        f"{len(before)} bytes were written, and {len(read.body)} other ones came back.",
-        "States do not survive here: terraform refuses them, or reads something else.",
-        "Let no proxy touch bodies (compression, rewriting filters, charset conversion).",
+        f"{len(before)} bytes were written, but {len(read.body)} other ones came back.",
+        "States are changed on the way: terraform refuses them, or reads something else.",
+        "Let no proxy change bodies (compression, rewriting filters, charset conversion).",
     )
 
 
@@ -45,7 +45,7 @@ def a_read_says_that_it_is_json(target: Target) -> None:
 
     expect.true(
         kind.startswith("application/json"),
-        f"The state came as {kind or 'nothing'!r}.",
+        f"The state has the type {kind or 'nothing'!r}.",
         "Proxies and browsers may take it for text, and change it.",
     )
 
@@ -57,9 +57,9 @@ def a_read_carries_the_right_content_md5(target: Target) -> None:
 
     expect.true(
         given == md5_of(before),
-        f"The Content-MD5 of the answer is {given or 'not there'}, that of the state another.",
-        "Damage on the way goes unnoticed; one that is no base64 makes terraform fail.",
-        "Let the proxy pass Content-MD5 on, and leave bodies alone.",
+        f"The Content-MD5 of the answer is {given or 'missing'}, which is not that of the state.",
+        "Damage on the way is not noticed, and terraform fails if it is not base64.",
+        "Let the proxy pass Content-MD5 and bodies unchanged.",
     )
 
 
@@ -77,13 +77,11 @@ def a_head_request_is_as_honest_as_a_read(target: Target) -> None:
 
     answer = target.send("HEAD")
 
-    expect.status(
-        answer, 200, 405, asked="HEAD", means="A monitor that asks takes the state for missing."
-    )
+    expect.status(answer, 200, 405, asked="HEAD", means="Monitoring that uses HEAD sees no state.")
     expect.true(
         answer.headers.get("content-length") in {None, str(len(before))} or answer.status == 405,
-        f"HEAD says {answer.headers.get('content-length')} bytes, the state has {len(before)}.",
-        "A monitor that asks takes the state for another one.",
+        f"HEAD says {answer.headers.get('content-length')} bytes, but the state has {len(before)}.",
+        "Monitoring that uses HEAD sees a wrong size.",
     )
 
 
@@ -128,9 +126,9 @@ def an_unknown_address_and_a_wrong_password_answer_alike(target: Target) -> None
 
         expect.true(
             (known.status, known.body) == (unknown.status, unknown.body),
-            f"With a wrong password {verb} says {known.status} at a known address, and "
+            f"With a wrong password {verb} is answered {known.status} at a known address, and "
             f"{unknown.status} (or another text) at an unknown one.",
-            "A stranger can find out which states there are.",
+            "A stranger can find out which states exist.",
         )
 
 
@@ -161,7 +159,7 @@ def a_token_works_as_a_bearer_token(target: Target) -> None:
 
 def _needs_token(target: Target) -> None:
     if not target.is_token:
-        raise Skipped("the password of an alias is no token")
+        raise Skipped("the password of an alias is not a token")
 
 
 def _body(verb: str) -> bytes | None:
@@ -176,6 +174,6 @@ def _expect_refusal(answer: Answer, asked: str) -> None:
         return
     raise Failed(
         f"{asked} was answered {answer.status}, not 401 or 403.",
-        "Who has no password can read or change states, or is told a wrong reason.",
-        "If a proxy adds a password of its own to requests, stop it.",
+        "Somebody without a password can read or change states, or gets a misleading answer.",
+        "If a proxy adds its own password to requests, remove that.",
     )

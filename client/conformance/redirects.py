@@ -1,4 +1,4 @@
-"""A redirected write is a lost write: terraform follows it with a GET and exits 0."""
+"""Checks of redirects: terraform follows a redirected write with a GET, and the write is lost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from client.conformance.target import Target
 from client.conformance.wire import md5_of
 
 LOST = (
-    "When a proxy redirects a write, terraform's GET of the target succeeds: it exits 0 and has "
-    "stored nothing."
+    "When a proxy redirects a write, terraform sends a GET, which succeeds: it exits with 0, but "
+    "nothing was stored."
 )
 LET_IT = (
-    "If this is Stateroom, a proxy strips what marks the request: let it pass Content-MD5, "
-    "Content-Type and the query on."
+    "If this is Stateroom, a proxy removes what marks the request: let it pass Content-MD5, "
+    "Content-Type and the query."
 )
 
 
@@ -56,7 +56,7 @@ def a_read_with_a_json_type_was_a_write_and_is_a_400(target: Target) -> None:
 
 
 def _expect_no_redirect(target: Target, path: str) -> None:
-    """What is sent is no lock and no state: whoever gets it refuses it, and changes nothing."""
+    """The bodies are neither valid locks nor states, so they are refused and change nothing."""
     for verb in ("GET", "LOCK", "POST", "PUT", "UNLOCK"):
         answer = target.send(verb, None if verb == "GET" else b"{}", path=path)
         found = diagnosis.of(answer) if answer.is_redirect else None

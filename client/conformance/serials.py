@@ -1,4 +1,4 @@
-"""An older state, or another one, needs force."""
+"""Checks of serial and lineage: storing an older state, or another one, needs force."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def an_interrupted_apply_may_write_serial_n_and_then_n_plus_1(target: Target) ->
         written = target.write(state_document(serial), info["ID"])
         expect.status(
             written, *ACCEPTED, asked=f"A POST of serial {serial} under one lock",
-            means="Ctrl-C in an apply loses what it has made.",
+            means="Ctrl-C during an apply loses its changes.",
         )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def serials_may_skip(target: Target) -> None:
 
     expect.status(
         written, *ACCEPTED, asked="A POST of serial 42 after 5",
-        means="Ordinary applies fail: terraform's serials skip.",
+        means="Ordinary applies fail: terraform skips serials.",
     )  # fmt: skip
 
 
@@ -89,6 +89,6 @@ def _expect_refusal(target: Target, body: bytes, what: str) -> None:
     refused = target.write(body, info["ID"])
     expect.status(
         refused, 409, 422, asked=f"A POST with {what} under an apply's lock", means=OVERWRITES,
-        do="The server compares neither serial nor lineage: use one that does.",
+        do="The server does not compare serial and lineage: use one that does.",
     )  # fmt: skip
     expect.unchanged(target.read(), before, f"a POST with {what}")

@@ -1,4 +1,4 @@
-"""All checks in the order in which they are asked, and how each of them ended."""
+"""The conformance suite: all checks in order, and their outcomes."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class Outcome:
     seen: str = ""
     means: str = ""
     do: str = ""
-    blocked: bool = False  # skipped because of what another check names
+    blocked: bool = False  # skipped because of a fault that another check reports
     seconds: float = 0.0
 
 
 def ordered(checks: Sequence[Check], *, slow: bool = True) -> list[Check]:
-    """What needs a state that was never written comes before what writes, the end at the end."""
+    """All checks. Those that need a state that was never written come first, `last` ones last."""
     wanted = [check for check in checks if slow or not check.slow]
     return sorted(wanted, key=_rank)
 
 
 def ask(checks: Sequence[Check], target: Target) -> Iterator[Outcome]:
-    """Each of them as it ends; after a gate that fails nothing more is asked."""
+    """Run the checks and yield each outcome. After a failed gate the others are skipped."""
     for number, check in enumerate(checks):
         began = time.monotonic()
         outcome = _ask(check, target, began)
@@ -86,6 +86,6 @@ def _ask(check: Check, target: Target, began: float) -> Outcome:
     except Blocked as blocked:
         return Outcome(check, "skip", f"cannot begin: {blocked}", blocked=True)
     except Broken as broken:
-        means = "terraform stops here too, and may leave a lock or errored.tfstate behind."
+        means = "terraform fails here too, and may leave a lock or errored.tfstate behind."
         return Outcome(check, "FAIL", broken.message, means, broken.do)
     return Outcome(check, "ok", seconds=time.monotonic() - began)

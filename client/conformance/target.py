@@ -1,4 +1,4 @@
-"""Where the checks are asked: one scratch state at its address, and what is known around it."""
+"""The target of the checks: the address of one scratch state, and a credential."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ READINGS = {200, 404}
 
 
 class Blocked(Exception):
-    """A check cannot begin, because something that another check names does not work."""
+    """A check cannot begin because of a fault that another check reports."""
 
 
 @dataclass(frozen=True)
 class Target:
     wire: Wire
-    path: str  # of the state's address
+    path: str  # of the address of the state
     username: str
     password: str = field(repr=False)
-    is_token: bool = True  # the password is a token: any username, Bearer and /api/v1 too
-    size_limit: int = 16_000_000  # largest body that the checks send, bytes
+    is_token: bool = True  # the password is a token, which also works as Bearer and with /api/v1
+    size_limit: int = 16_000_000  # the largest body that the checks send, in bytes
     stall_seconds: float = 3.0
     clients: int = 20  # in parallel
-    shown_address: str = ""  # where the server itself says that the state is
+    shown_address: str = ""  # the address of the state that the server shows
 
     @classmethod
     def at(cls, address: str, username: str, password: str) -> Self:
-        """A state by its whole address."""
+        """The target with this whole address."""
         return cls(Wire(address), urlsplit(address).path, username, password, is_token=False)
 
     @property
     def prefix(self) -> str:
-        """What comes before /api: empty unless the server lives below a path."""
+        """The path before /api, empty unless the server is below a path."""
         return self.path.partition(PROTOCOL)[0] if PROTOCOL in self.path else ""
 
     @property
@@ -48,7 +48,7 @@ class Target:
         return self.send("GET", headers=headers)
 
     def write(self, body: bytes, lock_id: str | None = None, *, verb: str = "POST") -> Answer:
-        """Without a lock ID it is the write of -lock=false."""
+        """Write a document, with a lock ID or, as with -lock=false, without one."""
         return self.send(verb, body, path=self.path_with(lock_id))
 
     def lock(self, info: dict[str, str]) -> Answer:
@@ -58,7 +58,7 @@ class Target:
         return self.send("UNLOCK", go_json(info))
 
     def force_unlock(self) -> Answer:
-        """As terraform does it: an empty chunked body, and not the ID that was typed."""
+        """Force-unlock as terraform does it: with an empty chunked body, without the ID."""
         return self.send_chunked("UNLOCK", [], {"Content-Md5": md5_of(b"")})
 
     def delete(self) -> Answer:
@@ -72,7 +72,7 @@ class Target:
         path: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """As terraform: Content-MD5 and the JSON type beside a body; `headers` win."""
+        """Send a request as terraform does, with Content-MD5 and Content-Type for a body."""
         described = {} if body is None else self.described(body)
         return self.wire.send(
             verb, path or self.path, body, self.credentials | described | dict(headers or {})
@@ -94,15 +94,15 @@ class Target:
         return self.path if lock_id is None else f"{self.path}?ID={quote(lock_id)}"
 
     def stranger(self) -> dict[str, str]:
-        """The right username with a wrong password."""
+        """A credential with the right username and a wrong password."""
         return basic(self.username, f"not-{len(self.password)}-the-password")
 
     def ask_api(self, path: str) -> Answer:
-        """A GET of /api/v1, or of the server's own pages when it begins with /."""
+        """GET a path of /api/v1, or any path of the server if it begins with /."""
         return self.wire.send("GET", self.prefix + path, None, bearer(self.password))
 
     def stored(self, serial: int = 5) -> bytes:
-        """A free state that holds this document, whatever it held before. Raises Blocked."""
+        """Store this document and leave the state unlocked. Raises Blocked."""
         push, body = lock_info(operation=FORCED), state_document(serial)
         self._lock(push)
         wrote = self.write(body, push["ID"])
@@ -114,33 +114,33 @@ class Target:
         return body
 
     def locked(self, operation: str = "OperationTypeApply") -> dict[str, str]:
-        """A lock that is ours now, whoever had it before. Raises Blocked."""
+        """Take the lock, even if somebody else holds it. Raises Blocked."""
         info = lock_info(operation=operation)
         self._lock(info)
         return info
 
     def free(self) -> None:
-        """Nobody holds the lock. Raises Blocked."""
+        """Make sure that nobody holds the lock. Raises Blocked."""
         info = self.locked()
         if (freed := self.unlock(info)).status != 200:
             raise Blocked(f"a lock cannot be released (UNLOCK: {freed.status})")
 
     def holder(self) -> str:
-        """The ID of who holds the lock; empty when nobody does. Raises Blocked."""
+        """The ID of the lock, or an empty text if the state is not locked. Raises Blocked."""
         probe = lock_info()
         answer = self.lock(probe)
         if answer.status == 200:
             self.unlock(probe)
             return ""
         if answer.status not in {409, 423}:
-            raise Blocked(f"nobody says who holds the lock (LOCK: {answer.status})")
+            raise Blocked(f"the holder of the lock is not named (LOCK: {answer.status})")
         return str(answer.fields.get("ID") or "somebody")
 
     def _lock(self, info: dict[str, str]) -> None:
         answer = self.lock(info)
-        if answer.status in {409, 423}:  # left by a check before
+        if answer.status in {409, 423}:  # an earlier check left the lock
             holder = str(answer.fields.get("ID") or "")
             self.unlock(only_the_id(holder)) if holder else self.force_unlock()
             answer = self.lock(info)
         if answer.status != 200:
-            raise Blocked(f"a free state cannot be locked (LOCK: {answer.status})")
+            raise Blocked(f"an unlocked state cannot be locked (LOCK: {answer.status})")

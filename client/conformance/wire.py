@@ -1,4 +1,4 @@
-"""Requests as terraform's Go client sends them, header by header; nothing is followed."""
+"""Send requests as terraform's Go client does, header by header. Redirects are not followed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-SECONDS = 30.0  # without a byte; terraform itself would wait for ever
+SECONDS = 30.0  # time-out for the next byte; terraform itself would wait for ever
 AGENT = "Go-http-client/1.1"
 ANOTHER_NAME = (62, 64)
 EXPIRED = (9, 10)
@@ -25,7 +25,7 @@ Body = bytes | Iterable[bytes] | None
 
 
 class Broken(Exception):
-    """No answer came. The message says why, `do` what to look at."""
+    """There was no answer. The message says why, and `do` what to check."""
 
     def __init__(self, message: str, do: str) -> None:
         super().__init__(message)
@@ -37,11 +37,11 @@ class Broken(Exception):
 class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)  # names in lower case
-    body: bytes = field(repr=False)  # as Go hands it out: decompressed
+    body: bytes = field(repr=False)  # decompressed, as Go returns it
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body's JSON object; empty when it is none."""
+        """The JSON object in the body; empty if there is none."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -58,16 +58,16 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Stateroom's own word for what is wrong; empty when somebody else answered."""
+        """The `code` of Stateroom's error; empty if somebody else answered."""
         is_ours = self.headers.get("content-type", "").startswith("application/problem+json")
         return str(self.fields.get("code", "")) if is_ours else ""
 
 
 class Wire:
-    """One host, one connection a request."""
+    """Sends requests to one host, each on a new connection."""
 
     def __init__(self, url: str, seconds: float = SECONDS) -> None:
-        """`url` has the scheme and the host; a path in it does not count."""
+        """Take scheme and host from `url`, and ignore its path."""
         parts = urlsplit(url)
         self.is_tls = parts.scheme == "https"
         self.host = parts.hostname or ""
@@ -86,7 +86,7 @@ class Wire:
     def send(
         self, verb: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send exactly this and return what came; pieces are sent chunked. Raises Broken."""
+        """Send exactly this request, and return the answer. Pieces go chunked. Raises Broken."""
         chunked = body is not None and not isinstance(body, bytes)
         described = _described(body, chunked=chunked) | dict(headers or {})
         with self.open(verb, path, described) as exchange:
@@ -97,7 +97,7 @@ class Wire:
             return exchange.answer()
 
     def open(self, verb: str, path: str, headers: Mapping[str, str]) -> Exchange:
-        """Send the head of a request; its body is up to the caller. Raises Broken."""
+        """Send the head of a request. The caller sends the body. Raises Broken."""
         connection = self._connection()
         try:
             connection.putrequest(verb, path, skip_host=True, skip_accept_encoding=True)
@@ -125,7 +125,7 @@ class Wire:
 
 
 class Exchange:
-    """A request under way. Use it in a `with`."""
+    """A request whose head was sent. Use it as a context manager."""
 
     def __init__(self, wire: Wire, connection: http.client.HTTPConnection) -> None:
         self._wire = wire
@@ -139,7 +139,7 @@ class Exchange:
         self._connection.close()
 
     def send(self, piece: bytes) -> None:
-        """A server may answer and hang up before it has read everything: that is no error."""
+        """Send bytes, also if the server has already answered and closed the connection."""
         if self._broken is None and piece:
             try:
                 self._connection.send(piece)
@@ -153,14 +153,14 @@ class Exchange:
         self.send(b"0\r\n\r\n")
 
     def has_answer(self, seconds: float) -> bool:
-        """Something (or the end of the connection) comes within this time."""
+        """Whether an answer, or the end of the connection, arrives within this time."""
         connected = self._connection.sock
         if isinstance(connected, ssl.SSLSocket) and connected.pending():
             return True
         return bool(select.select([connected], [], [], seconds)[0])
 
     def answer(self) -> Answer:
-        """Raises Broken."""
+        """Read the answer. Raises Broken."""
         try:
             response = self._connection.getresponse()
             body = response.read()
@@ -205,28 +205,28 @@ def _why(error: BaseException, where: str, seconds: float) -> Broken:
     if isinstance(error, ssl.SSLError):
         return Broken(
             f"{where} does not speak TLS ({error.reason or error}).",
-            "Is it http:// that you mean, or another port? Else the proxy has no TLS here.",
+            "Use http://, or another port, or configure TLS in the proxy.",
         )
     if isinstance(error, socket.gaierror):
         return Broken(
             f"The name {where.rpartition(':')[0]} is not known ({error.strerror}).",
-            "Look at the spelling and at the DNS record.",
+            "Check the spelling and the DNS record.",
         )
     if isinstance(error, TimeoutError):
         return Broken(
-            f"{where} was silent for {seconds:g} s.",
-            "A firewall drops packets, a proxy waits for a whole body that it buffers, or the "
-            "server is stuck: look at the proxy's log, then at /readyz on the server itself.",
+            f"{where} sent nothing for {seconds:g} s.",
+            "Either a firewall drops packets, or a proxy buffers whole bodies, or the server is "
+            "stuck: look at the proxy's log, then at /readyz on the server itself.",
         )
     if isinstance(error, ConnectionRefusedError):
         return Broken(
             f"Nothing listens at {where}.",
-            "Is the server (or its proxy) started, and the port right?",
+            "Check that the server (or its proxy) is started, and that the port is right.",
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return Broken(
-        f"{where} ended the connection without a whole answer ({reason}).",
-        "Look at the log of the proxy: it, or the server behind it, gave up in the middle.",
+        f"{where} closed the connection before the end of the answer ({reason}).",
+        "Look at the logs of the proxy and of the server: one of them gave up.",
     )
 
 
@@ -234,17 +234,17 @@ def _untrusted(error: ssl.SSLCertVerificationError, where: str) -> Broken:
     if error.verify_code in ANOTHER_NAME:
         return Broken(
             f"The certificate of {where} is for another name ({error.verify_message}).",
-            "Use the name that is in the certificate, or issue one for this name.",
+            "Use the name in the certificate, or issue a certificate for this name.",
         )
     if error.verify_code in EXPIRED:
         return Broken(
             f"The certificate of {where} is not valid now ({error.verify_message}).",
-            "Renew it; if it is fresh, the clock of this machine is wrong.",
+            "Renew it. If it is new, check the clock of this machine.",
         )
     return Broken(
         f"The certificate of {where} is not signed by an authority that this machine trusts "
         f"({error.verify_message}).",
-        "Let the proxy send the intermediate certificates too; for an authority of your own set "
-        "SSL_CERT_FILE here and on the laptops (terraform's client_ca_certificate_pem does as "
-        "well). Never skip_cert_verification.",
+        "Let the proxy send the intermediate certificates too. For your own authority set "
+        "SSL_CERT_FILE here and on the laptops (or terraform's client_ca_certificate_pem). Do not "
+        "use skip_cert_verification.",
     )

@@ -1,4 +1,4 @@
-"""What is written is stored once, whole, byte for byte, and under its own lock."""
+"""Checks of writes: a state is stored once, complete, byte for byte, and under its lock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from client.conformance.target import Blocked, Target
 from client.conformance.wire import Answer, md5_of
 
 ACCEPTED = (200, 201, 204)
-ERRORED = "The apply is done, its state is not saved: terraform leaves errored.tfstate behind."
-OVERWRITTEN = "Two people write one state at a time: what one of them made is in no state any more."
-KEPT = (
-    "Let the proxy pass Content-MD5 on as it came; if nothing is in between, the server does not "
-    "check it."
-)
+ERRORED = "The apply is done, but its state is not saved: terraform leaves errored.tfstate behind."
+OVERWRITTEN = "Two people write one state at the same time, and the changes of one are lost."
+KEPT = "Let the proxy pass Content-MD5 unchanged; without one, the server does not check it."
 HEAD = b'{"version":4,"serial":6,"lineage":"d0c70000-0000-4000-8000-5ca7c45ca7c4",'
 ODD_BYTES = {
     "white space": b"\n" + HEAD.replace(b",", b" ,\r\n\t") + b'"outputs":{}}\n\n ',
@@ -80,8 +77,8 @@ def a_chunked_body_arrives_whole(target: Target) -> None:
 
     expect.status(
         written, *ACCEPTED, asked="A chunked POST", means=ERRORED,
-        do="Let the proxy pass chunked bodies on (nginx: proxy_http_version 1.1); if nothing is in "
-        "between, the server does not read them.",
+        do="Let the proxy pass chunked bodies (nginx: proxy_http_version 1.1); without a proxy, "
+        "the server does not read them.",
     )  # fmt: skip
     _expect_stored(target, body)
 
@@ -117,7 +114,7 @@ def the_same_bytes_again_under_the_same_lock_are_accepted(target: Target) -> Non
     expect.status(
         repeated, *ACCEPTED,
         asked="The same POST again, as terraform sends it after a 502",
-        means="An answer that is lost on its way fails the apply although all was saved.",
+        means="If the answer to a write is lost, the apply fails although its state was saved.",
     )  # fmt: skip
 
 
@@ -131,7 +128,7 @@ def a_write_that_arrives_again_after_the_unlock_is_accepted(target: Target) -> N
 
     expect.status(
         repeated, *ACCEPTED, asked="The same POST once more after the UNLOCK",
-        means="A retry that was on its way for long fails the apply although all was saved.",
+        means="If a retry arrives late, the apply fails although its state was saved.",
     )  # fmt: skip
 
 
@@ -149,7 +146,7 @@ def a_write_without_the_id_of_the_lock_is_a_423_and_changes_nothing(target: Targ
         expect.true(
             refused.fields.get("ID") == held["ID"] or refused.code,
             f"The refusal of a POST {what} does not name the holder of the lock.",
-            "Nobody learns who to ask.",
+            "Users do not see whom to ask.",
         )
         expect.unchanged(target.read(), before, f"a POST {what}")
 
@@ -210,7 +207,7 @@ def a_body_that_is_no_state_is_a_400_and_changes_nothing(target: Target) -> None
         refused = target.write(body, info["ID"])
         expect.status(
             refused, 400, asked=f"A POST of {what}",
-            means="A body that was damaged on its way replaces the state.",
+            means="A body that was damaged on the way replaces the state.",
         )  # fmt: skip
         expect.unchanged(target.read(), before, f"a POST of {what}")
 
@@ -226,7 +223,7 @@ def a_body_with_another_content_md5_is_a_400_and_changes_nothing(target: Target)
         )  # fmt: skip
         expect.status(
             refused, 400, asked=f"A POST with the Content-MD5 {what}",
-            means="A state that was damaged on its way is stored as if it were right.", do=KEPT,
+            means="A state that was damaged on the way is stored.", do=KEPT,
         )  # fmt: skip
         expect.unchanged(target.read(), before, f"a POST with the Content-MD5 {what}")
 
@@ -240,18 +237,18 @@ def the_id_in_the_query_does_not_get_into_the_state(target: Target) -> None:
 
     expect.true(
         info["ID"].encode() not in read.body,
-        "The ?ID= of the POST is in the state that comes back.",
+        "The state that comes back contains the ?ID= of the POST.",
         "The server changes states.",
     )
     expect.true(
         isinstance(json.loads(read.body or b"null"), dict),
-        "What comes back is no JSON object.",
+        "The state that comes back is not a JSON object.",
         "terraform cannot read it.",
     )
 
 
 def _expect_accepted(answer: Answer, asked: str) -> None:
-    query = " Is the query string (?ID=…) stripped on the way?" if answer.status == 423 else ""
+    query = " Does a proxy remove the query string (?ID=…)?" if answer.status == 423 else ""
     expect.status(answer, *ACCEPTED, asked=asked, means=ERRORED, do=(NOBODY_ELSE + query).strip())
 
 
@@ -260,11 +257,11 @@ def _expect_stored(target: Target, body: bytes) -> None:
     if read.status == 200 and read.body == body:
         return
     raise Failed(
-        f"{len(body)} bytes were accepted; a read is answered {read.status} with "
-        f"{len(read.body)} bytes that are not the same.",
-        "terraform believes its state is saved, and it is not.",
-        "Let the proxy pass bodies on unchanged (nginx: proxy_request_buffering off, "
-        "proxy_http_version 1.1); if nothing is in between, the server loses states.",
+        f"{len(body)} bytes were accepted, but a read is answered {read.status} with "
+        f"{len(read.body)} other bytes.",
+        "terraform reports that its state is saved, but it is not.",
+        "Let the proxy pass bodies unchanged (nginx: proxy_request_buffering off, "
+        "proxy_http_version 1.1); without a proxy, the server loses states.",
     )
 
 
@@ -274,7 +271,8 @@ def _expect_conflict(target: Target, body: bytes, lock_id: str, before: bytes) -
         raise Failed(
             f"A POST with an ID that no longer holds the lock was accepted ({refused.status}).",
             OVERWRITTEN,
-            "Is the query string (?ID=…) stripped on the way? Else the server checks no locks.",
+            "Check whether a proxy removes the query string (?ID=…); if not, the server does not "
+            "check locks.",
         )
     expect.status(
         refused,

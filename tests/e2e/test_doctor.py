@@ -101,7 +101,7 @@ def test_a_token_that_may_make_no_workspace_is_told_what_it_needs(
 
     outcomes = examined(place.wire.url, token)
 
-    assert "Give a token that has state:read, state:write" in said(outcomes)
+    assert "Use a token that has state:read, state:write" in said(outcomes)
     assert not is_sound(outcomes)
 
 
@@ -131,7 +131,7 @@ def test_an_alias_is_examined_by_its_own_login(installations: Installations) -> 
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert alias["password"] not in done.stdout + done.stderr
-    assert "the state keeps what the checks have written" in " ".join(done.stdout.split())
+    assert "which has the content of the checks" in " ".join(done.stdout.split())
     assert not place.is_locked()
 
 
@@ -144,7 +144,7 @@ def test_a_state_that_holds_something_is_not_touched(installations: Installation
     done = run("--address", place.state.url, "--quick", **credentials)
 
     assert done.returncode == 1
-    assert "Only a state that was never written is used" in " ".join(done.stdout.split())
+    assert "it must never have been written" in " ".join(done.stdout.split())
     assert place.state.read().body == body
     assert len(place.versions()) == 1
 

@@ -1,4 +1,4 @@
-"""Every check can fail: each is asked of a server that breaks just the rule it is about."""
+"""Every check can fail: each is run against a server that breaks just its rule."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_another_address_than_the_one_that_was_used_is_mentioned() -> None:
         shown = "http://127.0.0.1:1/api/terraform/state/shop/app"
         target = replace(Target(Wire(url), PATH, USERNAME, PASSWORD), shown_address=shown)
 
-        with pytest.raises(Warned, match="nothing answers at the shown one"):
+        with pytest.raises(Warned, match="the shown address does not answer"):
             network.the_address_that_is_shown_is_the_one_that_was_used(target)
 
 
