@@ -25,7 +25,7 @@ BENCHES = (
 def main() -> None:
     name, *rest = sys.argv[1:] or [""]
     if name and name not in BENCHES:
-        sys.exit(f"There is no bench {name!r}: there are {', '.join(BENCHES)}.")
+        sys.exit(f"There is no bench {name!r}. The benches are {', '.join(BENCHES)}.")
     for bench in [name] if name else BENCHES:
         print(f"--- {bench}", flush=True)
         subprocess.run([sys.executable, str(HERE / f"{bench}.py"), *rest], check=True)

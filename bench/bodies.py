@@ -12,7 +12,7 @@ FIRST_SERIAL = 1_000_000_000  # all serials have ten digits, so that they can be
 
 
 def structured(size: int) -> bytes:
-    """A state as terraform writes it, of about that many bytes."""
+    """A state as terraform writes it, with about this many bytes."""
     resources = [_resource(number) for number in range(max(1, size // 900))]
     heading = {"version": 4, "terraform_version": "1.11.4", "serial": FIRST_SERIAL}
     document = heading | {"lineage": LINEAGE, "outputs": {}, "resources": resources}
@@ -39,12 +39,12 @@ def _resource(number: int) -> dict[str, object]:
 
 
 def incompressible(size: int) -> bytes:
-    """A state that OpenTofu encrypted."""
+    """A state that OpenTofu encrypted itself."""
     sealed = base64.b64encode(os.urandom(size * 3 // 4)).decode()
     document = {"serial": FIRST_SERIAL, "lineage": LINEAGE, "encrypted_data": sealed}
     return json.dumps(document).encode()
 
 
 def serial_at(body: bytes) -> int:
-    """Where the digits of the serial are."""
+    """The offset of the digits of the serial."""
     return body.index(str(FIRST_SERIAL).encode())

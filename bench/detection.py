@@ -1,10 +1,10 @@
-"""How long the verdict takes over many root modules, against python-hcl2 on every file.
+"""How long detection takes for many root modules, compared with python-hcl2 on every file.
 
     python bench/detection.py [--modules N] [--rounds R]
 
-Makes N modules in a temporary folder, shaped like public ones: most without a backend, a few large.
-Rounds are interleaved, so that a busy machine slows both sides. A full parse of everything takes
-minutes, so python-hcl2 reads a sample of the modules, and both are compared on that sample.
+It makes N modules in a temporary folder that are like public ones: most have no backend, a few are
+large. Both sides take turns, so that a busy machine slows both. Parsing everything would take
+minutes, so python-hcl2 only reads a sample of the modules, and both are compared on that.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def make_modules(root: Path, count: int) -> list[Path]:
-    chance = random.Random(7)  # the same modules each time
+    chance = random.Random(7)  # so that the modules are the same each time
     return [_make_module(root / f"module-{n:05}", chance) for n in range(count)]
 
 

@@ -1,7 +1,7 @@
-"""Two states of 10 MB compared, against json.loads of both and a plain comparison of the dicts.
+"""Comparing two states of 10 MB, against json.loads of both and a comparison of the dicts.
 
-Once with one resource in a hundred changed, as an apply leaves them; once with all of them. Memory
-is what a comparison adds to a process that has both documents, at its highest.
+It is done once with one changed resource in a hundred, as after an apply, and once with all of them
+changed. Memory is the peak that a comparison adds to a process that has both documents.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Compare = Callable[[bytes, bytes], int]
 
 
 def changed(body: bytes, every: int) -> bytes:
-    """The same state after an apply that changed two attributes of every so manieth resource."""
+    """The same state after an apply that changed two attributes of every nth resource."""
     document = json.loads(body)
     for resource in document["resources"][::every]:
         attributes = resource["instances"][0]["attributes"]
@@ -42,7 +42,7 @@ def ours(before: bytes, after: bytes) -> int:
 
 
 def plain(before: bytes, after: bytes) -> int:
-    """What one would write first: no addresses, no masking."""
+    """The simplest comparison, without addresses and masking."""
     old, new = (json.loads(body)["resources"] for body in (before, after))
     pairs = zip(old, new, strict=True)
     return sum(
@@ -81,7 +81,7 @@ def show_growth(name: str, before: bytes, after: bytes) -> None:
 
 
 def _grown(work: Compare, before: bytes, after: bytes) -> float:
-    """Bytes, in a process of its own that has not compared anything yet."""
+    """The bytes that it takes in a new process, which has not compared anything yet."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     child = context.Process(target=_measure, args=(there, work, before, after))

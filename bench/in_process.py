@@ -1,7 +1,7 @@
-"""What a request of the state protocol costs in process, without sockets: in times of /healthz.
+"""What a request of the state protocol costs in process, without sockets, compared with /healthz.
 
-The application is called as a WSGI server calls it, over SQLite, in turns with GET /healthz, which
-reads nothing. A state has 100 KB; writes hold a lock, send Content-MD5 and a new serial each time.
+The application is called as a WSGI server calls it, with SQLite, in turns with GET /healthz, which
+reads nothing. A state has 100 KB. Each write holds a lock and sends Content-MD5 and a new serial.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GOALS = {"GET": "<= 2", "POST": "<= 3.5"}
 
 
 class Application:
-    """Ours, with two workspaces: one to read and write, one to lock and unlock."""
+    """Stateroom with two workspaces: one to read and write, one to lock and unlock."""
 
     def __init__(self, folder: Path) -> None:
         self._app = create_app(Settings(data_dir=folder / "data", port=1))
@@ -88,7 +88,7 @@ class Application:
             environ["CONTENT_LENGTH"], environ["CONTENT_TYPE"] = str(len(body)), "application/json"
             environ["HTTP_CONTENT_MD5"] = base64.b64encode(md5).decode()
         answered: list[str] = []
-        answer = self._app.wsgi_app(environ, lambda status, *_: answered.append(status))  # type: ignore[arg-type]  # nobody writes
+        answer = self._app.wsgi_app(environ, lambda status, *_: answered.append(status))  # type: ignore[arg-type]  # nothing is written
         for _ in answer:
             pass
         if not answered[0].startswith(expected):
@@ -96,7 +96,7 @@ class Application:
 
 
 def measure(application: Application, times: int, rounds: int) -> None:
-    """Print what each request costs, in times of /healthz."""
+    """Print the time of each request as a multiple of /healthz."""
     requests = {
         "GET": application.get,
         "POST": application.post,
@@ -112,7 +112,7 @@ def measure(application: Application, times: int, rounds: int) -> None:
 
 
 def _milliseconds(request: Callable[[], None], times: int) -> float:
-    """Of one request, in the mean of so many."""
+    """The mean time of one request."""
     request()
     started = time.perf_counter()
     for _ in range(times):

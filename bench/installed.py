@@ -1,4 +1,4 @@
-"""An installation of our own to measure, in a folder that goes away with it."""
+"""A temporary installation to measure, in a folder that is removed with it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LOCK_ID = "bench"
 
 @contextmanager
 def stateroom(repositories: Path, **settings: object) -> Iterator[Stateroom]:
-    """Its server is up. What it says is printed when something goes wrong."""
+    """An installation whose server is up. Its log is printed when something goes wrong."""
     running = Stateroom(repositories, **settings)
     try:
         running.start_server()
         yield running
-    except BaseException:  # after Ctrl-C too: then one wants to know why it hung
+    except BaseException:  # also after Ctrl-C, to show why it hung
         print(running.logs()[-8000:])
         raise
     finally:
@@ -35,7 +35,7 @@ def stateroom(repositories: Path, **settings: object) -> Iterator[Stateroom]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The URL of a database on a PostgreSQL that fsyncs, as a real one does."""
+    """The URL of a database on a PostgreSQL server with fsync, as in production."""
     server = Postgres(fsync="on", full_page_writes="on")
     try:
         yield server.create()
@@ -51,7 +51,7 @@ def scratch() -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Addresses:
-    """A project with workspaces whose states are to be read, written and locked."""
+    """A project with workspaces, whose states are read, written and locked."""
 
     installation: Stateroom
     project: str
@@ -76,7 +76,7 @@ class Addresses:
 
     @property
     def header(self) -> str:
-        """As terraform authenticates."""
+        """The header with which terraform authenticates."""
         given = base64.b64encode(f"token:{self.installation.token}".encode()).decode()
         return f"Authorization: Basic {given}\r\n"
 
@@ -100,7 +100,7 @@ def lock_info() -> bytes:
 
 
 def serving(installation: Stateroom) -> psutil.Process:
-    """The process that answers requests: gunicorn's, not the one that watches it."""
+    """The process that answers requests: gunicorn's worker, not its master."""
     assert installation.server is not None
     (worker,) = psutil.Process(installation.server.pid).children()
     return worker

@@ -1,7 +1,7 @@
-"""A project of 1,000 workspaces listed page by page, each with a state that is locked or not.
+"""Listing a project with 1,000 workspaces page by page; some of their states are locked.
 
-Against the same rows read by SQL from the same database and made JSON; and a page of a project of
-1,000 against a page of one of 100, both in full.
+It is compared with reading the same rows by SQL and making JSON of them; and a full page of a
+project with 1,000 workspaces is compared with one of a project with 100.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ QUERY = """
 
 @dataclass(frozen=True)
 class Listed:
-    """A project, and how its workspaces are listed: `nouns` is their path below it."""
+    """A project whose workspaces or locks are listed through the API."""
 
     api: Api
     project: str
 
     def all(self, noun: str) -> int:
-        """How many there are, by as many requests as there are pages."""
+        """List all pages, and return how many items there are."""
         found, cursor = 0, None
         while True:
             page = self.api.get(f"/projects/{self.project}/{noun}", limit=PAGE, cursor=cursor)

@@ -1,8 +1,7 @@
 """What one state of 100 MB costs: memory of the server, and time.
 
-Memory is that of the process that answers: what one POST or GET adds, at its highest, to what the
-idle process holds. Time is held against a loopback copy of the same bytes, hashed on its way and
-fsynced.
+Memory is the peak that one POST or GET adds to the idle process that answers. Time is compared with
+a copy of the same bytes over the loopback interface, with MD5 and fsync.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from bench.rounds import WIDTH, interleaved, options, show
 from bench.yardstick import Connection, Step, Yardstick
 from tests.support.stateroom import Stateroom
 
-SIZE, QUICK_SIZE = 100_000_000 - 10_000, 5_000_000  # below the limit, heading and all
+SIZE, QUICK_SIZE = 100_000_000 - 10_000, 5_000_000  # with its heading just below the limit
 KINDS: dict[str, Callable[[int], bytes]] = {
     "compressible": bodies.structured,
     "incompressible": bodies.incompressible,
@@ -35,7 +34,7 @@ _MB = 1e6
 
 
 class Memory:
-    """Of one process, in bytes. Its peak can be forgotten."""
+    """The memory of one process, in bytes. Its peak can be reset."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._folder = Path(f"/proc/{process.pid}")
@@ -45,7 +44,7 @@ class Memory:
         return int(self._process.memory_info().rss)
 
     def proportional(self) -> int:
-        """PSS: what it shares with others counts in part."""
+        """The PSS, in which memory that is shared with others counts in part."""
         return self._kilobytes("smaps_rollup", "Pss") * 1024
 
     def peak(self) -> int:
@@ -62,7 +61,7 @@ class Memory:
 
 
 class Transfer:
-    """One state of a size and a kind, on its way to us or to the yardstick, and back."""
+    """Sends one state to Stateroom or to the yardstick, and reads it back."""
 
     def __init__(self, addresses: Addresses, stick: Yardstick, file: Path, at: int) -> None:
         self._addresses, self._stick = addresses, stick
@@ -100,7 +99,7 @@ def show_idle(memory: Memory) -> None:
 
 
 def show_growth(name: str, memory: Memory, work: Callable[[], object], rounds: int) -> None:
-    """By how much the work makes the process grow, at its highest and when it is over."""
+    """By how much the work makes the process grow, at the peak and afterwards."""
     grown, kept = [], []
     for _ in range(rounds):
         memory.forget_peak()

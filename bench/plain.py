@@ -2,8 +2,8 @@
 
 python bench/plain.py serve FOLDER | load    as bench/reference/main.go, with the same JSON
 
-The server reads a request from a raw socket, writes the body to a file and fsyncs it, a thread a
-connection. The client is a process a connection.
+The server reads a request from a raw socket, writes the body to a file and fsyncs it, with a thread
+for each connection. The client has a process for each connection.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _headers(stream: IOBase) -> dict[str, str]:
 
 
 def load(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Send everything, a process and a connection for each list of steps."""
+    """Send everything, with a process and a connection for each list of steps."""
     context = multiprocessing.get_context("fork")
     ready = context.Barrier(len(job["connections"]) + 1)
     with context.Pool(

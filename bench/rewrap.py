@@ -1,7 +1,7 @@
-"""A rotation of the keys with 10,000 versions: how fast, and what a writer beside it notices.
+"""Rotating the keyring with 10,000 versions: how fast it is, and how it slows a writer down.
 
-The server re-wraps in the background. A writer of 100 KB goes on at the same time, and again when
-everything is done; both under a lock, with Content-MD5 and a new serial each time.
+The server re-wraps in the background. Somebody writes states of 100 KB at the same time, and again
+when everything is done. Each write holds a lock and sends Content-MD5 and a new serial.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Extent:
     """How much is measured."""
 
     versions: int = 10_000
-    requests: int = 40  # of one look at the writer
+    requests: int = 40  # requests of the writer in one measurement
     rounds: int = 5
 
 
 @dataclass(frozen=True)
 class Round:
-    """One rotation: seconds of it, and what the writer waited beside it and after it."""
+    """One rotation: its seconds, and the latencies of the writer during it and afterwards."""
 
     seconds: float
     beside: Sequence[float]
@@ -70,7 +70,7 @@ def is_done(here: Installation, key_id: str) -> bool:
 
 
 def seconds_of(here: Installation, key_id: str) -> float:
-    """How long it takes from now on until everything is under this key."""
+    """The seconds from now on until everything is wrapped with this key."""
     started = time.perf_counter()
     while not is_done(here, key_id):
         time.sleep(LOOK_EVERY_SECONDS)

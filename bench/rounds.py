@@ -1,4 +1,4 @@
-"""Both sides in turns, so that a busy machine slows both; ratios, never bare times."""
+"""Measure both sides in turns, so that a busy machine slows both, and print ratios."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 34
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
-    """What every bench understands."""
+    """A parser with the options of every bench."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -23,7 +23,7 @@ def options(description: str | None) -> argparse.ArgumentParser:
 def interleaved(
     ours: Callable[[], float], theirs: Callable[[], float], rounds: int
 ) -> list[tuple[float, float]]:
-    """What each side gave in each round. Who is first changes from round to round."""
+    """The results of both sides in each round. They take turns in being first."""
     found = []
     for number in range(rounds):
         if number % 2:
@@ -36,7 +36,7 @@ def interleaved(
 
 
 def show(name: str, found: Sequence[tuple[float, float]], unit: str, goal: str = "") -> None:
-    """One line: both medians, and the ratio of ours to theirs."""
+    """Print one line with both medians and the ratio of ours to theirs."""
     ours, theirs = (statistics.median(column) for column in zip(*found, strict=True))
     ratios = [mine / other for mine, other in found]
     aim = f"  goal {goal}" if goal else ""
@@ -48,7 +48,7 @@ def show(name: str, found: Sequence[tuple[float, float]], unit: str, goal: str =
 
 
 def show_times(name: str, seconds: Sequence[float], goal: str = "") -> None:
-    """One line: how some times of our own are spread."""
+    """Print one line with the distribution of some times of ours."""
     aim = f"  goal {goal}" if goal else ""
     print(
         f"{name:{WIDTH}} min {min(seconds) * 1e3:8.1f} ms  p50 {percentile(seconds, 50) * 1e3:8.1f}"
@@ -59,7 +59,7 @@ def show_times(name: str, seconds: Sequence[float], goal: str = "") -> None:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent do not exceed."""
+    """The value that this many percent do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 

@@ -1,9 +1,9 @@
-"""The pipeline of a state body against a copy, an MD5 and an fsync of the same bytes.
+"""The pipeline of a state body, compared with a copy, an MD5 and an fsync of the same bytes.
 
     python bench/sealing.py [rounds]
 
-Both take the same pieces from memory, in turns; no network, no database. Under gevent, as in the
-server.
+Both take the same pieces from memory, in turns, without network and database. They run under
+gevent, as in the server.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class Pipeline:
         self._keyring = Keyring.create(folder / "keyring")
 
     def write(self, body: bytes, folder: Path) -> None:
-        self._upload = receive(io.BytesIO(body), LIMIT, self._blobs, declared=len(body))
-        self._envelope = self._keyring.wrap(self._upload.data_key, AAD)
-        if self._upload.ciphertext is not None:  # a stand-in for the database's row
+        self._received = receive(io.BytesIO(body), LIMIT, self._blobs, declared=len(body))
+        self._envelope = self._keyring.wrap(self._received.data_key, AAD)
+        if self._received.ciphertext is not None:  # instead of the row in the database
             with (folder / "row").open("wb", buffering=0) as file:
-                file.write(self._upload.ciphertext)
+                file.write(self._received.ciphertext)
                 os.fsync(file.fileno())
 
     def read(self, _body: bytes, _folder: Path) -> None:
         data_key = self._keyring.unwrap(self._envelope, AAD)
-        upload = self._upload
-        for _ in download(data_key, upload.ciphertext, upload.blob, self._blobs):
+        received = self._received
+        for _ in download(data_key, received.ciphertext, received.blob, self._blobs):
             pass
 
 
@@ -98,7 +98,7 @@ def show(name: str, times: list[tuple[float, float]]) -> None:
 
 
 class Incompressible:
-    """100 MB that are never all in memory."""
+    """A stream of 100 MB that is never completely in memory."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -115,7 +115,7 @@ class Incompressible:
 
 
 def peak_kib() -> int:
-    """The most this process ever held. ru_maxrss would count what its parent held, too."""
+    """The peak memory of this process. ru_maxrss would include that of its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0])
 
@@ -125,8 +125,8 @@ def grown(size: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         blobs = Blobs(Path(scratch) / "blobs")
         before = peak_kib()
-        upload = receive(Incompressible(size), LIMIT, blobs)
-        for _ in download(upload.data_key, upload.ciphertext, upload.blob, blobs):
+        received = receive(Incompressible(size), LIMIT, blobs)
+        for _ in download(received.data_key, received.ciphertext, received.blob, blobs):
             pass
         grown_kib = peak_kib() - before
     print(f"{'memory of 100 MB':28} {grown_kib / 1024:9.1f} MB above the idle process")

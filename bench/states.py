@@ -1,8 +1,8 @@
-"""Reading, writing and locking states, against a server that only writes a file and fsyncs it.
+"""Reading, writing and locking states, compared with a server that only writes and fsyncs a file.
 
-Requests a second over kept connections, and by a client that says which one it is. Writes hold a
-lock, send Content-MD5 and a new serial each time, as an apply does. Then 20 uploads that stall
-beside a reader, and a state with few versions beside one with many.
+It prints requests per second over persistent connections. As in an apply, each write holds a lock
+and sends Content-MD5 and a new serial. Then it measures a reader during 20 stalled uploads, and a
+state with many versions against one with few.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.yardstick import Connection, Result, Step, Yardstick
 from tests.support.stateroom import Stateroom
 
 SIZES = {"10 KB": 10_000, "100 KB": 100_000, "1 MB": 1_000_000, "10 MB": 10_000_000}
-REQUESTS = {"10 KB": 400, "100 KB": 300, "1 MB": 60, "10 MB": 8}  # of a round and one connection
+REQUESTS = {"10 KB": 400, "100 KB": 300, "1 MB": 60, "10 MB": 8}  # for one connection in one round
 CLIENTS = (1, 8)
 GOALS = {
     "SQLite": {
@@ -34,7 +34,7 @@ GOALS = {
         ("POST", "100 KB", 1): ">= 0.5",
         ("LOCK, UNLOCK", "", 1): ">= 0.5",
     },
-    # nimbolus/terraform-backend on PostgreSQL: GET 0.09, POST 0.22 of the same Go server
+    # nimbolus/terraform-backend on PostgreSQL has GET 0.09 and POST 0.22 of the same Go server
     "PostgreSQL": {("GET", "100 KB", 8): ">= 0.09", ("POST", "100 KB", 8): ">= 0.44"},
 }
 STALLED = 20
@@ -46,7 +46,7 @@ class Extent:
     """How much is measured."""
 
     sizes: Sequence[str] = tuple(SIZES)
-    share: float = 1.0  # of REQUESTS
+    share: float = 1.0  # the part of REQUESTS to send
     rounds: int = 5
     many_versions: int = 10_000
 
@@ -55,7 +55,7 @@ class Extent:
 
 
 class Bench:
-    """Ours and the yardstick's server, both filled alike."""
+    """Stateroom and the yardstick's server, with the same states."""
 
     def __init__(
         self, addresses: Addresses, measure: Yardstick, folder: Path, database: str
@@ -67,7 +67,7 @@ class Bench:
         self._info.write_bytes(installed.lock_info())
 
     def body(self, size: str) -> tuple[str, int]:
-        """The file of a state of that size, and where its serial is."""
+        """The file with a state of this size, and the offset of its serial."""
         file = self._folder / size.replace(" ", "-")
         if not file.exists():
             file.write_bytes(bodies.structured(SIZES[size]))
@@ -115,7 +115,7 @@ def by_size(bench: Bench, addresses: Addresses, extent: Extent) -> None:
         times = extent.requests(size, clients)
         writes = [bench.writes(size, workspace) for workspace in range(clients)]
         reads = [bench.reads(workspace) for workspace in range(clients)]
-        bench.ours(writes, 2)  # the first requests of a process are slower than all others
+        bench.ours(writes, 2)  # warm up: the first requests of a process are slower
         bench.theirs(writes, 2)
         for verb, steps in (("POST", writes), ("GET", reads)):
             name = f"{verb} {size}, {_clients(clients)}"
@@ -125,7 +125,7 @@ def by_size(bench: Bench, addresses: Addresses, extent: Extent) -> None:
 
 def locking(bench: Bench, extent: Extent) -> None:
     for clients in CLIENTS:
-        # none of them is held by by_size
+        # workspaces whose locks by_size does not hold
         steps = [bench.locks(max(CLIENTS) + workspace) for workspace in range(clients)]
         times = extent.requests("100 KB", clients)
         goal = bench.goals.get(("LOCK, UNLOCK", "", clients), "")
@@ -133,7 +133,7 @@ def locking(bench: Bench, extent: Extent) -> None:
 
 
 def beside_stalled(bench: Bench, addresses: Addresses, extent: Extent) -> None:
-    """The p99 of a reader of 100 KB with and without uploads that stall."""
+    """The p99 of a reader of 100 KB with and without stalled uploads."""
     reads = [bench.reads(0)]
     bench.ours([bench.writes("100 KB", 0)], 2)
     times = max(20, extent.requests("100 KB", 1))

@@ -1,4 +1,4 @@
-"""The server that we are held against, and the client that does it: in Go, or in plain Python."""
+"""The yardstick, a server that Stateroom is compared with, and its client: in Go, or in Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Step:
-    """One request; `body` is a file. The digits at `patch_at` become a number that rises."""
+    """One request. `body` is a file. The digits at `patch_at` are replaced by a rising number."""
 
     verb: str
     path: str
@@ -32,7 +32,7 @@ class Step:
 class Connection:
     steps: Sequence[Step]
     times: int
-    first: int = 0  # the first of the numbers
+    first: int = 0  # the first number
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.latencies) / self.seconds
 
     def latency(self, percent: float) -> float:
