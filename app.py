@@ -16,9 +16,9 @@ from execution import repositories
 
 
 def create_app(settings: Settings) -> OpenAPI:
-    """The server of one installation; the first start makes the schema, keyring and administrator.
+    """The server of one installation. The first start creates schema, keyring and administrator.
 
-    Raises installation.NotReady when the keyring does not fit the database.
+    Raises installation.NotReady when the keyring does not belong to the database.
     """
     here = replace(installation.prepare(settings), check_repository=repositories.check(settings))
     app = OpenAPI(
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
-    # A redirect turns terraform's POST into a GET that stores nothing and exits 0.
+    # terraform would follow a redirected POST with a GET, and exit with 0 without storing anything
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[current.EXTENSION] = here

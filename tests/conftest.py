@@ -1,4 +1,4 @@
-"""What the tests stand on: real databases, brokers, servers and tools, each started when needed."""
+"""The fixtures: real databases, brokers, servers and tools, each started when needed."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def repository(tmp_path: Path) -> Repository:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis of this test's own, which it may kill."""
+    """A Redis server for this test only, which it may kill."""
     server = Redis(tmp_path / "redis")
     yield server
     server.kill()
@@ -150,7 +150,7 @@ def installations(
 def new_stateroom(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Callable[..., Stateroom]]:
-    """Makes installations of this test's own, for tests that kill or change them."""
+    """Makes installations for this test only, which it may kill or change."""
     made: list[Stateroom] = []
 
     def make(**settings: object) -> Stateroom:
@@ -164,7 +164,7 @@ def new_stateroom(
 
 @pytest.fixture(params=["terraform", "tofu"])
 def tool(request: pytest.FixtureRequest, terraform_in_wheel: Path) -> Tool:
-    """Each of the tools there is; Terraform is always there, from PATH or from its wheel."""
+    """Each installed tool. Terraform is always there, from PATH or from its wheel."""
     return find_tool(request.param, otherwise=terraform_in_wheel)
 
 

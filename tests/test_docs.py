@@ -1,4 +1,4 @@
-"""What the documents say is true."""
+"""The documents are right."""
 
 from __future__ import annotations
 

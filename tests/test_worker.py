@@ -1,4 +1,4 @@
-"""The worker without its processes: what it makes of leftovers, of signals, of crashes."""
+"""The worker without its processes: how it handles leftovers, signals and crashes."""
 
 from __future__ import annotations
 

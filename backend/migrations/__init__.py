@@ -34,7 +34,7 @@ def is_newest(engine: Engine) -> bool:
 
 @contextmanager
 def _tables_may_be_made_anew(connection: Connection) -> Iterator[None]:
-    """SQLite changes a column by making its table anew, which its foreign keys would refuse."""
+    """Turn foreign keys off: SQLite changes a column by creating its table again."""
     if connection.dialect.name != "sqlite":
         yield
         return

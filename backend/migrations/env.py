@@ -9,7 +9,7 @@ from backend.models import Base
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
-    """A migration outlives our own types: a timestamp is the number it is stored as."""
+    """Render our timestamps as integers, so that migrations do not depend on our types."""
     return "sa.BigInteger()" if kind == "type" and isinstance(item, Timestamp) else False
 
 

@@ -111,7 +111,7 @@ class Compared:
     """
 
     kept: RescuedWrite
-    verdict: Comparison
+    comparison: Comparison
     equals: int | None
     current: StateVersion | None
 

@@ -1,6 +1,6 @@
 """Taking in states from other backends, and telling runs where a state is.
 
-A fork is a second state of the same resources, in another backend. A run uses what is told here to
+A fork is a second state of the same resources, in another backend. A run uses this module to
 refuse to begin one.
 """
 

@@ -1,4 +1,4 @@
-"""Each schema there was, filled, and brought to the newest one."""
+"""Every old schema, with rows in it, is migrated to the newest one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work in threads of gevent's pool, which needs a process that gevent has patched."""
+"""Work in threads of gevent's pool, in a process that gevent has patched."""
 
 from __future__ import annotations
 

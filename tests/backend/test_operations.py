@@ -112,13 +112,13 @@ def _is_operation(thing: object, module: str) -> bool:
 
 
 def _plain(scopes: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Without `admin`, which is as good as every scope: it is tried by who has only it."""
+    """The scopes without `admin`, which includes all others and is tried on its own."""
     named = (scopes,) if isinstance(scopes, str) else scopes
     return (*named, "admin")
 
 
 def _refusal(world: World, one: Case, scopes: set[str]) -> str | None:
-    """The scope that is missing for who has these; None when the operation lets him in."""
+    """The scope that the operation asks for from a principal with these, or None if it is allowed."""
     try:
         with _principal(world, one, scopes) as given:
             one.call(given, world)

@@ -1,4 +1,4 @@
-"""For a minute, somebody dies every second or two: `make campaign`."""
+"""Kill a process every second or two, for a minute: `make campaign`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kill_and_start(chance: random.Random, installation: Stateroom, redis: Redis)
 
 
 def acknowledged(run: QueuedRun) -> str:
-    """The end of a run; of a lost one, somebody has then looked at it."""
+    """Wait for the end of a run, and acknowledge it if it was lost."""
     status: str = run.wait(*HONEST, seconds=120)["status"]
     if status == "lost":
         run.acknowledge()

@@ -1,4 +1,4 @@
-"""Real tools on somebody's laptop, against real servers."""
+"""Real tools against real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I6: whatever somebody entrusts to an installation lies nowhere on a disk in clear."""
+"""I6: no secret of an installation is on a disk in clear."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def canary() -> str:
 
 
 class Planted:
-    """What was entrusted, and where."""
+    """The planted secrets, and where each was given."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Two processes take what is queued: each run once."""
+"""Two processes claim all queued runs, each run once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between terraform and us fails: nothing is stored twice, nothing is lost."""
+"""When the network between terraform and us fails, nothing is stored twice or lost."""
 
 from __future__ import annotations
 

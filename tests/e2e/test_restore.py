@@ -1,4 +1,4 @@
-"""After a restore, an upload or a promotion the real tools plan and apply as if nothing was."""
+"""After a restore, an upload or a promotion the real tools plan and apply as usual."""
 
 from __future__ import annotations
 

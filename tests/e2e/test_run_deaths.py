@@ -1,4 +1,4 @@
-"""Somebody dies in the middle of a run: the status is honest, nothing is lost, no lock stays."""
+"""When a process dies during a run, its status is right, nothing is lost and no lock stays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def new_mortal(
 def slow_run(
     installation: Stateroom, repository: Repository, tool: Tool, seconds: float = 600.0
 ) -> tuple[Place, QueuedRun]:
-    """A run that has made one resource and takes its time with another."""
+    """A run that has created one resource and is slow with another."""
     repository.replace({"main.tf": sleeping_module(seconds)})
     place = installation.place(repository=str(repository.folder), tool=tool.name)
     run = place.queue("apply")

@@ -1,4 +1,4 @@
-"""A repository with each verdict, and what its run comes to."""
+"""A repository with each verdict, and how its run ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody dies, or gives up, while a state moves: it is in one place, and that place is said."""
+"""When a process dies while a state moves, it is in one place, and people are told which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run tells its row, when the database comes and goes."""
+"""A run reports its events, also when the database is away for a while."""
 
 from __future__ import annotations
 

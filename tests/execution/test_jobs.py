@@ -1,4 +1,4 @@
-"""A claimed run as a job: what it cannot have, it names."""
+"""The job of a claimed run. What is missing for it is named."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_numbers_have_no_gap_while_retention_and_compaction_are_at_work(
     assert kept[:4] == [50, 41, 40, 31]
 
 
-def test_a_lock_and_a_restore_at_once_never_both_have_their_way(served_place: Place) -> None:
+def test_a_lock_and_a_restore_at_once_never_both_succeed(served_place: Place) -> None:
     for serial in (1, 2):
         served_place.state.write(state_document(serial, lineage="a"))
     restore = served_place.filled(

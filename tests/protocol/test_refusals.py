@@ -1,4 +1,4 @@
-"""Rule 12 of the protocol: what will not be taken is told at LOCK time, and in a readable ID."""
+"""Rule 12 of the protocol: a refused write is announced at LOCK, with a readable ID."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_document_above_the_quota_of_its_project_is_413(
     assert place.state.write(state_document()).status == 200
 
 
-def test_a_smaller_document_ends_that_a_state_is_too_large(place: Place) -> None:
+def test_a_smaller_document_may_replace_one_above_the_quota(place: Place) -> None:
     place.state.write(state_document(1, lineage="a", size=2000))
     Keeper(place).set_quotas(max_state_bytes=1000)
     assert place.state.lock(lock_info()).json()["ID"] == "quota-state-size"

@@ -1,4 +1,4 @@
-"""Whoever can write to the disk can break things, and gets nobody to read something else."""
+"""Who can write to the disk can damage things, but cannot make anybody read something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody at the address of an alias, with its login, inside of this process."""
+"""A client at the address of an alias, with its login, inside this process."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ ENDED = {"applied", "planned_and_finished", "discarded", "stale", "errored", "ca
 
 
 class Refused(AssertionError):
-    """The API said no."""
+    """The API refused the request."""
 
     def __init__(self, what: str, answer: Answer) -> None:
         super().__init__(f"{what}: {answer.status} {answer.body[:2000]!r}")
@@ -32,7 +32,7 @@ class Api:
         return self.call("GET", path + (f"?{urlencode(given)}" if given else ""))
 
     def every(self, path: str) -> list[dict[str, Any]]:
-        """All items of a list, however many pages it has."""
+        """All items of a list, from all its pages."""
         page = self.get(path)
         items: list[dict[str, Any]] = page["items"]
         while page["next_cursor"] is not None:

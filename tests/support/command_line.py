@@ -1,4 +1,4 @@
-"""`stateroom …` as somebody at a shell has it: what is exported, and what comes back."""
+"""Run `stateroom …` as from a shell, with exported variables."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class CommandLine:
         return Process(argv, env=kept | exported, cwd=ROOT, log=log)
 
     def must(self, *arguments: str, typed: str | None = None) -> str:
-        """Its output; it has to succeed."""
+        """Run it, expect success, and return its output."""
         done = self.run(*arguments, typed=typed)
         assert done.exit_code == 0, (arguments, done.output, done.exception)
         return done.stdout
 
     def json(self, *arguments: str, typed: str | None = None) -> list[dict[str, Any]]:
-        """What a program reads: its lines."""
+        """Run it with --json, and return its lines."""
         lines = self.must(*arguments, "--json", typed=typed).splitlines()
         return [json.loads(line) for line in lines]
 
     def table(self, *arguments: str) -> list[dict[str, str]]:
-        """What a person reads: the lines below the titles, each cell by its title."""
+        """Run it, and return the rows of its table, each cell by its title."""
         titles, *lines = self.must(*arguments).splitlines()
         starts = [
             i for i, c in enumerate(titles) if c != " " and titles[max(i - 2, 0) : i].isspace()

@@ -175,7 +175,7 @@ def _handler(backend: Http) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Not on the tests' output."""
+            """Print nothing."""
 
         def handle(self) -> None:
             try:
@@ -187,7 +187,7 @@ def _handler(backend: Http) -> type[BaseHTTPRequestHandler]:
 
 
 def seed(tool: Tool, folder: Path, elsewhere: Elsewhere, module: str) -> Checkout:
-    """Somebody's laptop, with a state in that backend already."""
+    """A checkout with a state in that backend."""
     laptop = Checkout(tool, folder, module)
     laptop.write("backend.tf", elsewhere.block)
     laptop.environment = dict(elsewhere.variables)
@@ -197,7 +197,7 @@ def seed(tool: Tool, folder: Path, elsewhere: Elsewhere, module: str) -> Checkou
 
 
 def give(place: Place, elsewhere: Elsewhere) -> None:
-    """Let the workspace open that backend."""
+    """Give the workspace the credentials of that backend."""
     for name, value in elsewhere.variables.items():
         place.set_variable(name, value, kind="environment", sensitive="SECRET" in name)
 

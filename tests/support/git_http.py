@@ -148,4 +148,4 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def log_message(self, *_: object) -> None:
-        """Quiet: what was asked is in `seen`."""
+        """Print nothing: `seen` has the requests."""

@@ -62,7 +62,7 @@ class Installations:
 
 
 def _stop(installation: Stateroom) -> str:
-    """What was wrong at its end."""
+    """Stop it, and return what was wrong."""
     try:
         installation.stop()
     except AssertionError as error:

@@ -54,7 +54,7 @@ class Keeper:
         return found
 
     def let_seconds_pass(self, seconds: int) -> None:
-        """For the lock alone: it was taken, was heard of and ends so much earlier."""
+        """Move the times of the lock into the past, as if so many seconds had passed."""
         ago = timedelta(seconds=seconds)
         with self.place.looking() as database, database.transaction() as db:
             lock = db.scalars(select(Lock).where(Lock.state_id == self._state_id())).one()
@@ -63,7 +63,7 @@ class Keeper:
                     setattr(lock, moment, at - ago)
 
     def archive(self, to: str = "s3://bucket/key") -> None:
-        """As an export does when all is verified."""
+        """Archive the state as an export does."""
         with self.place.looking() as database, database.transaction() as db:
             db.execute(
                 update(State)

@@ -89,7 +89,7 @@ def self_signed(path: Path, *, address: str = "127.0.0.1", days: int = 2) -> Pat
 
 
 def _program() -> str:
-    """Debian has it where only root looks."""
+    """The path of nginx, which Debian installs where only root's PATH finds it."""
     found = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
     if found is None:
         missing("nginx is not installed")

@@ -1,4 +1,4 @@
-"""Many clients in the same moment."""
+"""Many clients at the same time."""
 
 from __future__ import annotations
 

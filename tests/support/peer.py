@@ -109,7 +109,7 @@ class Peer:
             raise Redirect(to)
 
     def _check_credential(self, request: Request) -> bool:
-        """Is the address known? Raises Refusal for who has no right password."""
+        """Check the address and the password. Raises Refusal."""
         path = request.path.replace("//", "/").rstrip("/").removesuffix("/lock")
         known = path == PATH or request.path.startswith("/api/v1/")
         given = request.headers.get("authorization", "")

@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 its name there
-        """Nothing on stderr."""
+        """Print nothing."""
 
 
 for _verb in VERBS.split():

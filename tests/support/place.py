@@ -24,7 +24,7 @@ REPOSITORY = "https://example.com/never/cloned.git"
 
 
 class Place:
-    """What a test of the state protocol stands in: nobody else uses this project."""
+    """The project of a test of the state protocol, which no other test uses."""
 
     def __init__(self, wire: Wire, token: str, settings: Settings, **template: Any) -> None:
         """`template`: its fields, when something is to be run here."""
@@ -48,7 +48,7 @@ class Place:
         return self._settings.data_dir
 
     def at_an_alias(self) -> Place:
-        """The same place, whose state is reached at an address that says nothing of it."""
+        """The same place, with its state at the address of an alias."""
         path = f"/projects/{self.project}/workspaces/{self.workspace}/aliases"
         made = self.api.post(path, name="unguessable", access="read-write")
         self._paths[self.workspace] = urlsplit(made["address"]).path
@@ -98,11 +98,11 @@ class Place:
         return found
 
     def audited(self, fact: str) -> list[tuple[str, Any]]:
-        """What the audit log has of this project: actions, each with one of its facts."""
+        """The audit entries of this project: actions, each with one of its details."""
         return [(entry.action, entry.detail.get(fact)) for entry in self._audit_log()]
 
     def audited_objects(self) -> list[tuple[str, str]]:
-        """What the audit log has of this project: actions, each with what it was done to."""
+        """The audit entries of this project: actions, each with its object."""
         return [(entry.action, entry.object) for entry in self._audit_log()]
 
     def _audit_log(self) -> Sequence[AuditEntry]:
@@ -115,7 +115,7 @@ class Place:
             ).all()
 
     def damage_the_newest_version(self) -> None:
-        """Flip one bit in the middle of its sealed bytes, wherever they are."""
+        """Flip one bit in the middle of its sealed bytes, in the row or in a file."""
         with self.looking() as database, database.transaction() as db:
             newest = self._newest(db)
             if newest.sealed is not None:

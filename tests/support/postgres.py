@@ -73,7 +73,7 @@ class Postgres:
         return self._binaries / name
 
     def files(self) -> Path:
-        """Where everything is on the disk."""
+        """The folder of the database."""
         return self._folder
 
     def flush(self) -> None:

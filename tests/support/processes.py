@@ -61,7 +61,7 @@ class Process:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def descendants(self) -> list[psutil.Process]:
-        """Children, their children, and so on; none when it has ended."""
+        """Its children, their children, and so on; none if it has ended."""
         try:
             return psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -71,7 +71,7 @@ class Process:
         self._child.send_signal(number)
 
     def interrupt_group(self) -> None:
-        """What Ctrl-C does in a terminal."""
+        """Send what Ctrl-C sends in a terminal."""
         os.killpg(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
@@ -80,7 +80,7 @@ class Process:
         self._child.wait()
 
     def kill_tree(self) -> None:
-        """End this process, with kill -9, and everything that it started and still knows."""
+        """Kill this process and its descendants, with kill -9."""
         family = self.descendants()
         self.kill()
         kill_all(family)

@@ -1,4 +1,4 @@
-"""A model of one state, and random conversations in which the server has to answer as it does."""
+"""A model of one state, and random conversations in which the server must answer like the model."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Document:
 
 @dataclass
 class Model:
-    """What protocol.md says of one state."""
+    """The protocol's rules for one state."""
 
     documents: list[tuple[Document, str | None]] = field(default_factory=list)
     holder: str | None = None
@@ -125,7 +125,7 @@ class Model:
 
 
 class Conversation(RuleBasedStateMachine):
-    """Several clients talk to one state. Every answer is the model's, and so is what is kept."""
+    """Several clients use one state. All answers and what is stored must be as in the model."""
 
     def __init__(self, ground: Ground, crash: Callable[[], None]) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.model.holder is not None)
     @rule(delay=st.floats(0, 0.01), step=st.integers(1, 2))
     def die_while_the_holder_writes(self, delay: float, step: int) -> None:
-        """The answer may be lost, or the write; but not a half of it, and not what was answered."""
+        """Kill the server during a write. The answer or the write may be lost, but no half of it."""
         document, holder = self.next_document(step, 0, LINEAGES[0]), self.model.holder
         heard: list[Answer] = []
         writer = threading.Thread(target=self._write_into, args=(heard, document, holder))

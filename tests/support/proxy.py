@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback whose faults a test chooses: what stands between people and us."""
+"""A reverse proxy on loopback with faults that a test chooses."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Proxy:
         self._thread.start()
 
     def commit_then_answer(self, status: int, verb: str, times: int = 1) -> None:
-        """The server does what it is asked, and the client hears of a failure."""
+        """Pass the request on, but answer the client with a failure."""
         self._faults.append(Fault(verb, "answer", times, status=status, forward=True))
 
     def answer(self, status: int, verb: str, times: int = 1) -> None:
-        """The server never hears of it."""
+        """Answer without passing the request on."""
         self._faults.append(Fault(verb, "answer", times, status=status))
 
     def redirect(self, status: int, verb: str, times: int = 10**6, to: str = "") -> None:
-        """To the same path and query on the server itself, or at `to`."""
+        """Redirect to the same path and query on the server itself, or at `to`."""
         self._faults.append(Fault(verb, "redirect", times, status=status, to=to or self.upstream))
 
     def make_a_habit_of(self, *habits: str) -> None:
@@ -114,7 +114,7 @@ class _Listener(ThreadingHTTPServer):
         self.proxy = proxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up, or is killed, is what these tests are about."""
+        """Ignore clients that close the connection, which these tests do on purpose."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -189,6 +189,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 its name there
-        """Nothing on stderr."""
+        """Print nothing."""
 
     do_GET = do_POST = do_PUT = do_DELETE = do_LOCK = do_UNLOCK = handle_one  # noqa: N815

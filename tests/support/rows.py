@@ -1,4 +1,4 @@
-"""Rows that others need, written past the API."""
+"""Rows for tests, written without the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An installation with one of everything that is sealed, and what it is in clear."""
+"""An installation with one sealed object of each kind, and their clear texts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _columns(here: Installation, body: bytes, number: int | None) -> dict[str, A
 
 
 def opened(here: Installation, keyring: Keyring) -> list[bytes]:
-    """All that is sealed, in clear: what is in EVERYTHING."""
+    """Everything that is sealed, in clear: the content of EVERYTHING."""
     found = []
     with here.itself.reading() as tx:
         kept = StateVersion.wrapped_key != b""
@@ -126,6 +126,6 @@ def rewrap_all(here: Installation) -> Rewrapper:
 
 
 def settle(here: Installation) -> None:
-    """As if the last rotation were long ago."""
+    """Move the last rotation into the past."""
     with here.itself.transaction() as tx:
         tx.db.execute(update(Canary).values(created_at=now(-SETTLED - SETTLED)))

@@ -1,4 +1,4 @@
-"""An apply that somebody began, and that goes on while a test does something else."""
+"""An apply that goes on while a test does something else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.tools import Checkout
 
 
 def start_slow_apply(checkout: Checkout, seconds: float = 30.0) -> Process:
-    """An apply that has made one resource and takes its time with another."""
+    """Start an apply that has created one resource and is slow with another."""
     checkout.write("main.tf", sleeping_module(seconds))
     apply = checkout.start("apply", "-auto-approve", "-input=false", "-no-color")
     wait_until(lambda: _sleeps(apply), "the slow resource to begin")

@@ -144,7 +144,7 @@ def _start(program: str, server: Sshd) -> Process:
 
 @contextlib.contextmanager
 def python_sshd(folder: Path) -> Iterator[Sshd]:
-    """The same promises by asyncssh, in a thread."""
+    """The same server with asyncssh, in a thread."""
     server = prepared(folder)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -1,4 +1,4 @@
-"""A client of one state address that says what terraform says, header by header."""
+"""A client of one state address that sends what terraform sends, header by header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tool as a run uses it: in its environment and its sandbox."""
+"""A tool in the environment and sandbox of a run."""
 
 from __future__ import annotations
 

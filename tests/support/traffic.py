@@ -1,4 +1,4 @@
-"""Clients that write states and read them back while something else is done to the server."""
+"""Clients that write states and read them back while a test does something to the server."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def get_rescued_write(path: RescuedPath) -> Response:
         compared = rescued.get(tx, state_of(tx, path), path.rescued_id)
     detail = RescuedWriteDetail(
         **_shown(compared.kept).model_dump(),
-        comparison=compared.verdict,
+        comparison=compared.comparison,
         equals_version=compared.equals,
         current=None if compared.current is None else shown_version(compared.current),
     )

@@ -1,4 +1,4 @@
-"""The chain over the audit log finds whatever was done to it, and links every entry once."""
+"""The chain over the audit log shows all tampering, and links every entry once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def chain(here: Installation, linker: Linker) -> Head:
 
 @pytest.fixture
 def tamper(here: Installation) -> Tamper:
-    """Whoever owns the database, at work: the triggers are gone, and foreign keys are not asked."""
+    """Change the database as its owner can, without triggers and foreign keys."""
 
     def execute(*statements: str, **values: object) -> None:
         sqlite = here.settings.is_sqlite
@@ -236,7 +236,7 @@ def test_a_chain_that_was_made_anew_without_the_key_is_found(
 
 
 def forge(here: Installation, place: Head, key: bytes) -> None:
-    """A link as somebody makes it who knows how, and does not have the key."""
+    """A link with a right hash, but without the key for its signature."""
     with here.itself.transaction() as tx:
         previous = audit_chain.head(tx.db)
         entry = tx.db.execute(

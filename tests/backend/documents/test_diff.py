@@ -1,4 +1,4 @@
-"""What became of one document of a state in another, and that no secret is told on the way."""
+"""The difference of two state documents contains no secrets."""
 
 from __future__ import annotations
 

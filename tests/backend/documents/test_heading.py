@@ -1,4 +1,4 @@
-"""What a document says about itself, and that the two readers never disagree."""
+"""The heading of a document, on which both readers always agree."""
 
 from __future__ import annotations
 

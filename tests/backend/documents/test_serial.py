@@ -1,4 +1,4 @@
-"""Another serial in a document, and not one other byte changed."""
+"""Replacing the serial of a document changes no other byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large sealed bodies on the disk: whole or not there, and gone when nobody refers to them."""
+"""Large sealed bodies on the disk: complete or not there, and removed when nothing refers to them."""
 
 from __future__ import annotations
 

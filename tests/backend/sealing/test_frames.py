@@ -1,4 +1,4 @@
-"""Large sealed bodies: whatever is done to one, it opens whole or not at all."""
+"""Large sealed bodies open completely or not at all, whatever was done to them."""
 
 from __future__ import annotations
 

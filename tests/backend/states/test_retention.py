@@ -77,7 +77,7 @@ class Kept:
             return [version.number for version in page.items]
 
     def prune(self, policy: Policy) -> int:
-        """A round over all states: how many versions went."""
+        """Prune all states, and return how many versions were removed."""
         count, after = 0, ""
         while True:
             with self.here.itself.reading() as tx:

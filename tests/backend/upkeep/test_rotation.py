@@ -1,4 +1,4 @@
-"""A rotation brings everything under the new key, whatever happens meanwhile."""
+"""A rotation wraps everything with the new key, whatever happens at the same time."""
 
 from __future__ import annotations
 

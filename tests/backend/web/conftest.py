@@ -1,4 +1,4 @@
-"""A fixed cast: a project `shop` with one template and workspace `app`, and people around it."""
+"""Fixtures: a project `shop` with a template and workspace `app`, and several people."""
 
 from __future__ import annotations
 

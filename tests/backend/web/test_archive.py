@@ -15,7 +15,7 @@ STATE = "/api/terraform/state/shop/app"
 
 @pytest.fixture
 def archived(boss: Caller, app_workspace: str, app: Flask) -> str:
-    """The path of a workspace whose state lives on in a bucket."""
+    """The path of a workspace whose state was moved to a bucket."""
     boss.call("POST", STATE, data=state_document(lineage="one"))
     with app.extensions["stateroom"].database.transaction() as db:
         db.execute(update(State).values(archived_at=datetime.now(UTC), archived_to="a bucket"))

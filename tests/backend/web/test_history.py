@@ -1,4 +1,4 @@
-"""The versions of a state in a person's hand: restored, pinned, deleted, uploaded, purged."""
+"""What people do with the versions of a state: restore, pin, delete, upload, purge."""
 
 from __future__ import annotations
 

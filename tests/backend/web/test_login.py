@@ -38,7 +38,7 @@ def bearer(caller: Caller, answer: Any) -> Caller:
 
 
 @pytest.mark.parametrize("path", ["/api/login", "/api/v1/login"])
-def test_an_id_and_a_secret_become_a_token_of_the_same_reach(
+def test_an_id_and_a_secret_become_a_token_with_the_same_rights(
     boss: Caller, api_key: dict[str, Any], path: str
 ) -> None:
     answer: Any = boss.client.post(path, json=api_key)
@@ -150,7 +150,7 @@ def test_a_password_of_digits_is_a_password_in_a_form_too(boss: Caller) -> None:
         {"client_id": "tok\0", "client_secret": PASSWORD},
     ],
 )
-def test_everything_wrong_is_one_401(boss: Caller, wrong: dict[str, str]) -> None:
+def test_every_wrong_login_gets_the_same_401(boss: Caller, wrong: dict[str, str]) -> None:
     boss.made("/users", {"name": "ada", "password": PASSWORD})
     boss.made("/users", {"name": "no-password"})
 
@@ -249,7 +249,7 @@ def test_an_attempt_comes_back_after_a_while() -> None:
 
 
 @one_database
-def test_too_many_passwords_at_once_are_answered_with_come_again(
+def test_too_many_passwords_at_once_are_asked_to_try_again(
     boss: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boss.made("/users", {"name": "ada", "password": PASSWORD})

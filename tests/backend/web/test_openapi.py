@@ -1,4 +1,4 @@
-"""The document that describes the API, held against the server that answers."""
+"""The OpenAPI document, compared with the answers of the server."""
 
 from __future__ import annotations
 

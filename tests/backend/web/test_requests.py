@@ -1,4 +1,4 @@
-"""What holds for every route: who may come in, bodies, pages, and requests that are repeated."""
+"""What all routes have in common: authentication, bodies, pages, repeated requests."""
 
 from __future__ import annotations
 

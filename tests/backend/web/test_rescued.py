@@ -21,7 +21,7 @@ STATE = "/api/terraform/state/shop/app"
 
 @pytest.fixture
 def rescue(boss: Caller, app_workspace: str) -> Callable[..., str]:
-    """Has a document refused; the path of what is kept of it."""
+    """Have a document refused, and return the path of the rescued write."""
 
     def refuse(document: bytes, *, stored: bytes = b"") -> str:
         if stored:

@@ -1,4 +1,4 @@
-"""Every route that the document describes, asked by people who have no business there."""
+"""Every route of the OpenAPI document refuses strangers."""
 
 from __future__ import annotations
 

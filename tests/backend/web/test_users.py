@@ -89,7 +89,7 @@ def test_a_missing_user_is_not_found(boss: Caller) -> None:
         refused(boss.delete(f"/users/{name}"), 404, "not-found")
 
 
-def test_a_token_that_is_nobodys_has_no_me(boss: Caller) -> None:
+def test_a_token_without_an_owner_has_no_me(boss: Caller) -> None:
     refused(boss.get("/users/me"), 404, "no-person")
     body = {"old_password": PASSWORD, "password": OTHER}
     refused(boss.patch("/users/me", body), 404, "no-person")

@@ -149,7 +149,7 @@ def test_a_limit_has_bounds(boss: Caller, app_workspace: str, limit: dict[str, A
     refused(boss.patch(app_workspace, limit), 422, "invalid-request")
 
 
-def test_a_limit_that_lets_go_of_something_needs_the_scope_for_that(
+def test_a_limit_that_removes_something_needs_the_scope_for_that(
     boss: Caller, app_workspace: str
 ) -> None:
     manager = boss.with_scopes("templates:manage", project="shop")

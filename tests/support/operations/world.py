@@ -1,4 +1,4 @@
-"""What operations are tried on, and what is said of each of them."""
+"""The things that operations are tried on, and the table of operations."""
 
 from __future__ import annotations
 
