@@ -68,7 +68,7 @@ class Cursor(Query):
         None,
         pattern=r"^[0-9a-z_]{1,40}$",
         description="`next_cursor` of the previous page; empty for the first page. Where it is an "
-        "id, the beginning of an id is enough: the page has what comes after it in the list's order",
+        "id, its beginning is enough: the page has what comes after it in the order of the list",
     )
     limit: int = Field(
         paging.DEFAULT_LIMIT, ge=1, le=paging.MAX_LIMIT, description="Items on a page"
