@@ -84,10 +84,10 @@ def remember(url: str, entry: Entry) -> None:
         _write(file, Credentials({**found.servers, url: entry}, url))
 
 
-def remember_here(url: str, token_file: Path) -> None:
+def remember_here(url: str, token_file: Path) -> str:
     """Note where a server of this machine has a token. Who is signed in there stays so.
 
-    It is the current server if there is none. Raises Unusable.
+    It becomes the current server if there is none. Returns the current one. Raises Unusable.
     """
     entry = Entry(token_file=str(token_file))
     with _changing() as (file, found):
@@ -95,6 +95,7 @@ def remember_here(url: str, token_file: Path) -> None:
         servers.setdefault(url, entry)
         current = found.current if found.current in servers else url
         _write(file, Credentials(servers, current))
+        return current
 
 
 def forget(url: str) -> Entry | None:

@@ -58,9 +58,14 @@ def _note_where_it_is(settings: Settings) -> None:
     if not settings.admin_token_path.exists():
         return
     try:
-        credentials.remember_here(settings.local_url, settings.admin_token_path.absolute())
+        current = credentials.remember_here(
+            settings.local_url, settings.admin_token_path.absolute()
+        )
     except credentials.Unusable as error:  # no reason not to run
         click.echo(f"Commands need --data-dir {settings.data_dir}. {error.message}", err=True)
+        return
+    if current != settings.local_url:
+        click.echo(f"Commands talk to {current}; to this server with --url {settings.local_url}")
 
 
 def _token(settings: Settings) -> str | None:

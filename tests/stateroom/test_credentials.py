@@ -125,8 +125,9 @@ def test_a_server_of_this_machine_signs_nobody_out(tmp_path: Path) -> None:
     credentials.remember(THERE, Entry("other"))
     before = credentials.read()
 
-    credentials.remember_here(HERE, tmp_path / "admin-token")
+    current = credentials.remember_here(HERE, tmp_path / "admin-token")
 
+    assert current == THERE
     assert credentials.read() == before
 
 
