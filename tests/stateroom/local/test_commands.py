@@ -65,7 +65,7 @@ class Up:
     def is_ready(self) -> bool:
         try:
             return requests.get(f"{self.url}/readyz", timeout=20).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def servers(self) -> list[psutil.Process]:
