@@ -13,14 +13,13 @@ LIST = {
     "name": "name",
     "access": "access",
     "username": "username",
-    "key": "key.name",
     "expires": "expires_at",
     "last used": "last_used_at",
     "revoked": "revoked_at",
     "fault": "fault.code",
     "address": "address",
 }
-DETAIL = LIST | {"id": "id", "made by": "created_by", "made": "created_at"}
+DETAIL = LIST | {"key": "key.name", "id": "id", "made by": "created_by", "made": "created_at"}
 
 
 @group("aliases")

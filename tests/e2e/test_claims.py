@@ -61,7 +61,8 @@ def test_two_processes_claim_200_runs_and_none_of_them_twice(
     codes = [process.wait() for process in claimers]
 
     assert codes == [0, 0], [process.said() for process in claimers]
-    claimed = [line.split() for process in claimers for line in process.said().splitlines()[1:]]
+    lines = [line.split() for process in claimers for line in process.said().splitlines()]
+    claimed = [words[1:] for words in lines if words[0] == "claimed"]
     assert sorted(run_id for run_id, _ in claimed) == sorted(queued)
     assert {epoch for _, epoch in claimed} == {"1"}
     here = installation.prepare(settings)

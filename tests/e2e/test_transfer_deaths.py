@@ -236,6 +236,6 @@ def test_a_canceled_export_says_that_a_copy_may_be_there(
         run.cancel()
         ended = run.wait("canceled", seconds=30)
 
-    assert "A copy of it may be in backend:http" in " ".join(ended["warnings"])
+    assert "a copy may be in backend:http" in " ".join(ended["warnings"])
     assert place.state.read().status == 200
     assert not place.is_locked()

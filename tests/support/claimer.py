@@ -29,7 +29,7 @@ def main(name: str, go: Path) -> None:
             with here.itself.transaction() as tx:
                 run = claims.claim(tx, run_id, name, timedelta(minutes=5))
             if run is not None:
-                print(run.id, run.epoch, flush=True)  # noqa: T201 as above
+                print("claimed", run.id, run.epoch, flush=True)  # noqa: T201 as above
 
 
 if __name__ == "__main__":
