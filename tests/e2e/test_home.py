@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from backend.upkeep import installation
+from tests.support import browsers
 from tests.support.installations import Installations
-from tests.support.required import required
-
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    path = required("chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+    with browsers.chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 def test_the_page_says_what_this_is_and_where_everything_is(
@@ -31,9 +23,7 @@ def test_the_page_says_what_this_is_and_where_everything_is(
 ) -> None:
     url = installations.server().url
     page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = browsers.complaints(page)
 
     page.goto(f"{url}/", wait_until="load")
 

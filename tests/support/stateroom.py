@@ -136,5 +136,5 @@ class Stateroom:
         assert server.running, f"the server ended:\n{server.said()}"
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
