@@ -56,6 +56,7 @@ class Api:
     def __init__(self, url: str, token: str, page: int = PAGE) -> None:
         """`page` is the number of items in one request of a list. An empty token is not sent."""
         self.url = url
+        self.seconds = SECONDS
         self._token = token
         self.page = page
 
@@ -160,7 +161,11 @@ class Api:
         path = self.completed(path)
         try:
             answer = self._session.request(
-                verb, f"{self.url}{PREFIX}{path}", timeout=SECONDS, allow_redirects=False, **given
+                verb,
+                f"{self.url}{PREFIX}{path}",
+                timeout=self.seconds,
+                allow_redirects=False,
+                **given,
             )
         except requests.RequestException as error:
             raise RequestRefused(f"{self.url} does not answer: {_reason(error)}") from None

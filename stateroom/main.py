@@ -11,6 +11,7 @@ import click
 LOCAL = {
     "administrator": "Issue an administrator's token.",
     "backup": "Copy an installation, while it runs.",
+    "completion": "Print a script that completes commands and names in bash, zsh or fish.",
     "decrypt": "Get the states out of a backup.",
     "inspect": "Say where configurations keep their state.",
     "keys": "The keys that everything is sealed with.",

@@ -16,6 +16,7 @@ import click
 
 from client.api import Api, RequestRefused, path
 from stateroom import credentials
+from stateroom.completing import argument, names
 from stateroom.credentials import Entry
 from stateroom.ids import CompletingApi
 from stateroom.tables import Json, Plain, Show, cell
@@ -62,6 +63,7 @@ def in_project(command: Command) -> Command:
     """Give the command `project`: the API's path of the project that is named."""
     option = click.option(
         "-p", "--project", required=True, envvar="STATEROOM_PROJECT", callback=_project,
+        shell_complete=names("projects"),
         help="The project's name or id [STATEROOM_PROJECT].",
     )  # fmt: skip
     return option(command)
@@ -71,6 +73,7 @@ def maybe_in_project(command: Command) -> Command:
     """Give the command `where`: the API's path of the project that is named, or nothing."""
     option = click.option(
         "-p", "--project", "where", default="", callback=_maybe_project,
+        shell_complete=names("projects"),
         help="Of this project; without it, of the whole installation.",
     )  # fmt: skip
     return option(command)
@@ -85,6 +88,7 @@ def in_workspace(command: Command) -> Command:
 
     option = click.option(
         "-w", "--workspace", required=True, envvar="STATEROOM_WORKSPACE",
+        shell_complete=names("workspaces"),
         help="The workspace's name or id [STATEROOM_WORKSPACE].",
     )  # fmt: skip
     return in_project(option(with_workspace))
@@ -97,7 +101,7 @@ def of_workspace(command: Command) -> Command:
     def with_workspace(*, project: str, workspace: str, **given: Any) -> None:
         command(workspace=project + path("workspaces", workspace), **given)
 
-    return in_project(click.argument("workspace")(with_workspace))
+    return in_project(argument("workspace")(with_workspace))
 
 
 def limited(most: int | None = None) -> Callable[[Command], Command]:
@@ -160,7 +164,7 @@ def _maybe_project(_context: click.Context, _option: click.Parameter, name: str)
 
 
 def _project(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    return path("projects", name)
+    return path("projects", name) if name else ""  # none while a shell completes the line
 
 
 def _answer(_context: click.Context, _option: click.Parameter, as_json: bool) -> Show:  # noqa: FBT001 click's

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from client.api import Api, path
+from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import connected, in_workspace, limited, snippet_for
 from stateroom.tables import Show
@@ -42,7 +43,11 @@ def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
     "--access", type=click.Choice(["read-only", "read-write"]), required=True,
     help="Whether it may only read the state, or lock and write it too.",
 )  # fmt: skip
-@click.option("--key", help="A stored key whose username and password are the login.")
+@click.option(
+    "--key",
+    shell_complete=names("keys"),
+    help="A stored key whose username and password are the login.",
+)
 @click.option("--expires-in-days", type=click.IntRange(1), help="Without it: never.")
 @snippet_for
 @in_workspace
@@ -58,7 +63,7 @@ def create_alias(api: Api, show: Show, *, workspace: str, tool: str, **alias: An
 
 
 @command.command("show")
-@click.argument("alias")
+@argument("alias")
 @snippet_for
 @in_workspace
 @connected
@@ -69,7 +74,7 @@ def show_alias(api: Api, show: Show, *, workspace: str, alias: str, tool: str) -
 
 
 @command.command("revoke")
-@click.argument("alias")
+@argument("alias")
 @in_workspace
 @connected
 def revoke_alias(api: Api, show: Show, *, workspace: str, alias: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import click
 
 from client.api import Api, path
+from stateroom.completing import argument
 from stateroom.groups import group
 from stateroom.options import connected, in_project, limited
 from stateroom.tables import Show
@@ -26,7 +27,7 @@ def list_members(api: Api, show: Show, *, project: str) -> None:
 
 
 @command.command("set")
-@click.argument("user")
+@argument("user")
 @click.argument("role", type=click.Choice(ROLES))
 @in_project
 @connected
@@ -36,7 +37,7 @@ def set_member(api: Api, show: Show, *, project: str, user: str, role: str) -> N
 
 
 @command.command("remove")
-@click.argument("user")
+@argument("user")
 @in_project
 @connected
 def remove_member(api: Api, show: Show, *, project: str, user: str) -> None:

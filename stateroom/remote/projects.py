@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from client.api import Api, path
+from stateroom.completing import argument
 from stateroom.groups import group
 from stateroom.options import NUMBER_OR_NONE, changes, connected, limited
 from stateroom.remote import host_keys
@@ -46,7 +47,7 @@ def create_project(api: Api, show: Show, **project: Any) -> None:
 
 
 @command.command("show")
-@click.argument("project")
+@argument("project")
 @connected
 def show_project(api: Api, show: Show, *, project: str) -> None:
     """One project, and its quotas."""
@@ -54,7 +55,7 @@ def show_project(api: Api, show: Show, *, project: str) -> None:
 
 
 @command.command("set")
-@click.argument("project")
+@argument("project")
 @click.option("--name", help="This changes the addresses of its states.")
 @click.option("--description", help="A text that is shown beside the name.")
 @click.option(
@@ -71,7 +72,7 @@ def change_project(api: Api, show: Show, *, project: str, **given: Any) -> None:
 
 
 @command.command("delete")
-@click.argument("project")
+@argument("project")
 @connected
 def delete_project(api: Api, show: Show, *, project: str) -> None:
     """Delete a project that holds no templates and no states, with its keys and tokens."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from client.api import Api, path
+from stateroom.completing import argument
 from stateroom.groups import group
 from stateroom.options import connected, in_workspace, limited
 from stateroom.remote.states import DETAIL as VERSION
@@ -56,7 +57,7 @@ def list_rescued(api: Api, show: Show, *, workspace: str, decided: bool) -> None
 
 
 @command.command("show")
-@click.argument("rescued")
+@argument("rescued")
 @in_workspace
 @connected
 def show_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
@@ -65,7 +66,7 @@ def show_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
 
 
 @command.command("pull")
-@click.argument("rescued")
+@argument("rescued")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
     help="A new file for it, that only you can read; without it standard output.",
@@ -85,7 +86,7 @@ def pull_rescued(
 
 
 @command.command("promote")
-@click.argument("rescued")
+@argument("rescued")
 @click.option("--force", is_flag=True, help="Even when its lineage is another one.")
 @in_workspace
 @connected
@@ -96,7 +97,7 @@ def promote_rescued(api: Api, show: Show, *, workspace: str, rescued: str, force
 
 
 @command.command("dismiss")
-@click.argument("rescued")
+@argument("rescued")
 @in_workspace
 @connected
 def dismiss_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from client.api import Api, Item, RequestRefused, path
 from stateroom import again, ids
+from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
 from stateroom.remote import following
@@ -59,10 +60,10 @@ def on_a_run(command: Command) -> Command:
         command(api, show, where=project + path("runs", chosen), **given)
 
     workspace = click.option(
-        "-w", "--workspace", envvar="STATEROOM_WORKSPACE",
+        "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
         help="For `latest`: of this workspace [STATEROOM_WORKSPACE]. Default: of the project.",
     )  # fmt: skip
-    return click.argument("run")(workspace(in_project(connected(on_run))))
+    return argument("run")(workspace(in_project(connected(on_run))))
 
 
 class WrongUsage(click.UsageError):
@@ -102,7 +103,7 @@ def command() -> None:
 
 @command.command("queue", cls=Queue)
 @click.option(
-    "-w", "--workspace", envvar="STATEROOM_WORKSPACE",
+    "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
     help="Where to run. Default: the project's default workspace.",
 )  # fmt: skip
 @click.option(
@@ -152,7 +153,7 @@ def queue_run(
 
 @command.command("list")
 @click.option(
-    "-w", "--workspace", envvar="STATEROOM_WORKSPACE",
+    "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
     help="Show only the runs of this workspace.",
 )  # fmt: skip
 @click.option("--status", type=click.Choice(STATUSES), help="Only in this status.")

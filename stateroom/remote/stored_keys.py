@@ -8,6 +8,7 @@ import click
 
 from client.api import Api, path
 from stateroom import passwords, secret_files
+from stateroom.completing import argument
 from stateroom.groups import group
 from stateroom.options import connected, in_project, limited
 from stateroom.tables import Columns, Show
@@ -67,7 +68,7 @@ def add_key(api: Api, show: Show, *, project: str, name: str, **given: Any) -> N
 
 
 @command.command("show")
-@click.argument("key")
+@argument("key")
 @in_project
 @connected
 def show_key(api: Api, show: Show, *, project: str, key: str) -> None:
@@ -77,7 +78,7 @@ def show_key(api: Api, show: Show, *, project: str, key: str) -> None:
 
 
 @command.command("rename")
-@click.argument("key")
+@argument("key")
 @click.argument("name")
 @in_project
 @connected
@@ -87,7 +88,7 @@ def rename_key(api: Api, show: Show, *, project: str, key: str, name: str) -> No
 
 
 @command.command("replace")
-@click.argument("key")
+@argument("key")
 @_with_a_secret
 @in_project
 @connected
@@ -98,7 +99,7 @@ def replace_key(api: Api, show: Show, *, project: str, key: str, **given: Any) -
 
 
 @command.command("delete")
-@click.argument("key")
+@argument("key")
 @in_project
 @connected
 def delete_key(api: Api, show: Show, *, project: str, key: str) -> None:

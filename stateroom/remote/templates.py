@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from client.api import Api, path
+from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited
 from stateroom.tables import Columns, Show
@@ -36,7 +37,10 @@ _FIELDS = (
         help="auto: ours where the sources configure none; override: always; off: never.",
     ),
     click.option("--override-file", type=TEXT_OR_NONE, help="Its name; none: chosen to fit."),
-    click.option("--key", type=TEXT_OR_NONE, help="The stored key that opens the repository."),
+    click.option(
+        "--key", type=TEXT_OR_NONE, shell_complete=names("keys"),
+        help="The stored key that opens the repository.",
+    ),
 )  # fmt: skip
 
 
@@ -77,7 +81,7 @@ def create_template(
 
 
 @command.command("show")
-@click.argument("template")
+@argument("template")
 @in_project
 @connected
 def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
@@ -86,7 +90,7 @@ def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
 
 
 @command.command("set")
-@click.argument("template")
+@argument("template")
 @click.option("--name", help="Its new name.")
 @click.option("--repository", help="The URL of another repository.")
 @_of_a_template
@@ -98,7 +102,7 @@ def change_template(api: Api, show: Show, *, project: str, template: str, **give
 
 
 @command.command("delete")
-@click.argument("template")
+@argument("template")
 @in_project
 @connected
 def delete_template(api: Api, show: Show, *, project: str, template: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import click
 
 from client.api import Api, path
+from stateroom.completing import argument
 from stateroom.groups import group
 from stateroom.options import connected, limited, maybe_in_project
 from stateroom.tables import Show
@@ -58,7 +59,7 @@ def issue_token(  # noqa: PLR0913 a token's fields
 
 
 @command.command("show")
-@click.argument("token_id")
+@argument("token_id")
 @maybe_in_project
 @connected
 def show_token(api: Api, show: Show, *, where: str, token_id: str) -> None:
@@ -68,7 +69,7 @@ def show_token(api: Api, show: Show, *, where: str, token_id: str) -> None:
 
 
 @command.command("revoke")
-@click.argument("token_id")
+@argument("token_id")
 @maybe_in_project
 @connected
 def revoke_token(api: Api, show: Show, *, where: str, token_id: str) -> None:

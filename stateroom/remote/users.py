@@ -6,6 +6,7 @@ import click
 
 from client.api import Api, path
 from stateroom import passwords
+from stateroom.completing import argument
 from stateroom.groups import group
 from stateroom.options import connected, limited
 from stateroom.tables import Show
@@ -55,7 +56,7 @@ def create_user(  # noqa: PLR0913 a user's fields
 
 
 @command.command("show")
-@click.argument("user")
+@argument("user")
 @connected
 def show_user(api: Api, show: Show, *, user: str) -> None:
     """One user."""
@@ -63,7 +64,7 @@ def show_user(api: Api, show: Show, *, user: str) -> None:
 
 
 @command.command("password")
-@click.argument("user")
+@argument("user")
 @passwords.FILE
 @connected
 def set_password(api: Api, show: Show, *, user: str, password_file: Path | None) -> None:
@@ -72,7 +73,7 @@ def set_password(api: Api, show: Show, *, user: str, password_file: Path | None)
 
 
 @command.command("disable")
-@click.argument("user")
+@argument("user")
 @connected
 def disable_user(api: Api, show: Show, *, user: str) -> None:
     """Let the user, and all of his tokens, in no more."""
@@ -80,7 +81,7 @@ def disable_user(api: Api, show: Show, *, user: str) -> None:
 
 
 @command.command("enable")
-@click.argument("user")
+@argument("user")
 @connected
 def enable_user(api: Api, show: Show, *, user: str) -> None:
     """Let a disabled user in again."""
@@ -88,7 +89,7 @@ def enable_user(api: Api, show: Show, *, user: str) -> None:
 
 
 @command.command("promote")
-@click.argument("user")
+@argument("user")
 @connected
 def promote_user(api: Api, show: Show, *, user: str) -> None:
     """Make the user an administrator of the whole installation."""
@@ -96,7 +97,7 @@ def promote_user(api: Api, show: Show, *, user: str) -> None:
 
 
 @command.command("demote")
-@click.argument("user")
+@argument("user")
 @connected
 def demote_user(api: Api, show: Show, *, user: str) -> None:
     """Make an administrator a user like others."""
@@ -104,7 +105,7 @@ def demote_user(api: Api, show: Show, *, user: str) -> None:
 
 
 @command.command("delete")
-@click.argument("user")
+@argument("user")
 @connected
 def delete_user(api: Api, show: Show, *, user: str) -> None:
     """Delete a user with his memberships. His tokens end, and what was made with them."""

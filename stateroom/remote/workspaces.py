@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from client.api import Api, Item, RequestRefused, path
+from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import (
     NUMBER_OR_NONE,
@@ -67,9 +68,12 @@ def list_workspaces(api: Api, show: Show, *, project: str) -> None:
 @click.argument("name")
 @click.option(
     "--template",
+    shell_complete=names("templates"),
     help="What it runs. Without one it only keeps a state.",
 )
-@click.option("--module-key", help="A stored SSH key for private modules.")
+@click.option(
+    "--module-key", shell_complete=names("keys"), help="A stored SSH key for private modules."
+)
 @snippet_for
 @in_project
 @connected
@@ -80,7 +84,7 @@ def create_workspace(api: Api, show: Show, *, project: str, tool: str, **workspa
 
 
 @command.command("show")
-@click.argument("workspace")
+@argument("workspace")
 @snippet_for
 @in_project
 @connected
@@ -91,15 +95,17 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
 
 
 @command.command("set")
-@click.argument("workspace")
+@argument("workspace")
 @click.option("--name", help="This changes the address of its state; aliases stay.")
 @click.option(
     "--template",
+    shell_complete=names("templates"),
     help="For a workspace without one: what it runs from now on.",
 )
 @click.option(
     "--module-key",
     type=TEXT_OR_NONE,
+    shell_complete=names("keys"),
     help="A stored SSH key for private modules.",
 )
 @click.option(
@@ -115,7 +121,7 @@ def change_workspace(api: Api, show: Show, *, project: str, workspace: str, **gi
 
 
 @command.command("freeze")
-@click.argument("workspace")
+@argument("workspace")
 @click.option("--reason", required=True, help="Shown to whoever wants the lock meanwhile.")
 @in_project
 @connected
@@ -126,7 +132,7 @@ def freeze_workspace(api: Api, show: Show, *, project: str, workspace: str, reas
 
 
 @command.command("unfreeze")
-@click.argument("workspace")
+@argument("workspace")
 @in_project
 @connected
 def unfreeze_workspace(api: Api, show: Show, *, project: str, workspace: str) -> None:
