@@ -9,43 +9,43 @@ import click
 
 # What works on this machine, for operators: stateroom/local/NAME.py.
 LOCAL = {
-    "administrator": "Issue an administrator's token.",
-    "backup": "Copy an installation, while it runs.",
+    "administrator": "Issue a new administrator's token.",
+    "backup": "Copy a running installation.",
     "completion": "Print a script that completes commands and names in bash, zsh or fish.",
-    "decrypt": "Get the states out of a backup.",
-    "inspect": "Say where configurations keep their state.",
-    "keys": "The keys that everything is sealed with.",
-    "migrate": "Bring the database to this version's schema.",
+    "decrypt": "Write the states of a backup in clear.",
+    "inspect": "Say where configurations keep their state, and what a run would do.",
+    "keys": "The keys that encrypt everything: show, rotate and verify them.",
+    "migrate": "Upgrade the database to the schema of this version.",
     "server": "Run the server: the API, the state backend and the pages.",
     "up": "Run the server and a worker on this machine, until Ctrl-C.",
-    "worker": "Run a worker: it claims queued runs and executes them.",
+    "worker": "Run a worker, which executes queued runs.",
 }
 
 # What talks to a server over HTTP: stateroom/remote/NAME.py.
 REMOTE = {
     "aliases": "Addresses of a state for laptops and other systems.",
-    "audit": "Who did what: every change, every reading of a state.",
-    "doctor": "Examine a deployment, through every proxy.",
-    "locks": "Who holds a state now, and holding it by hand.",
+    "audit": "The audit log: list, export and verify it.",
+    "doctor": "Examine a deployment, through every proxy before it.",
+    "locks": "Locks of states: list, hold, release and break them.",
     "login": "Sign in: the other commands use the token from then on.",
     "logout": "Sign out: revoke the token, and forget it.",
-    "members": "What each user is in a project.",
+    "members": "Members of a project and their roles.",
     "outputs": "Print the outputs of a workspace, like `terraform output`.",
-    "projects": "What everything else belongs to, and its quotas.",
-    "rescued": "Writes that were refused, and kept for a decision.",
-    "runs": "What is asked of terraform and tofu, and how far it is.",
-    "states": "The versions of a state: pull, push, restore, pin.",
-    "stored-keys": "What opens repositories: SSH keys, logins.",
-    "templates": "What is run: repository, branch, folder, tool.",
-    "tokens": "API credentials: shown once, with scopes and an expiry.",
-    "users": "People, who sign in with a name and a password.",
-    "variables": "What a workspace gives to terraform.",
-    "workspaces": "States, and what runs on them.",
+    "projects": "Projects: each has its own members, templates, workspaces and keys.",
+    "rescued": "Refused writes that are kept until somebody decides.",
+    "runs": "Executions of terraform and tofu: queue, follow, cancel and list them.",
+    "states": "Versions of a state: download, upload, compare, restore and delete them.",
+    "stored-keys": "Keys that open repositories: SSH keys, and usernames with passwords.",
+    "templates": "Templates: which repository, branch and folder to run, with which tool.",
+    "tokens": "API tokens: issue, list and revoke them.",
+    "users": "Users, who sign in with a name and a password.",
+    "variables": "Variables of a workspace, for terraform or its environment.",
+    "workspaces": "Workspaces: each has a state, and may run a template.",
 }
 
 
 class Commands(click.Group):
-    """A command of a name that is not known here is no command."""
+    """Knows its commands by the tables above, and imports each when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's
         return sorted(LOCAL | REMOTE)
@@ -59,7 +59,10 @@ class Commands(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 click's
-        for title, texts in (("On this machine", LOCAL), ("Of a server", REMOTE)):
+        for title, texts in (
+            ("Commands for this machine", LOCAL),
+            ("Commands that ask a server", REMOTE),
+        ):
             with formatter.section(title):
                 formatter.write_dl(sorted(texts.items()))
 

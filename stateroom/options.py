@@ -129,7 +129,7 @@ def snippet_for(command: Command) -> Command:
     option = click.option(
         "--for", "tool", type=click.Choice(("terraform", "tofu", "environment")),
         default="terraform", show_default=True,
-        help="What to paste it into; environment: TF_HTTP_… exports.",
+        help="Print a snippet for this tool, or with environment the same as TF_HTTP_… exports.",
     )  # fmt: skip
     return option(command)
 

@@ -9,7 +9,8 @@ import click
 from stateroom import secret_files
 
 FILE = secret_files.option(
-    "--password-file", "Read the password there (- for standard input) instead of asking for it."
+    "--password-file",
+    "Read the password from this file (- for standard input) instead of asking for it.",
 )
 
 

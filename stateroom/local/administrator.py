@@ -12,10 +12,10 @@ from stateroom.local import shared
 @click.command("administrator")
 @shared.data_dir
 def command(**given: Any) -> None:
-    """Issue a new administrator's token and print it, this once.
+    """Issue a new administrator's token and print it. It is shown only now.
 
-    For who has the machine, but no token any more: the first one is in no backup. The audit log
-    has it. Revoke what is lost: `stateroom tokens revoke`.
+    For an operator of the machine who has no token any more: backups do not have the first one. The
+    audit log records it. Revoke a lost token with `stateroom tokens revoke`.
     """
     from backend.people import tokens
 

@@ -13,10 +13,14 @@ from stateroom.local import shared
 
 @click.command("backup")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--with-keyring", is_flag=True, help="The keyring too: then the folder opens itself.")
+@click.option(
+    "--with-keyring",
+    is_flag=True,
+    help="Copy the keyring too. Whoever has the folder can then open all states in it.",
+)
 @shared.data_dir
 def command(*, folder: Path, with_keyring: bool, **given: Any) -> None:
-    """Copy the installation into an empty FOLDER, while it runs: database, then large states.
+    """Copy the running installation into an empty FOLDER: the database, then large states.
 
     On PostgreSQL dump the database to FOLDER/stateroom.dump first; the rest follows. Exit status 1
     when a file of the installation is missing or damaged; the backup has everything else.

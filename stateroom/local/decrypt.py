@@ -21,11 +21,15 @@ _file = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.command("decrypt")
 @click.argument("backup")
 @click.argument("folder", type=_folder)
-@click.option("--keyring", type=_file, help="Default: the file `keyring` in the backup.")
-@click.option("--blobs", type=_folder, help="Default: the folder `blobs` in the backup.")
+@click.option(
+    "--keyring", type=_file, help="The file with the keys. Default: `keyring` in the backup."
+)
+@click.option(
+    "--blobs", type=_folder, help="The folder with large states. Default: `blobs` in the backup."
+)
 @click.option("--project", help="Only the states of this project.")
 @click.option("--workspace", help="Only the states of workspaces of this name.")
-@click.option("--version", type=int, help="This version instead of the newest one.")
+@click.option("--version", type=int, help="Write this version instead of the newest one.")
 def command(  # noqa: PLR0913 the options of a command
     *,
     backup: str,

@@ -26,9 +26,11 @@ CLONE_SECONDS = 600.0
     type=click.Choice(["terraform", "tofu"]),
     default="terraform",
     show_default=True,
-    help="They read different files.",
+    help="Look for the files that this tool reads.",
 )
-@click.option("-r", "--recursive", is_flag=True, help="Every folder below that has configuration.")
+@click.option(
+    "-r", "--recursive", is_flag=True, help="Look at every folder below that has configuration."
+)
 @click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
 def command(*, places: tuple[str, ...], tool: ToolName, recursive: bool, as_lines: bool) -> None:
     """Say where configurations keep their state, and what a run would inject.

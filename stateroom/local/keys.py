@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 SHOW_EVERY_SECONDS = 1.0
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-_wait = click.option("--wait", is_flag=True, help="Re-wrap here and now, until nothing is left.")
+_wait = click.option(
+    "--wait", is_flag=True, help="Re-wrap everything now, and return when it is done."
+)
 
 
 @group("keys")
 def command() -> None:
-    """The keys that everything is sealed with: look, rotate, verify.
+    """The keys that encrypt everything: show, rotate and verify them.
 
-    They work on the server's machine, while servers and workers run.
+    These commands run on the server's machine, while servers and workers run.
     """
 
 
@@ -35,7 +37,7 @@ def command() -> None:
 @shared.data_dir
 @_json
 def status_command(*, as_json: bool, **given: Any) -> None:
-    """Say which key seals, since when, and how many objects each one wraps."""
+    """Show which key encrypts, since when, and how many objects each key wraps."""
     from backend.upkeep import rotation
 
     with shared.installation_at_hand(**given) as here, here.database.reading() as db:
@@ -75,9 +77,9 @@ def _as_text(row: dict[str, Any]) -> str:
 @shared.data_dir
 @_wait
 def rotate_command(*, wait: bool, **given: Any) -> None:
-    """Make a new key, seal with it from now on, and re-wrap all the rest in the background.
+    """Make a new key, encrypt with it from now on, and re-wrap everything else in the background.
 
-    For one keyring that all processes share. Machines with copies of it: `stage`, copy, `activate`.
+    For a keyring that all processes share. For machines with copies: `stage`, copy, `activate`.
     """
     with shared.installation_at_hand(**given) as here:
         key_id = _staged(here)
@@ -88,7 +90,7 @@ def rotate_command(*, wait: bool, **given: Any) -> None:
 @command.command("stage")
 @shared.data_dir
 def stage_command(**given: Any) -> None:
-    """Add a new key that only opens: the first half of a rotation on several machines."""
+    """Add a key that does not encrypt yet: the first step of a rotation on several machines."""
     with shared.installation_at_hand(**given) as here:
         key_id = _staged(here)
         click.echo(f"{key_id} is in {here.keyring.path} and seals nothing yet.")
@@ -101,9 +103,9 @@ def stage_command(**given: Any) -> None:
 @shared.data_dir
 @_wait
 def activate_command(*, key_id: str, wait: bool, **given: Any) -> None:
-    """Seal with this key from now on, and re-wrap all the rest in the background.
+    """Encrypt with this key from now on, and re-wrap everything else in the background.
 
-    Every server and worker must have it by now: what it seals, opens with it alone.
+    Every server and worker must have the key by now: they need it to open what it encrypts.
     """
     with shared.installation_at_hand(**given) as here:
         _activate(here, key_id)
@@ -114,9 +116,9 @@ def activate_command(*, key_id: str, wait: bool, **given: Any) -> None:
 @click.argument("key_id")
 @shared.data_dir
 def drop_command(*, key_id: str, **given: Any) -> None:
-    """Take a key that nothing needs any more out of the keyring's file, for good.
+    """Remove a key that nothing needs any more from the keyring file, for good.
 
-    A backup from before needs the keyring from before.
+    An older backup needs the keyring of its time.
     """
     from backend.upkeep import rotation
 
@@ -135,12 +137,14 @@ def new_command() -> None:
 
 @command.command("verify")
 @shared.data_dir
-@click.option("--keys-only", is_flag=True, help="Open the wrapped keys, and no bodies.")
+@click.option(
+    "--keys-only", is_flag=True, help="Check only the wrapped keys: quick, but reads no states."
+)
 @_json
 def verify_command(*, keys_only: bool, as_json: bool, **given: Any) -> None:
-    """Open everything that is sealed, and compare the hashes of every state.
+    """Decrypt everything, and compare the hash of every state.
 
-    Exit status 1 when something does not open; each is named.
+    Exit with 1 and name each object that cannot be decrypted.
     """
     from backend.upkeep import verification
 

@@ -12,7 +12,7 @@ from stateroom.local import shared
 @click.command("migrate")
 @shared.data_dir
 def command(**given: Any) -> None:
-    """Bring the database to this version's schema. `up` and `server` do it on their own."""
+    """Upgrade the database to the schema of this version. `up` and `server` do it themselves."""
     from backend import migrations
     from backend.db import Database
 

@@ -12,7 +12,7 @@ from stateroom.local import shared
 @click.command("worker")
 @shared.data_dir
 def command(**given: Any) -> None:
-    """Run a worker: it claims queued runs and executes them."""
+    """Run a worker, which executes queued runs."""
     from stateroom.local import supervisor
 
     supervisor.let_signals_in()

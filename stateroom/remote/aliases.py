@@ -13,14 +13,14 @@ from stateroom.tables import Show
 LIST = {
     "name": "name",
     "access": "access",
-    "username": "username",
+    "key": "key.name",
     "expires": "expires_at",
     "last used": "last_used_at",
     "revoked": "revoked_at",
     "fault": "fault.code",
     "address": "address",
 }
-DETAIL = LIST | {"key": "key.name", "id": "id", "made by": "created_by", "made": "created_at"}
+DETAIL = LIST | {"username": "username", "id": "id", "made by": "created_by", "made": "created_at"}
 
 
 @group("aliases")
@@ -33,7 +33,7 @@ def command() -> None:
 @connected
 @limited()
 def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
-    """Every alias of the workspace, the revoked and expired ones too."""
+    """List the aliases of a workspace, also revoked and expired ones."""
     show.rows(api.items(f"{workspace}/aliases"), LIST)
 
 
@@ -46,14 +46,14 @@ def list_aliases(api: Api, show: Show, *, workspace: str) -> None:
 @click.option(
     "--key",
     shell_complete=names("keys"),
-    help="A stored key whose username and password are the login.",
+    help="Use the username and password of this stored key as the login.",
 )
-@click.option("--expires-in-days", type=click.IntRange(1), help="Without it: never.")
+@click.option("--expires-in-days", type=click.IntRange(1), help="When it expires. Default: never.")
 @snippet_for
 @in_workspace
 @connected
 def create_alias(api: Api, show: Show, *, workspace: str, tool: str, **alias: Any) -> None:
-    """Make an alias, and print what to paste: with its password, this once."""
+    """Create an alias and print its configuration to paste. The password is shown only now."""
     made = api.post(f"{workspace}/aliases", alias)
     show.text(made, made["snippets"][tool])
     if made["password"] is None:
@@ -68,7 +68,7 @@ def create_alias(api: Api, show: Show, *, workspace: str, tool: str, **alias: An
 @in_workspace
 @connected
 def show_alias(api: Api, show: Show, *, workspace: str, alias: str, tool: str) -> None:
-    """One alias by its name or id, with what to paste; the password is not known any more."""
+    """Show an alias and its configuration to paste, without the password, which is not stored."""
     found = api.get(workspace + path("aliases", alias))
     show.item(found, DETAIL, found["snippets"][tool])
 
@@ -78,6 +78,6 @@ def show_alias(api: Api, show: Show, *, workspace: str, alias: str, tool: str) -
 @in_workspace
 @connected
 def revoke_alias(api: Api, show: Show, *, workspace: str, alias: str) -> None:
-    """Close an alias now."""
+    """Revoke an alias: from now on its address refuses everybody."""
     api.delete(workspace + path("aliases", alias))
     show.note(f"The alias {alias} is revoked.")

@@ -44,7 +44,7 @@ VERDICT_OF_A_FILE: Columns = {
 
 @group("audit")
 def command() -> None:
-    """Who did what: every change, and every reading of a state."""
+    """The audit log: every change, and every time a person read a state."""
 
 
 def _moment(
@@ -54,7 +54,10 @@ def _moment(
 
 
 def period(command: Command) -> Command:
-    for name, text in (("until", "Before this moment."), ("since", "From this moment on.")):
+    for name, text in (
+        ("until", "Only entries before this moment."),
+        ("since", "Only entries from this moment on."),
+    ):
         option = click.option(
             f"--{name}", type=click.DateTime(), callback=_moment, help=f"{text} In UTC."
         )
@@ -63,15 +66,15 @@ def period(command: Command) -> Command:
 
 
 @command.command("list")
-@click.option("--principal", help="By whom: a name, or the id of a person or a token.")
-@click.option("--action", help="An action, or how some begin: `state.`.")
-@click.option("--object", help="The id of what it was done to.")
+@click.option("--principal", help="Only by this user or token: a name or an id.")
+@click.option("--action", help="Only this action, or actions that begin so: `state.`.")
+@click.option("--object", help="Only on the thing with this id.")
 @period
 @maybe_in_project
 @connected
 @limited(100)
 def list_audit(api: Api, show: Show, *, where: str, **asked: str | None) -> None:
-    """What was done, newest first."""
+    """List the entries of the audit log, newest first."""
     show.rows(api.items(f"{where}/audit", **asked), LIST)
 
 
@@ -81,7 +84,7 @@ def list_audit(api: Api, show: Show, *, where: str, **asked: str | None) -> None
 @maybe_in_project
 @connected
 def export_audit(api: Api, show: Show, *, where: str, file: Path, **asked: str | None) -> None:
-    """Write the log to FILE (- for standard output) as JSON lines, oldest first."""
+    """Write the audit log to FILE (- for standard output) as JSON lines, oldest first."""
     source = f"{where}/audit/export"
     if str(file) == "-":
         api.download(source, sys.stdout.buffer, **asked)
@@ -115,8 +118,16 @@ def or_in_a_file(command: Command) -> Command:
 
 @command.command("verify")
 @click.argument("file", type=click.File("rb"), required=False)
-@click.option("--head", metavar="NUMBER:HASH", help="A head that you noted before.")
-@click.option("--filtered", is_flag=True, help="FILE is of one project or period: it has gaps.")
+@click.option(
+    "--head",
+    metavar="NUMBER:HASH",
+    help="The head that an earlier verify printed: finds entries that are missing at the end.",
+)
+@click.option(
+    "--filtered",
+    is_flag=True,
+    help="FILE has one project or period only: gaps between entries are no fault.",
+)
 @or_in_a_file
 @connected
 def verify_audit(api: Api, show: Show, *, head: str | None) -> None:

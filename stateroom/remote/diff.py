@@ -20,10 +20,10 @@ COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 @in_workspace
 @connected
 def command(api: Api, show: Show, *, workspace: str, older: str | None, newer: str) -> None:
-    """What is different between two versions, by resource, attribute and output.
+    """Compare two versions, by resource, attribute and output.
 
-    OLDER and NEWER are numbers, or `latest`. Without them it is the newest version and the one
-    before. Secrets are not shown, only that they changed. This is audited.
+    OLDER and NEWER are numbers or `latest`. Default: the newest version and the one before it.
+    Of secrets it says only that they changed. The audit log records the comparison.
     """
     found = api.get(f"{workspace}/states/diff", **{"from": older, "to": newer})
     show.text(found, "\n".join(_lines(found)))

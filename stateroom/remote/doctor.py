@@ -24,26 +24,33 @@ PATH = click.Path(dir_okay=False, path_type=Path)
 @DATA_DIR_OPTION
 @click.option(
     "--address",
-    help="Instead of URL: a state (or alias) that was made for this, and never written.",
+    help="Examine this address of a state or alias instead of URL. It must be unused.",
 )
 @click.option(
-    "--username", envvar="TF_HTTP_USERNAME", default="", help="For --address [TF_HTTP_USERNAME]."
+    "--username",
+    envvar="TF_HTTP_USERNAME",
+    default="",
+    help="The username for --address [TF_HTTP_USERNAME].",
 )
-@click.option("--password-file", type=PATH, help="For --address [TF_HTTP_PASSWORD].")
-@click.option("--quick", is_flag=True, help="Leave out large, slow and many requests.")
+@click.option(
+    "--password-file",
+    type=PATH,
+    help="Read the password for --address from this file [TF_HTTP_PASSWORD].",
+)
+@click.option("--quick", is_flag=True, help="Skip the checks with large, slow or many requests.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(1_000),
     default=Thoroughness.size_limit,
     show_default=True,
-    help="Largest state that is sent.",
+    help="The size of the largest state that is sent.",
 )
 @click.option(
     "--stall",
     type=click.FloatRange(0, 3600),
     default=Thoroughness.stall_seconds,
     show_default=True,
-    help="Seconds for which an upload pauses; above a proxy's time-out it finds it.",
+    help="How many seconds an upload pauses. A proxy with a shorter time-out is found.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 def command(  # noqa: PLR0913 its options

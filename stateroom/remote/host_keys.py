@@ -15,7 +15,7 @@ from client.api import Api
 from client.host_keys import HostKey, NoHostKey, Place
 from client.text import printable
 from stateroom import secret_files
-from stateroom.options import connected, in_project
+from stateroom.options import connected, in_project, limited
 from stateroom.tables import Show
 
 LIST = {"host": "hosts", "type": "type", "fingerprint": "fingerprint", "marker": "marker"}
@@ -50,8 +50,9 @@ def command() -> None:
 @command.command("list")
 @in_project
 @connected
+@limited()
 def list_host_keys(api: Api, show: Show, *, project: str) -> None:
-    """The host keys of a project, with their fingerprints."""
+    """List the host keys of a project, with their fingerprints."""
     show.rows(map(_item, _keys(_known(api, project))), LIST)
 
 

@@ -33,7 +33,7 @@ DETAIL: Columns = {
 
 @group("locks")
 def command() -> None:
-    """Who holds a state now: a run, a laptop, or a person by hand."""
+    """Locks of states: list, hold, release and break them."""
 
 
 @command.command("list")
@@ -41,7 +41,7 @@ def command() -> None:
 @connected
 @limited()
 def list_locks(api: Api, show: Show, *, project: str) -> None:
-    """The locks of a project that are held now."""
+    """List the locks of a project that are held now."""
     show.rows(api.items(f"{project}/locks"), LIST)
 
 
@@ -49,20 +49,27 @@ def list_locks(api: Api, show: Show, *, project: str) -> None:
 @in_workspace
 @connected
 def show_lock(api: Api, show: Show, *, workspace: str) -> None:
-    """Whether the state is locked, and by whom."""
+    """Show whether the state is locked, and by whom."""
     show.item(api.get(f"{workspace}/lock"), DETAIL)
 
 
 @command.command("hold")
-@click.option("--reason", required=True, help="Shown to whoever wants the lock meanwhile.")
+@click.option("--reason", required=True, help="The reason, shown to everyone who is refused.")
 @click.option(
-    "--minutes", "expires_in_minutes", type=click.IntRange(1), help="How long; or --until."
+    "--minutes",
+    "expires_in_minutes",
+    type=click.IntRange(1),
+    help="Release it after so many minutes.",
 )
-@click.option("--until", "expires_at", help="A moment with its time zone: 2030-01-31T18:00:00Z.")
+@click.option(
+    "--until",
+    "expires_at",
+    help="Release it at this moment, with its time zone: 2030-01-31T18:00:00Z.",
+)
 @in_workspace
 @connected
 def hold_lock(api: Api, show: Show, *, workspace: str, **hold: Any) -> None:
-    """Hold the lock by hand: nobody plans or applies meanwhile. Again: another reason and end."""
+    """Hold the lock by hand: nobody plans or applies. Repeat it to change the reason or the end."""
     show.item(api.post(f"{workspace}/lock", hold), DETAIL)
 
 
@@ -70,16 +77,16 @@ def hold_lock(api: Api, show: Show, *, workspace: str, **hold: Any) -> None:
 @in_workspace
 @connected
 def release_lock(api: Api, show: Show, *, workspace: str) -> None:
-    """Release what you hold by hand."""
+    """Release a lock that is held by hand."""
     api.delete(f"{workspace}/lock")
     show.note("The lock is free.")
 
 
 @command.command("break")
-@click.option("--reason", required=True, help="For the audit log.")
+@click.option("--reason", required=True, help="The reason, for the audit log.")
 @in_workspace
 @connected
 def break_lock(api: Api, show: Show, *, workspace: str, reason: str) -> None:
-    """Free the lock whoever holds it. What they write after that is refused, and rescued."""
+    """Free the lock, whoever holds it. A later write of the holder is refused and rescued."""
     broken = api.delete(f"{workspace}/lock", reason=reason)
     show.note(f"The lock is free; {broken['held_by']} had it.")

@@ -14,7 +14,7 @@ ROLES = ("guest", "task_runner", "manager", "owner")
 
 @group("members")
 def command() -> None:
-    """What each user is in a project."""
+    """Members of a project and their roles."""
 
 
 @command.command("list")
@@ -22,7 +22,7 @@ def command() -> None:
 @connected
 @limited()
 def list_members(api: Api, show: Show, *, project: str) -> None:
-    """The members of a project, with their roles."""
+    """List the members of a project, with their roles."""
     show.rows(api.items(f"{project}/members"), LIST)
 
 
@@ -32,7 +32,7 @@ def list_members(api: Api, show: Show, *, project: str) -> None:
 @in_project
 @connected
 def set_member(api: Api, show: Show, *, project: str, user: str, role: str) -> None:
-    """Make a user a member of the project, or give him another role."""
+    """Add a user to the project, or change the role of a member."""
     show.item(api.put(project + path("members", user), {"role": role}), LIST)
 
 
@@ -41,6 +41,6 @@ def set_member(api: Api, show: Show, *, project: str, user: str, role: str) -> N
 @in_project
 @connected
 def remove_member(api: Api, show: Show, *, project: str, user: str) -> None:
-    """Take a user out of the project: it does not exist for him then."""
+    """Remove a user from the project. The user does not see the project any more."""
     api.delete(project + path("members", user))
     show.note(f"{user} is no member any more.")

@@ -23,7 +23,7 @@ DETAIL = LIST | {
 
 @group("projects")
 def command() -> None:
-    """What people belong to, and everything else belongs to."""
+    """Projects: each has its own members, templates, workspaces and keys."""
 
 
 command.add_command(host_keys.command)
@@ -33,16 +33,16 @@ command.add_command(host_keys.command)
 @connected
 @limited()
 def list_projects(api: Api, show: Show) -> None:
-    """The projects that are open to you."""
+    """List the projects that you may see."""
     show.rows(api.items("/projects"), LIST)
 
 
 @command.command("create")
 @click.argument("name")
-@click.option("--description", help="A text that is shown beside the name.")
+@click.option("--description", help="A text about the project, shown with its name.")
 @connected
 def create_project(api: Api, show: Show, **project: Any) -> None:
-    """Create a project: for administrators of the installation."""
+    """Create a project. Only administrators of the installation may."""
     show.item(api.post("/projects", project), DETAIL)
 
 
@@ -50,24 +50,32 @@ def create_project(api: Api, show: Show, **project: Any) -> None:
 @argument("project")
 @connected
 def show_project(api: Api, show: Show, *, project: str) -> None:
-    """One project, and its quotas."""
+    """Show a project and its quotas."""
     show.item(api.get(path("projects", project)), DETAIL)
 
 
 @command.command("set")
 @argument("project")
-@click.option("--name", help="This changes the addresses of its states.")
-@click.option("--description", help="A text that is shown beside the name.")
+@click.option("--name", help="A new name. It changes the addresses of the project's states.")
+@click.option("--description", help="A text about the project, shown with its name.")
 @click.option(
     "--accept-new-host-keys/--refuse-new-host-keys", default=None,
     help="Trust an ssh server's key when a run sees it for the first time, or never.",
 )  # fmt: skip
-@click.option("--max-states", type=NUMBER_OR_NONE, help="Quota: how many states.")
-@click.option("--max-versions", type=NUMBER_OR_NONE, help="Quota: versions kept of a state.")
-@click.option("--max-state-bytes", type=NUMBER_OR_NONE, help="Quota: bytes of a state.")
+@click.option(
+    "--max-states", type=NUMBER_OR_NONE, help="Quota: the number of states; none removes it."
+)
+@click.option(
+    "--max-versions",
+    type=NUMBER_OR_NONE,
+    help="Quota: the versions kept of each state; none removes it.",
+)
+@click.option(
+    "--max-state-bytes", type=NUMBER_OR_NONE, help="Quota: the bytes of one state; none removes it."
+)
 @connected
 def change_project(api: Api, show: Show, *, project: str, **given: Any) -> None:
-    """Change a project. Quotas are for administrators of the installation."""
+    """Change a project. Only administrators of the installation may change quotas."""
     show.item(api.patch(path("projects", project), changes(given)), DETAIL)
 
 
@@ -75,6 +83,6 @@ def change_project(api: Api, show: Show, *, project: str, **given: Any) -> None:
 @argument("project")
 @connected
 def delete_project(api: Api, show: Show, *, project: str) -> None:
-    """Delete a project that holds no templates and no states, with its keys and tokens."""
+    """Delete a project that has no templates and no states. Its keys and tokens are deleted too."""
     api.delete(path("projects", project))
     show.note(f"The project {project} is deleted.")

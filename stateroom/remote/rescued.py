@@ -42,16 +42,18 @@ DETAIL: Columns = {
 
 @group("rescued")
 def command() -> None:
-    """State documents that were refused, and kept until somebody decides."""
+    """Rescued writes: state documents that were refused, and are kept until somebody decides."""
 
 
 @command.command("list")
-@click.option("--all", "decided", is_flag=True, help="Those too that are decided.")
+@click.option(
+    "--all", "decided", is_flag=True, help="Include those that were promoted or dismissed."
+)
 @in_workspace
 @connected
 @limited()
 def list_rescued(api: Api, show: Show, *, workspace: str, decided: bool) -> None:
-    """What waits for a decision, newest first."""
+    """List the rescued writes that wait for a decision, newest first."""
     undecided = None if decided else True
     show.rows(api.items(f"{workspace}/rescued", undecided=undecided), LIST)
 
@@ -61,7 +63,7 @@ def list_rescued(api: Api, show: Show, *, workspace: str, decided: bool) -> None
 @in_workspace
 @connected
 def show_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
-    """One of them, beside what is stored."""
+    """Show a rescued write, compared with the current version of the state."""
     show.item(api.get(workspace + path("rescued", rescued)), DETAIL)
 
 
@@ -69,14 +71,14 @@ def show_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
 @argument("rescued")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="A new file for it, that only you can read; without it standard output.",
+    help="Write it to this new file, which only you can read. Default: standard output.",
 )  # fmt: skip
 @in_workspace
 @connected
 def pull_rescued(
     api: Api, show: Show, *, workspace: str, rescued: str, output: Path | None
 ) -> None:
-    """Its bytes, as they arrived. This is audited."""
+    """Download the bytes of a rescued write as they arrived. The audit log records it."""
     document = workspace + path("rescued", rescued, "download")
     if output is None:
         api.download(document, sys.stdout.buffer)
@@ -87,11 +89,11 @@ def pull_rescued(
 
 @command.command("promote")
 @argument("rescued")
-@click.option("--force", is_flag=True, help="Even when its lineage is another one.")
+@click.option("--force", is_flag=True, help="Also when its lineage differs from that of the state.")
 @in_workspace
 @connected
 def promote_rescued(api: Api, show: Show, *, workspace: str, rescued: str, force: bool) -> None:
-    """Make it the newest version of the state."""
+    """Store a rescued write as the newest version of the state."""
     made = api.post(workspace + path("rescued", rescued, "promote"), force=force or None)
     show.item(made, VERSION)
 
@@ -101,5 +103,5 @@ def promote_rescued(api: Api, show: Show, *, workspace: str, rescued: str, force
 @in_workspace
 @connected
 def dismiss_rescued(api: Api, show: Show, *, workspace: str, rescued: str) -> None:
-    """Nobody needs it: its body is removed."""
+    """Remove the body of a rescued write that nobody needs."""
     show.item(api.post(workspace + path("rescued", rescued, "dismiss")), DETAIL)

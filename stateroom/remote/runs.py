@@ -156,7 +156,7 @@ def queue_run(
     "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
     help="Show only the runs of this workspace.",
 )  # fmt: skip
-@click.option("--status", type=click.Choice(STATUSES), help="Only in this status.")
+@click.option("--status", type=click.Choice(STATUSES), help="Show only runs in this status.")
 @in_project
 @connected
 @limited(100)

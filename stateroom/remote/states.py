@@ -36,6 +36,7 @@ LIST: Columns = {
 DETAIL: Columns = {
     **LIST,
     "by": "created_by",
+    "forced": "forced",
     "run": "run_id",
     "restored from": "restored_from",
     "forced": "forced",
@@ -65,19 +66,19 @@ def a_version_or_the_latest(command: Command) -> Command:
 
 @group("states")
 def command() -> None:
-    """The versions of a workspace's state."""
+    """Versions of a workspace's state: list, download, upload, restore and delete them."""
 
 
 command.add_command(diff.command)
 
 
 @command.command("list")
-@click.option("--removed", is_flag=True, help="Those too whose body was removed.")
+@click.option("--removed", is_flag=True, help="Include versions whose body was removed.")
 @in_workspace
 @connected
 @limited()
 def list_states(api: Api, show: Show, *, workspace: str, removed: bool) -> None:
-    """The versions, newest first."""
+    """List the versions of the state, newest first."""
     show.rows(api.items(f"{workspace}/states", removed=removed or None), LIST)
 
 
@@ -86,7 +87,7 @@ def list_states(api: Api, show: Show, *, workspace: str, removed: bool) -> None:
 @in_workspace
 @connected
 def show_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
-    """One version: a number, or by default the latest."""
+    """Show a version: a number, or by default the latest."""
     show.item(api.get(workspace + path("states", version)), DETAIL)
 
 
@@ -94,12 +95,12 @@ def show_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
 @a_version_or_the_latest
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="A new file for it, that only you can read; without it standard output.",
+    help="Write it to this new file, which only you can read. Default: standard output.",
 )  # fmt: skip
 @in_workspace
 @connected
 def pull_state(api: Api, show: Show, *, workspace: str, version: str, output: Path | None) -> None:
-    """The bytes of a version, as they were written. This is audited."""
+    """Download a version, byte for byte as it was written. The audit log records it."""
     document = workspace + path("states", version, "download")
     if output is None:
         api.download(document, sys.stdout.buffer)
@@ -124,10 +125,12 @@ def save(api: Api, document: str, output: Path) -> int:
 
 @command.command("push")
 @click.argument("document", type=click.File("rb"))
-@click.option("--force", is_flag=True, help="Replace a newer serial, or another lineage.")
+@click.option(
+    "--force", is_flag=True, help="Upload it even over a newer serial or another lineage."
+)
 @click.option(
     "--import", "only_import", is_flag=True,
-    help="Only into a state that was never written, or that was purged.",
+    help="Upload it only if the state was never written, or was purged.",
 )  # fmt: skip
 @in_workspace
 @connected
@@ -147,7 +150,7 @@ def push_state(  # noqa: PLR0913 its options
 @in_workspace
 @connected
 def restore_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
-    """Make a version the newest one again, as a new version with the next serial."""
+    """Restore an older version as a new one, with the next serial."""
     show.item(api.post(workspace + path("states", version, "restore")), DETAIL)
 
 
@@ -156,7 +159,7 @@ def restore_state(api: Api, show: Show, *, workspace: str, version: str) -> None
 @in_workspace
 @connected
 def pin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
-    """Keep a version, whatever the retention."""
+    """Pin a version: the retention rules do not remove it."""
     show.item(api.patch(workspace + path("states", version), {"pinned": True}), DETAIL)
 
 
@@ -165,17 +168,19 @@ def pin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
 @in_workspace
 @connected
 def unpin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
-    """Leave a version to the retention again."""
+    """Unpin a version: the retention rules may remove it again."""
     show.item(api.patch(workspace + path("states", version), {"pinned": False}), DETAIL)
 
 
 @command.command("delete")
 @click.argument("version", required=False)
-@click.option("--all", "whole", is_flag=True, help="The whole state; `undelete` brings it back.")
+@click.option(
+    "--all", "whole", is_flag=True, help="Delete the whole state; `undelete` brings it back."
+)
 @in_workspace
 @connected
 def delete_state(api: Api, show: Show, *, workspace: str, version: str | None, whole: bool) -> None:
-    """Remove the body of one version, or with --all the state until it is undeleted."""
+    """Remove the body of one version, or with --all delete the state until it is undeleted."""
     if whole == (version is not None):
         raise click.UsageError("Name a version, or say --all.")
     if version is not None:
@@ -188,7 +193,7 @@ def delete_state(api: Api, show: Show, *, workspace: str, version: str | None, w
 @in_workspace
 @connected
 def undelete_state(api: Api, show: Show, *, workspace: str) -> None:
-    """Bring a deleted state back as it was."""
+    """Bring a deleted state back unchanged."""
     show.item(api.post(f"{workspace}/states/undelete"), STATE)
 
 
@@ -199,7 +204,7 @@ def undelete_state(api: Api, show: Show, *, workspace: str) -> None:
 @in_workspace
 @connected
 def purge_state(api: Api, show: Show, *, workspace: str) -> None:
-    """Remove everything of a deleted state for good. Its address goes on to answer 410."""
+    """Remove all versions of a deleted state for good. Its address still answers 410."""
     show.item(api.post(f"{workspace}/states/purge"), STATE)
 
 
@@ -207,5 +212,5 @@ def purge_state(api: Api, show: Show, *, workspace: str) -> None:
 @in_workspace
 @connected
 def unarchive_state(api: Api, show: Show, *, workspace: str) -> None:
-    """Go on here with a state that was exported. Nobody may go on with it there."""
+    """Use an exported state here again. Nobody may use it at the other backend any more."""
     show.item(api.post(f"{workspace}/states/unarchive"), STATE)

@@ -24,10 +24,13 @@ LIST: Columns = {
 }
 _SECRET = (
     secret_files.option(
-        "--private-key-file", "An SSH key, in OpenSSH's or PEM form (- for standard input)."
+        "--private-key-file",
+        "Read the SSH key from this file, in OpenSSH or PEM format (- for standard input).",
     ),
-    secret_files.option("--passphrase-file", "The passphrase of the SSH key."),
-    click.option("--username", help="For https: with a password, or an access token as one."),
+    secret_files.option("--passphrase-file", "Read the passphrase of the SSH key from this file."),
+    click.option(
+        "--username", help="The username for https. The password, or an access token, is asked for."
+    ),
     passwords.FILE,
 )
 
@@ -40,7 +43,7 @@ def _with_a_secret(command: Callable[..., None]) -> Callable[..., None]:
 
 @group("stored-keys")
 def command() -> None:
-    """What opens repositories: SSH keys, names with passwords. No secret is shown again."""
+    """Keys that open repositories: SSH keys, and usernames with passwords."""
 
 
 @command.command("list")
@@ -48,7 +51,7 @@ def command() -> None:
 @connected
 @limited()
 def list_keys(api: Api, show: Show, *, project: str) -> None:
-    """The stored keys of a project."""
+    """List the stored keys of a project, without their secrets."""
     show.rows(api.items(f"{project}/keys"), LIST)
 
 
@@ -58,7 +61,7 @@ def list_keys(api: Api, show: Show, *, project: str) -> None:
 @in_project
 @connected
 def add_key(api: Api, show: Show, *, project: str, name: str, **given: Any) -> None:
-    """Store an SSH key, or a username with a password, which is asked for."""
+    """Store an SSH key, or a username with a password. No secret is shown again."""
     if given["private_key_file"] is None and given["username"] is None:
         raise click.UsageError("Say what opens the repository: --private-key-file, or --username.")
     secret = _secret(**given)
@@ -72,7 +75,7 @@ def add_key(api: Api, show: Show, *, project: str, name: str, **given: Any) -> N
 @in_project
 @connected
 def show_key(api: Api, show: Show, *, project: str, key: str) -> None:
-    """One stored key, with the public key that the git server is given."""
+    """Show a stored key, with the public key to give to the git server."""
     found = api.get(project + path("keys", key))
     show.item(found, LIST, _public(found))
 
@@ -83,7 +86,7 @@ def show_key(api: Api, show: Show, *, project: str, key: str) -> None:
 @in_project
 @connected
 def rename_key(api: Api, show: Show, *, project: str, key: str, name: str) -> None:
-    """Give a stored key another name."""
+    """Rename a stored key."""
     show.item(api.patch(project + path("keys", key), {"name": name}), LIST)
 
 
@@ -93,7 +96,7 @@ def rename_key(api: Api, show: Show, *, project: str, key: str, name: str) -> No
 @in_project
 @connected
 def replace_key(api: Api, show: Show, *, project: str, key: str, **given: Any) -> None:
-    """Replace the secret of a stored key by another one of its kind."""
+    """Replace the secret of a stored key with another one of the same kind."""
     found = api.patch(project + path("keys", key), _secret(**given))
     show.item(found, LIST, _public(found))
 
@@ -103,7 +106,7 @@ def replace_key(api: Api, show: Show, *, project: str, key: str, **given: Any) -
 @in_project
 @connected
 def delete_key(api: Api, show: Show, *, project: str, key: str) -> None:
-    """Delete a stored key that nothing uses."""
+    """Delete a stored key. It is refused while something uses the key."""
     api.delete(project + path("keys", key))
     show.note(f"The stored key {key} is deleted.")
 

@@ -28,20 +28,36 @@ DETAIL: Columns = {
     "made": "created_at",
 }
 _FIELDS = (
-    click.option("--ref", type=TEXT_OR_NONE, help="A branch, tag or commit; none: the default."),
-    click.option("--path", help="The folder in the repository."),
-    click.option("--tool", type=click.Choice(("terraform", "tofu")), help="What runs it."),
-    click.option("--tool-version", type=TEXT_OR_NONE, help="none: the one that a worker has."),
     click.option(
-        "--backend-mode", type=click.Choice(("auto", "override", "off")),
-        help="auto: ours where the sources configure none; override: always; off: never.",
+        "--ref",
+        type=TEXT_OR_NONE,
+        help="The branch, tag or commit to run; none: the default branch.",
     ),
-    click.option("--override-file", type=TEXT_OR_NONE, help="Its name; none: chosen to fit."),
+    click.option("--path", help="The folder in the repository to run."),
+    click.option("--tool", type=click.Choice(("terraform", "tofu")), help="The tool that runs it."),
     click.option(
-        "--key", type=TEXT_OR_NONE, shell_complete=names("keys"),
+        "--tool-version",
+        type=TEXT_OR_NONE,
+        help="The version of the tool; none: the one that the worker has.",
+    ),
+    click.option(
+        "--backend-mode",
+        type=click.Choice(("auto", "override", "off")),
+        help="Whether the state is kept here. auto: if the sources configure no backend; "
+        "override: always; off: never.",
+    ),
+    click.option(
+        "--override-file",
+        type=TEXT_OR_NONE,
+        help="The name of the override file; none: one that sorts last.",
+    ),
+    click.option(
+        "--key",
+        type=TEXT_OR_NONE,
+        shell_complete=names("keys"),
         help="The stored key that opens the repository.",
     ),
-)  # fmt: skip
+)
 
 
 def _of_a_template(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +68,7 @@ def _of_a_template(command: Callable[..., None]) -> Callable[..., None]:
 
 @group("templates")
 def command() -> None:
-    """What is run: a repository, a branch or tag of it, a folder, and with which tool."""
+    """Templates: which repository, branch and folder to run, and with which tool."""
 
 
 @command.command("list")
@@ -60,21 +76,21 @@ def command() -> None:
 @connected
 @limited()
 def list_templates(api: Api, show: Show, *, project: str) -> None:
-    """The templates of a project."""
+    """List the templates of a project."""
     show.rows(api.items(f"{project}/templates"), LIST)
 
 
 @command.command("create")
 @click.argument("repository")
-@click.option("--name", help="Default: the last part of the repository.")
+@click.option("--name", help="Its name. Default: the last part of the repository's URL.")
 @_of_a_template
-@click.option("--workspace", help="The name of its first workspace. Default: the template's.")
+@click.option("--workspace", help="The name of its first workspace. Default: that of the template.")
 @in_project
 @connected
 def create_template(
     api: Api, show: Show, *, project: str, workspace: str | None, **given: Any
 ) -> None:
-    """Create a template with its first workspace: a run may follow at once."""
+    """Create a template and its first workspace, in which it can be run at once."""
     first = None if workspace is None else {"name": workspace}
     made = api.post(f"{project}/templates", {**changes(given), "workspace": first})
     show.item(made, DETAIL)
@@ -85,7 +101,7 @@ def create_template(
 @in_project
 @connected
 def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
-    """One template."""
+    """Show a template."""
     show.item(api.get(project + path("templates", template)), DETAIL)
 
 
@@ -97,7 +113,7 @@ def show_template(api: Api, show: Show, *, project: str, template: str) -> None:
 @in_project
 @connected
 def change_template(api: Api, show: Show, *, project: str, template: str, **given: Any) -> None:
-    """Change a template, for the runs that begin from now on."""
+    """Change a template. Runs that begin from now on use the new values."""
     show.item(api.patch(project + path("templates", template), changes(given)), DETAIL)
 
 
@@ -106,6 +122,6 @@ def change_template(api: Api, show: Show, *, project: str, template: str, **give
 @in_project
 @connected
 def delete_template(api: Api, show: Show, *, project: str, template: str) -> None:
-    """Delete a template that no workspace runs."""
+    """Delete a template. It is refused while a workspace runs the template."""
     api.delete(project + path("templates", template))
     show.note(f"The template {template} is deleted.")

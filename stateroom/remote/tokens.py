@@ -21,25 +21,29 @@ LIST = {
 
 @group("tokens")
 def command() -> None:
-    """API credentials: shown once, with scopes and an expiry."""
+    """API tokens: issue, list and revoke them."""
 
 
 @command.command("list")
-@click.option("--mine", is_flag=True, help="Only your own.")
+@click.option("--mine", is_flag=True, help="List only your own.")
 @maybe_in_project
 @connected
 @limited()
 def list_tokens(api: Api, show: Show, *, where: str, mine: bool) -> None:
-    """The tokens of a project; without one your own, or all for an administrator."""
+    """List the tokens of a project. Without --project: your own, or all for an administrator."""
     show.rows(api.items(f"{where}/tokens", mine="true" if mine else None), LIST)
 
 
 @command.command("issue")
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", multiple=True, required=True, help="What it may do; may be repeated."
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    help="A permission of the token, for example state:read. Repeat it for more.",
 )
-@click.option("--expires-in-days", type=click.IntRange(1), help="Without it: never.")
+@click.option("--expires-in-days", type=click.IntRange(1), help="When it expires. Default: never.")
 @maybe_in_project
 @connected
 def issue_token(  # noqa: PLR0913 a token's fields
@@ -51,7 +55,7 @@ def issue_token(  # noqa: PLR0913 a token's fields
     scopes: tuple[str, ...],
     expires_in_days: int | None,
 ) -> None:
-    """Issue a token, for a project or all that you see, and print it: this once."""
+    """Issue a token for a project, or for all that you may see. It is printed only now."""
     body = {"name": name, "scopes": list(scopes), "expires_in_days": expires_in_days}
     made = api.post(f"{where}/tokens", body)
     show.text(made, made["secret"])
@@ -63,7 +67,7 @@ def issue_token(  # noqa: PLR0913 a token's fields
 @maybe_in_project
 @connected
 def show_token(api: Api, show: Show, *, where: str, token_id: str) -> None:
-    """One token by its id: what it may do, and when it was used."""
+    """Show a token: its scopes, and when it was last used."""
     columns = LIST | {"project": "project_id", "made": "created_at"}
     show.item(api.get(where + path("tokens", token_id)), columns)
 
@@ -73,7 +77,7 @@ def show_token(api: Api, show: Show, *, where: str, token_id: str) -> None:
 @maybe_in_project
 @connected
 def revoke_token(api: Api, show: Show, *, where: str, token_id: str) -> None:
-    """End a token now, by its id."""
+    """Revoke a token: it is refused from now on."""
     api.delete(where + path("tokens", token_id))
     show.note(f"The token {token_id} is revoked.")
 
@@ -81,7 +85,7 @@ def revoke_token(api: Api, show: Show, *, where: str, token_id: str) -> None:
 @command.command("whoami")
 @connected
 def who_am_i(api: Api, show: Show) -> None:
-    """Whose token this is, and what it may do."""
+    """Show whose token you are using, and its scopes."""
     show.item(
         api.get("/whoami"),
         {"name": "name", "token": "token_id", "project": "project_id", "scopes": "scopes"},

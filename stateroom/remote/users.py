@@ -24,21 +24,26 @@ LIST = {
 
 @group("users")
 def command() -> None:
-    """People, who sign in with a name and a password: for administrators."""
+    """Users, who sign in with a name and a password. Only administrators manage them."""
 
 
 @command.command("list")
 @connected
 @limited()
 def list_users(api: Api, show: Show) -> None:
-    """All users."""
+    """List all users."""
     show.rows(api.items("/users"), LIST)
 
 
 @command.command("create")
 @click.argument("name")
-@click.option("--admin", "is_admin", is_flag=True, help="Of the whole installation.")
-@click.option("--no-password", is_flag=True, help="Nobody signs in yet.")
+@click.option(
+    "--admin",
+    "is_admin",
+    is_flag=True,
+    help="Make the user an administrator of the whole installation.",
+)
+@click.option("--no-password", is_flag=True, help="Set no password: the user cannot sign in yet.")
 @passwords.FILE
 @connected
 def create_user(  # noqa: PLR0913 a user's fields
@@ -59,7 +64,7 @@ def create_user(  # noqa: PLR0913 a user's fields
 @argument("user")
 @connected
 def show_user(api: Api, show: Show, *, user: str) -> None:
-    """One user."""
+    """Show a user."""
     show.item(api.get(path("users", user)), LIST)
 
 
@@ -68,7 +73,7 @@ def show_user(api: Api, show: Show, *, user: str) -> None:
 @passwords.FILE
 @connected
 def set_password(api: Api, show: Show, *, user: str, password_file: Path | None) -> None:
-    """Set a user's password. Whoever is signed in is signed out."""
+    """Set a user's password. All sessions of the user end."""
     show.item(api.patch(path("users", user), {"password": passwords.chosen(password_file)}), LIST)
 
 
@@ -76,7 +81,7 @@ def set_password(api: Api, show: Show, *, user: str, password_file: Path | None)
 @argument("user")
 @connected
 def disable_user(api: Api, show: Show, *, user: str) -> None:
-    """Let the user, and all of his tokens, in no more."""
+    """Disable a user: no sign-in, and all tokens of the user are refused."""
     show.item(api.patch(path("users", user), {"disabled": True}), LIST)
 
 
@@ -84,7 +89,7 @@ def disable_user(api: Api, show: Show, *, user: str) -> None:
 @argument("user")
 @connected
 def enable_user(api: Api, show: Show, *, user: str) -> None:
-    """Let a disabled user in again."""
+    """Enable a disabled user, and the tokens of the user, again."""
     show.item(api.patch(path("users", user), {"disabled": False}), LIST)
 
 
@@ -100,7 +105,7 @@ def promote_user(api: Api, show: Show, *, user: str) -> None:
 @argument("user")
 @connected
 def demote_user(api: Api, show: Show, *, user: str) -> None:
-    """Make an administrator a user like others."""
+    """Take an administrator's rights over the installation away."""
     show.item(api.patch(path("users", user), {"is_admin": False}), LIST)
 
 
@@ -108,6 +113,6 @@ def demote_user(api: Api, show: Show, *, user: str) -> None:
 @argument("user")
 @connected
 def delete_user(api: Api, show: Show, *, user: str) -> None:
-    """Delete a user with his memberships. His tokens end, and what was made with them."""
+    """Delete a user. The user's memberships and tokens, and what these tokens made, end too."""
     api.delete(path("users", user))
     show.note(f"The user {user} is deleted.")

@@ -27,14 +27,14 @@ def _named(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command `kind` and `name`: what a variable is known by."""
     option = click.option(
         "--environment", "kind", flag_value="environment", default="terraform",
-        help="One of the tool's environment, not a terraform variable.",
+        help="It is an environment variable, not a terraform variable.",
     )  # fmt: skip
     return click.argument("name")(option(command))
 
 
 @group("variables")
 def command() -> None:
-    """What a workspace gives to terraform, or to its environment."""
+    """Variables of a workspace: for terraform, or in its environment."""
 
 
 @command.command("list")
@@ -42,20 +42,22 @@ def command() -> None:
 @connected
 @limited()
 def list_variables(api: Api, show: Show, *, workspace: str) -> None:
-    """The variables of a workspace. The values of sensitive ones are never shown."""
+    """List the variables of a workspace. The values of sensitive ones are never shown."""
     show.rows(api.items(f"{workspace}/variables"), LIST)
 
 
 @command.command("set")
 @_named
 @click.argument("value", required=False)
-@secret_files.option("--value-file", "Read the value there (- for standard input).")
+@secret_files.option("--value-file", "Read the value from this file (- for standard input).")
 @click.option(
-    "--sensitive/--not-sensitive", default=None, help="Never shown again, and masked in logs."
+    "--sensitive/--not-sensitive",
+    default=None,
+    help="Whether the value is hidden from now on, and masked in logs.",
 )
 @click.option(
     "--expression/--string", "is_expression", default=None,
-    help="The value is HCL (a list, a number), not a string.",
+    help="Whether the value is an HCL expression (a list, a number) or a string.",
 )  # fmt: skip
 @in_workspace
 @connected
@@ -70,9 +72,9 @@ def set_variable(  # noqa: PLR0913 a variable's fields
     value_file: Path | None,
     **flags: bool | None,
 ) -> None:
-    """Set a variable, new or not. Without VALUE or a file the value is asked for.
+    """Create or change a variable. Without VALUE and --value-file, the value is asked for.
 
-    What is not said of one that is there stays: a sensitive one stays sensitive.
+    Options that are not given leave an existing variable as it is: a sensitive one stays sensitive.
     """
     fields = changes({"value": _value(value, value_file, is_secret=flags["sensitive"]), **flags})
     where = workspace + path("variables", kind, name)
@@ -90,7 +92,7 @@ def set_variable(  # noqa: PLR0913 a variable's fields
 @in_workspace
 @connected
 def delete_variable(api: Api, show: Show, *, workspace: str, kind: str, name: str) -> None:
-    """Delete a variable."""
+    """Delete a variable of a workspace."""
     api.delete(workspace + path("variables", kind, name))
     show.note(f"The variable {name} is deleted.")
 

@@ -52,7 +52,7 @@ CONTENTS = {
 
 @group("workspaces")
 def command() -> None:
-    """Where a template runs, or just a state is kept: each has a state of its own."""
+    """Workspaces: each has a state of its own, and may run a template."""
 
 
 @command.command("list")
@@ -60,7 +60,7 @@ def command() -> None:
 @connected
 @limited()
 def list_workspaces(api: Api, show: Show, *, project: str) -> None:
-    """The workspaces of a project."""
+    """List the workspaces of a project."""
     show.rows(api.items(f"{project}/workspaces"), LIST)
 
 
@@ -69,16 +69,16 @@ def list_workspaces(api: Api, show: Show, *, project: str) -> None:
 @click.option(
     "--template",
     shell_complete=names("templates"),
-    help="What it runs. Without one it only keeps a state.",
+    help="The template that it runs. Without one it only keeps a state.",
 )
 @click.option(
-    "--module-key", shell_complete=names("keys"), help="A stored SSH key for private modules."
+    "--module-key", shell_complete=names("keys"), help="The stored SSH key for private modules."
 )
 @snippet_for
 @in_project
 @connected
 def create_workspace(api: Api, show: Show, *, project: str, tool: str, **workspace: Any) -> None:
-    """Create a workspace with an empty state, and print how to reach it with a token."""
+    """Create a workspace with an empty state, and print the backend configuration to paste."""
     made = api.post(f"{project}/workspaces", workspace)
     show.text(made, made["addresses"]["snippets"][tool])
 
@@ -89,44 +89,54 @@ def create_workspace(api: Api, show: Show, *, project: str, tool: str, **workspa
 @in_project
 @connected
 def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: str) -> None:
-    """One workspace: its state, who holds the lock, and how to reach it with a token."""
+    """Show a workspace: its state, its lock, and the backend configuration to paste."""
     found = api.get(project + path("workspaces", workspace))
     show.item(found, DETAIL, found["addresses"]["snippets"][tool])
 
 
 @command.command("set")
 @argument("workspace")
-@click.option("--name", help="This changes the address of its state; aliases stay.")
+@click.option("--name", help="A new name. It changes the address of its state; aliases stay.")
 @click.option(
     "--template",
     shell_complete=names("templates"),
-    help="For a workspace without one: what it runs from now on.",
+    help="The template to run, for a workspace that has none.",
 )
 @click.option(
     "--module-key",
     type=TEXT_OR_NONE,
     shell_complete=names("keys"),
-    help="A stored SSH key for private modules.",
+    help="The stored SSH key for private modules.",
 )
 @click.option(
-    "--lock-timeout-seconds", type=NUMBER_OR_NONE, help="Take a silent client's lock over then."
+    "--lock-timeout-seconds",
+    type=NUMBER_OR_NONE,
+    help="Let others take the lock of a client that was silent for so long; none: never.",
 )
-@click.option("--keep-versions", type=NUMBER_OR_NONE, help="How many versions stay.")
-@click.option("--keep-days", type=NUMBER_OR_NONE, help="For how long versions stay.")
+@click.option(
+    "--keep-versions",
+    type=NUMBER_OR_NONE,
+    help="How many versions are kept; none: as the installation has it.",
+)
+@click.option(
+    "--keep-days",
+    type=NUMBER_OR_NONE,
+    help="For how many days versions are kept; none: as the installation has it.",
+)
 @in_project
 @connected
 def change_workspace(api: Api, show: Show, *, project: str, workspace: str, **given: Any) -> None:
-    """Change a workspace."""
+    """Change the name, template, key or limits of a workspace."""
     show.item(api.patch(project + path("workspaces", workspace), changes(given)), DETAIL)
 
 
 @command.command("freeze")
 @argument("workspace")
-@click.option("--reason", required=True, help="Shown to whoever wants the lock meanwhile.")
+@click.option("--reason", required=True, help="The reason, shown to everyone who is refused.")
 @in_project
 @connected
 def freeze_workspace(api: Api, show: Show, *, project: str, workspace: str, reason: str) -> None:
-    """Let nobody lock it, write its state or queue a run, until it is unfrozen."""
+    """Freeze a workspace: nobody can lock it, write its state or queue a run."""
     found = api.post(project + path("workspaces", workspace, "freeze"), {"reason": reason})
     show.item(found, DETAIL)
 
@@ -136,7 +146,7 @@ def freeze_workspace(api: Api, show: Show, *, project: str, workspace: str, reas
 @in_project
 @connected
 def unfreeze_workspace(api: Api, show: Show, *, project: str, workspace: str) -> None:
-    """Let it go on, and the runs that waited for it."""
+    """Unfreeze a workspace. Runs that waited for it begin."""
     show.item(api.post(project + path("workspaces", workspace, "unfreeze")), DETAIL)
 
 
