@@ -43,15 +43,12 @@ def test_aliases_are_listed_and_shown_without_their_password(cli: CommandLine) -
     [listed] = cli.table("aliases", "list")
     shown = cli.must("aliases", "show", "laptop")
 
-    assert (listed["NAME"], listed["ACCESS"], listed["USERNAME"]) == (
-        "laptop",
-        "read-only",
-        "laptop",
-    )
+    assert (listed["NAME"], listed["ACCESS"]) == ("laptop", "read-only")
     assert (listed["KEY"], listed["LAST USED"], listed["REVOKED"]) == ("-", "-", "-")
     assert listed["EXPIRES"] == made["expires_at"][:19].replace("T", " ") + "Z"
     assert listed["ADDRESS"] == made["address"]
     assert f"id:        {made['id']}\n" in shown
+    assert f"username:  {made['username']}\n" in shown
     assert 'password       = "YOUR_PASSWORD"' in shown
     assert made["password"] not in shown
 
