@@ -216,6 +216,7 @@ def test_the_last_use_of_a_login_is_noted(
     assert boss.get(f"{aliases}/ann-laptop").json["last_used_at"] == first
 
 
+@one_database
 def test_a_deleted_state_is_410_for_who_has_the_login(
     boss: Caller, client: FlaskClient, laptop: dict[str, Any]
 ) -> None:

@@ -36,6 +36,7 @@ def test_an_alias_shows_its_password_once(
     assert later.json == {**shown, "snippets": later.json["snippets"]}
 
 
+@one_database
 def test_its_snippets_are_whole_and_a_placeholder_later(
     boss: Caller, aliases: str, laptop: dict[str, Any]
 ) -> None:
@@ -147,6 +148,7 @@ def test_who_may_read_states_sees_the_aliases_and_revokes_none(
     refused(reader.delete(f"{aliases}/ann-laptop"), 403, "scope-missing")
 
 
+@one_database
 def test_a_stranger_and_a_missing_alias_get_404(
     boss: Caller, aliases: str, laptop: dict[str, Any], stranger: Caller
 ) -> None:

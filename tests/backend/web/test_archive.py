@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from backend.models import State
 from tests.support.caller import Caller
+from tests.support.databases import one_database
 from tests.support.documents import lock_info, state_document
 
 STATE = "/api/terraform/state/shop/app"
@@ -47,12 +48,14 @@ def test_a_person_opens_it_again(boss: Caller, archived: str) -> None:
     assert boss.post(f"{archived}/states/unarchive").status_code == 200
 
 
+@one_database
 def test_who_may_only_write_states_does_not_open_it(boss: Caller, archived: str) -> None:
     writer = boss.with_scopes("state:read", "state:write", project="shop")
 
     assert writer.post(f"{archived}/states/unarchive").status_code == 403
 
 
+@one_database
 def test_a_stranger_finds_nothing_to_open(stranger: Caller, archived: str) -> None:
     assert stranger.post(f"{archived}/states/unarchive").status_code == 404
 

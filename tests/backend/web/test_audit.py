@@ -156,6 +156,7 @@ def test_a_verification_says_that_all_is_well_and_where_the_chain_ends(
     assert again == found
 
 
+@one_database
 def test_a_verification_against_a_head_that_was_never_there_fails(
     boss: Caller, shop: str, linker: Linker
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_verification_against_a_head_that_was_never_there_fails(
     refused(boss.get("/audit/verify", head="latest"), 422, "invalid-request")
 
 
+@one_database
 @pytest.mark.parametrize("rest", ["audit", "audit/export"])
 def test_a_stranger_gets_404_and_a_member_without_admin_403(
     boss: Caller, shop: str, stranger: Caller, rest: str
@@ -181,6 +183,7 @@ def test_a_stranger_gets_404_and_a_member_without_admin_403(
     refused(boss.get(f"/projects/none/{rest}"), 404, "not-found")
 
 
+@one_database
 @pytest.mark.parametrize("rest", ["audit", "audit/export", "audit/verify"])
 def test_the_whole_log_is_for_administrators_of_the_installation(
     boss: Caller, shop: str, rest: str

@@ -15,7 +15,6 @@ from backend.models import AuditEntry, Run, Workspace
 from backend.runs import claims
 from backend.states import states
 from tests.support.caller import Caller
-from tests.support.databases import one_database
 from tests.support.documents import state_document
 
 P = "/projects/{project}"
@@ -175,7 +174,6 @@ def ends(world: World) -> None:
 PARTS = (people, tokens, settings, workspaces, history, runs_of, ends_of_a_state, ends)
 
 
-@one_database
 def test_every_mutation_leaves_an_entry(boss: Caller, app: Flask, app_workspace: str) -> None:
     world = World(boss, app)
 

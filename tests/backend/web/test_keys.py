@@ -28,6 +28,7 @@ def test_an_ssh_key_is_stored_and_its_public_part_shown(
     assert "PRIVATE" not in str(made)
 
 
+@one_database
 @pytest.mark.parametrize("form", ["openssh", "pem"])
 def test_an_ssh_key_with_a_passphrase_needs_the_right_one(
     boss: Caller, shop: str, form: Form
@@ -142,6 +143,7 @@ def test_a_key_that_nothing_uses_is_deleted(boss: Caller, shop: str) -> None:
     refused(boss.get(f"{shop}/keys/none"), 404, "not-found")
 
 
+@one_database
 @pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
 def test_a_stranger_and_a_missing_key_get_404(
     boss: Caller, shop: str, stranger: Caller, verb: str
@@ -153,11 +155,13 @@ def test_a_stranger_and_a_missing_key_get_404(
     refused(boss.call(verb, f"{shop}/keys/other", **body), 404, "not-found")
 
 
+@one_database
 def test_a_stranger_neither_lists_nor_stores_keys(shop: str, stranger: Caller) -> None:
     refused(stranger.get(f"{shop}/keys"), 404, "not-found")
     refused(stranger.post(f"{shop}/keys", {"kind": "none"}), 404, "not-found")
 
 
+@one_database
 def test_keys_are_not_for_those_who_only_read_runs(boss: Caller, shop: str) -> None:
     reader = boss.with_scopes("runs:read", "templates:manage", project="shop")
 

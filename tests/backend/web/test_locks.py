@@ -61,6 +61,7 @@ def test_a_broken_lock_is_free_audited_and_its_holder_refused(
     assert "the laptop is gone" in str(detail)
 
 
+@one_database
 @pytest.mark.parametrize("reason", [{}, {"reason": " "}])
 def test_a_lock_is_broken_with_a_reason_only(
     boss: Caller, lock: str, reason: dict[str, str]
@@ -202,6 +203,7 @@ def test_a_hold_of_another_is_broken_with_a_reason(boss: Caller, lock: str) -> N
     assert boss.delete(lock, reason="ann is on holiday").json["held"] is False
 
 
+@one_database
 @pytest.mark.parametrize("verb", ["GET", "DELETE", "POST"])
 def test_a_stranger_and_a_missing_workspace_get_404(
     boss: Caller, shop: str, lock: str, stranger: Caller, verb: str
@@ -212,6 +214,7 @@ def test_a_stranger_and_a_missing_workspace_get_404(
     refused(boss.call(verb, f"{shop}/workspaces/other/lock", json=body), 404, "not-found")
 
 
+@one_database
 def test_a_stranger_lists_no_locks(shop: str, stranger: Caller) -> None:
     refused(stranger.get(f"{shop}/locks"), 404, "not-found")
 

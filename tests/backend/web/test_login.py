@@ -53,6 +53,7 @@ def test_an_id_and_a_secret_become_a_token_with_the_same_rights(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@one_database
 def test_meshstacks_names_in_json_and_oauths_in_a_form_do_too(
     boss: Caller, api_key: dict[str, Any]
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_name_and_a_password_become_a_session_of_twelve_hours(boss: Caller, sh
     assert ada.get(shop).status_code == 200
 
 
+@one_database
 def test_a_password_of_digits_is_a_password_in_a_form_too(boss: Caller) -> None:
     boss.made("/users", {"name": "ada", "password": "123456789012"})
 
@@ -303,6 +305,7 @@ def test_a_login_takes_away_what_ended_long_ago(boss: Caller, app: Flask) -> Non
     refused(boss.get(f"/tokens/{old}"), 404, "not-found")
 
 
+@one_database
 def test_a_body_that_is_nested_too_deeply_is_refused(boss: Caller) -> None:
     body = '{"username": ' + "[" * 100_000 + "]" * 100_000 + "}"
 

@@ -58,18 +58,21 @@ def test_everybody_may_leave_and_only_owners_send_others_away(boss: Caller, shop
     assert ada.delete(f"{shop}/members/ada").status_code == 204
 
 
+@one_database
 def test_a_narrow_token_does_not_take_its_owner_out(boss: Caller, shop: str) -> None:
     narrow = new_person(boss, shop="manager").with_token("runs:read")
 
     refused(narrow.delete(f"{shop}/members/ada"), 403, "scope-missing")
 
 
+@one_database
 def test_an_owner_whose_token_is_narrow_names_no_members(boss: Caller, shop: str) -> None:
     narrow = new_person(boss, shop="owner").with_token("runs:read", "state:write")
 
     refused(narrow.put(f"{shop}/members/ada", {"role": "guest"}), 403, "scope-missing")
 
 
+@one_database
 def test_a_stranger_finds_no_members(boss: Caller, shop: str, stranger: Caller) -> None:
     eve = new_person(boss, "eve", elsewhere="owner")
 
@@ -79,6 +82,7 @@ def test_a_stranger_finds_no_members(boss: Caller, shop: str, stranger: Caller) 
         refused(somebody.delete(f"{shop}/members/eve"), 404, "not-found")
 
 
+@one_database
 def test_a_missing_user_or_member_is_not_found(boss: Caller, shop: str) -> None:
     refused(boss.put(f"{shop}/members/nobody", {"role": "guest"}), 404, "not-found")
     refused(boss.delete(f"{shop}/members/nobody"), 404, "not-found")

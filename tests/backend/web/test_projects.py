@@ -18,6 +18,7 @@ def test_an_administrator_creates_a_project(boss: Caller) -> None:
     assert boss.get(f"/projects/{made['id']}").json == made
 
 
+@one_database
 def test_a_project_token_creates_no_project(boss: Caller, shop: str) -> None:
     insider = boss.with_scopes("admin", project="shop")
 
@@ -72,6 +73,7 @@ def test_a_project_changes_its_description_and_known_hosts(boss: Caller, shop: s
     assert changed["name"] == "shop"
 
 
+@one_database
 def test_known_hosts_that_are_none_are_refused_with_the_line(boss: Caller, shop: str) -> None:
     problem = refused(
         boss.patch(shop, {"known_hosts": "# fine\ngit.example.com\n"}), 422, "known-hosts-invalid"
@@ -118,6 +120,7 @@ def test_an_administrator_sets_quotas_and_sees_what_is_used(boss: Caller, shop: 
     assert boss.patch(shop, {"max_states": None}).json["max_states"] is None
 
 
+@one_database
 def test_quotas_are_for_administrators_of_the_installation(boss: Caller, shop: str) -> None:
     owner = boss.with_scopes("admin", project="shop")
 
@@ -167,6 +170,7 @@ def test_an_empty_project_is_deleted_with_its_keys_and_tokens(boss: Caller) -> N
     assert insider.get("/whoami").status_code == 401
 
 
+@one_database
 @pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
 def test_a_stranger_and_a_missing_project_are_answered_alike(
     boss: Caller, shop: str, stranger: Caller, verb: str
@@ -179,6 +183,7 @@ def test_a_stranger_and_a_missing_project_are_answered_alike(
     assert foreign["detail"] == missing["detail"].replace("nothing", "shop")
 
 
+@one_database
 def test_who_belongs_to_a_project_without_the_scope_is_told_the_scope(
     boss: Caller, shop: str
 ) -> None:

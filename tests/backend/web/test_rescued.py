@@ -62,6 +62,7 @@ def test_a_state_that_refused_nothing_has_none(boss: Caller, app_workspace: str)
     refused(boss.get(f"{app_workspace}/rescued/rw_0/download"), 404, "not-found")
 
 
+@one_database
 def test_a_stranger_sees_no_rescued_writes(
     boss: Caller, stranger: Caller, app_workspace: str
 ) -> None:
@@ -253,6 +254,7 @@ def test_each_decision_needs_its_scope(
     refused(boss.call(verb, missing + rest), 404, "not-found")
 
 
+@one_database
 def test_a_wrong_promotion_says_what_is_wrong(boss: Caller, rescue: Callable[..., str]) -> None:
     path = rescue(state_document(4, lineage="l"), stored=state_document(5, lineage="l"))
 

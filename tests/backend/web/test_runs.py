@@ -71,6 +71,7 @@ def test_a_wrong_body_is_refused(boss: Caller, shop: str, body: dict[str, Any], 
     assert boss.get(f"{shop}/runs").json["items"] == []
 
 
+@one_database
 def test_a_project_without_a_workspace_asks_for_one(boss: Caller) -> None:
     boss.made("/projects", {"name": "empty"})
 
@@ -175,6 +176,7 @@ def test_a_failed_run_says_what_is_wrong(boss: Caller, shop: str, app: Flask) ->
     assert shown["error"] == {"code": "ref-not-found", "message": "There is no branch."}
 
 
+@one_database
 @pytest.mark.parametrize(
     ("verb", "rest"),
     [
@@ -197,6 +199,7 @@ def test_a_stranger_and_a_missing_run_get_404(
     refused(stranger.call(verb, elsewhere), 404, "not-found")
 
 
+@one_database
 def test_a_stranger_neither_lists_nor_queues_runs(shop: str, stranger: Caller) -> None:
     refused(stranger.get(f"{shop}/runs"), 404, "not-found")
     refused(stranger.post(f"{shop}/runs"), 404, "not-found")

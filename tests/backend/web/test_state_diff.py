@@ -110,12 +110,14 @@ def test_a_diff_is_a_reading_of_both_in_the_audit_log(boss: Caller, diff: str) -
     assert entry["detail"] == {"before": 1, "number": 2}
 
 
+@one_database
 def test_a_state_that_opentofu_sealed_cannot_be_compared(boss: Caller, diff: str) -> None:
     written(boss, document(1, "a"), encrypted_document(2, lineage="l"))
 
     refused(boss.get(diff), 409, "state-encrypted")
 
 
+@one_database
 def test_a_version_that_is_not_there_is_404(boss: Caller, diff: str) -> None:
     refused(boss.get(diff), 404, "never-written")
     written(boss, document(1, "a"))
@@ -130,6 +132,7 @@ def test_a_wrong_query_is_refused(boss: Caller, diff: str, query: dict[str, str]
     refused(boss.get(diff, **query), 422, "invalid-request")
 
 
+@one_database
 def test_a_stranger_gets_404_and_a_member_without_the_scope_403(
     boss: Caller, diff: str, stranger: Caller
 ) -> None:

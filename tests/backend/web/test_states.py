@@ -72,6 +72,7 @@ def test_a_download_is_what_was_written_byte_for_byte(
     assert "state.download" in actions
 
 
+@one_database
 @pytest.mark.parametrize("rest", ["/1", "/latest", "/1/download", "/latest/download", "/7"])
 def test_a_version_that_is_not_there_is_404(boss: Caller, states: str, rest: str) -> None:
     answer = boss.get(f"{states}{rest}")
@@ -130,6 +131,7 @@ def test_outputs_of_a_state_that_was_never_written_are_none(
     assert boss.get(f"{app_workspace}/outputs").json == {"version": None, "outputs": {}}
 
 
+@one_database
 def test_outputs_in_a_state_that_opentofu_sealed_are_out_of_reach(
     boss: Caller, app_workspace: str
 ) -> None:
@@ -138,6 +140,7 @@ def test_outputs_in_a_state_that_opentofu_sealed_are_out_of_reach(
     refused(boss.get(f"{app_workspace}/outputs"), 409, "state-encrypted")
 
 
+@one_database
 @pytest.mark.parametrize(
     ("verb", "rest"),
     [

@@ -136,6 +136,7 @@ def test_a_path_that_leaves_the_repository_is_refused(boss: Caller, shop: str, p
     refused(boss.patch(f"{shop}/templates/app", {"path": path}), 422, "path-invalid")
 
 
+@one_database
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -197,6 +198,7 @@ def test_a_template_is_deleted_after_its_workspaces(boss: Caller, shop: str) -> 
     assert boss.delete(shop).status_code == 204
 
 
+@one_database
 @pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
 def test_a_stranger_and_a_missing_template_get_404(
     boss: Caller, shop: str, stranger: Caller, verb: str
@@ -207,11 +209,13 @@ def test_a_stranger_and_a_missing_template_get_404(
     refused(boss.call(verb, f"{shop}/templates/other", **body), 404, "not-found")
 
 
+@one_database
 def test_a_stranger_neither_lists_nor_creates_templates(shop: str, stranger: Caller) -> None:
     refused(stranger.get(f"{shop}/templates"), 404, "not-found")
     refused(stranger.post(f"{shop}/templates", {"repository": REPOSITORY}), 404, "not-found")
 
 
+@one_database
 def test_who_reads_runs_does_not_change_templates(boss: Caller, shop: str) -> None:
     reader = boss.with_scopes("runs:read", project="shop")
 
@@ -219,6 +223,7 @@ def test_who_reads_runs_does_not_change_templates(boss: Caller, shop: str) -> No
     refused(reader.patch(f"{shop}/templates/app", {"ref": "main"}), 403, "scope-missing")
 
 
+@one_database
 def test_a_password_goes_nowhere_without_the_permission_to_manage_keys(
     boss: Caller, shop: str
 ) -> None:

@@ -31,6 +31,7 @@ def test_a_token_is_shown_once_and_works_as_bearer_and_as_basic(
     assert issued["expires_at"] is not None
 
 
+@one_database
 def test_the_names_of_other_systems_mean_our_scopes(boss: Caller) -> None:
     issued = boss.made("/tokens", {"name": "mesh", "scopes": ["TFSTATE_LIST", "TFSTATE_SAVE"]})
 
@@ -89,6 +90,7 @@ def test_a_token_ends_when_it_says(boss: Caller) -> None:
     refused(boss.post("/tokens", {**body, "expires_in_days": 1}), 422, "expiry-invalid")
 
 
+@one_database
 def test_nobody_gives_what_they_do_not_have(boss: Caller, shop: str) -> None:
     chief = boss.with_scopes("admin", project="shop")
     reader = boss.with_scopes("runs:read", project="shop")
@@ -110,6 +112,7 @@ def test_a_project_lists_and_revokes_its_own_tokens_only(
     assert boss.delete(f"{shop}/tokens/{mine['id']}").status_code == 204
 
 
+@one_database
 def test_a_stranger_and_a_missing_token_get_404(boss: Caller, shop: str, stranger: Caller) -> None:
     refused(stranger.get(f"{shop}/tokens"), 404, "not-found")
     refused(stranger.post(f"{shop}/tokens", {"name": "x", "scopes": ["admin"]}), 404, "not-found")
@@ -117,6 +120,7 @@ def test_a_stranger_and_a_missing_token_get_404(boss: Caller, shop: str, strange
     refused(boss.delete("/tokens/tok_nothing"), 404, "not-found")
 
 
+@one_database
 def test_a_runs_credential_opens_nothing_of_the_api(
     boss: Caller, shop: str, app: Flask, client: FlaskClient
 ) -> None:
@@ -224,6 +228,7 @@ def test_owners_see_the_tokens_of_their_project_one_by_one(boss: Caller, shop: s
     assert owner.get(path).json["revoked_at"] is not None
 
 
+@one_database
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
     [

@@ -27,6 +27,7 @@ def test_an_administrator_makes_a_person_who_signs_in(boss: Caller) -> None:
     assert [user["name"] for user in boss.get("/users").json["items"]] == ["ada"]
 
 
+@one_database
 def test_a_password_is_kept_as_its_argon2id_hash_and_never_shown(boss: Caller, app: Flask) -> None:
     made = boss.post("/users", {"name": "ada", "password": PASSWORD})
 
@@ -70,6 +71,7 @@ def test_a_post_that_is_repeated_makes_one_user(boss: Caller) -> None:
     assert boss.made("/users", body, **{"Idempotency-Key": "k"}) == first
 
 
+@one_database
 def test_only_administrators_of_the_installation_see_users(boss: Caller, stranger: Caller) -> None:
     ada = new_person(boss)
 
@@ -82,6 +84,7 @@ def test_only_administrators_of_the_installation_see_users(boss: Caller, strange
     assert boss.get("/users/ada").json["is_admin"] is False
 
 
+@one_database
 def test_a_missing_user_is_not_found(boss: Caller) -> None:
     for name in ("nobody", "usr_01m7ymfcawexf026zr0jkbcfzt", "a%00b"):
         refused(boss.get(f"/users/{name}"), 404, "not-found")
@@ -89,6 +92,7 @@ def test_a_missing_user_is_not_found(boss: Caller) -> None:
         refused(boss.delete(f"/users/{name}"), 404, "not-found")
 
 
+@one_database
 def test_a_token_without_an_owner_has_no_me(boss: Caller) -> None:
     refused(boss.get("/users/me"), 404, "no-person")
     body = {"old_password": PASSWORD, "password": OTHER}
@@ -110,6 +114,7 @@ def test_a_person_changes_the_password_and_stays_signed_in_here_alone(boss: Call
     assert log_in(boss, username="ada", password=OTHER).status_code == 200
 
 
+@one_database
 def test_the_old_password_has_to_be_right(boss: Caller) -> None:
     ada = new_person(boss)
 
@@ -139,6 +144,7 @@ def test_a_password_that_an_administrator_sets_signs_the_person_out(boss: Caller
     assert log_in(boss, username="ada", password=OTHER).status_code == 200
 
 
+@one_database
 def test_without_a_password_nobody_signs_in(boss: Caller) -> None:
     new_person(boss)
 

@@ -137,6 +137,7 @@ def test_a_variable_is_deleted(boss: Caller, variables: str) -> None:
     refused(boss.delete(f"{variables}/terraform/a"), 404, "not-found")
 
 
+@one_database
 @pytest.mark.parametrize("verb", ["GET", "PUT", "PATCH", "DELETE"])
 def test_a_stranger_and_a_missing_variable_get_404(
     boss: Caller, variables: str, stranger: Caller, verb: str
@@ -149,6 +150,7 @@ def test_a_stranger_and_a_missing_variable_get_404(
     assert boss.get(f"{variables}/terraform/a").json["value"] == "b"
 
 
+@one_database
 def test_a_stranger_neither_lists_nor_adds_variables(variables: str, stranger: Caller) -> None:
     refused(stranger.get(variables), 404, "not-found")
     refused(stranger.post(variables, {"name": "a", "value": "b"}), 404, "not-found")

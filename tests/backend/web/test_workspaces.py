@@ -13,6 +13,7 @@ from tests.support.ssh_keys import ssh_key
 STATE = "/api/terraform/state/shop/app"
 
 
+@one_database
 def test_a_workspace_shows_its_addresses_with_snippets(boss: Caller, app_workspace: str) -> None:
     shown = boss.get(app_workspace).json
 
@@ -99,6 +100,7 @@ def test_the_first_workspace_of_a_project_is_its_default_without_a_template_too(
     refused(boss.post("/projects/empty/runs"), 409, "no-template")
 
 
+@one_database
 def test_a_workspace_without_a_template_runs_nothing_until_it_gets_one(
     boss: Caller, shop: str
 ) -> None:
@@ -149,6 +151,7 @@ def test_a_limit_has_bounds(boss: Caller, app_workspace: str, limit: dict[str, A
     refused(boss.patch(app_workspace, limit), 422, "invalid-request")
 
 
+@one_database
 def test_a_limit_that_removes_something_needs_the_scope_for_that(
     boss: Caller, app_workspace: str
 ) -> None:
@@ -202,6 +205,7 @@ def test_a_queued_run_says_that_it_waits_for_the_end_of_a_freeze(
     assert boss.post(f"{shop}/runs/{run['id']}/cancel").json["status"] == "canceled"
 
 
+@one_database
 def test_freezing_needs_a_reason_and_a_scope(
     boss: Caller, app_workspace: str, stranger: Caller
 ) -> None:
@@ -303,6 +307,7 @@ def test_a_workspace_with_a_run_under_way_is_not_deleted(
     assert refused(boss.delete(app_workspace), 409, "run-active")["run"] == run["id"]
 
 
+@one_database
 @pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
 def test_a_stranger_and_a_missing_workspace_get_404(
     boss: Caller, shop: str, app_workspace: str, stranger: Caller, verb: str
@@ -313,11 +318,13 @@ def test_a_stranger_and_a_missing_workspace_get_404(
     refused(boss.call(verb, f"{shop}/workspaces/other", **body), 404, "not-found")
 
 
+@one_database
 def test_a_stranger_neither_lists_nor_creates_workspaces(shop: str, stranger: Caller) -> None:
     refused(stranger.get(f"{shop}/workspaces"), 404, "not-found")
     refused(stranger.post(f"{shop}/workspaces", {"template": "app"}), 404, "not-found")
 
 
+@one_database
 def test_who_manages_templates_without_reading_runs_creates_a_workspace(
     boss: Caller, shop: str
 ) -> None:
