@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from client.conformance.wire import bearer
 from tests.support.documents import encrypted_document, state_document
 from tests.support.place import Place
 from tests.support.postgres import Postgres
 from tests.support.ssh_keys import ssh_key
 from tests.support.stateroom import Stateroom
-from tests.support.wire import bearer
 
 MODULE = """\
 variable "told" {}

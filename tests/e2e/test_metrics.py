@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from client.conformance.wire import bearer
 from tests.support.processes import wait_until
 from tests.support.stateroom import Stateroom
-from tests.support.wire import bearer
 
 TOKEN = "a token for prometheus"
 

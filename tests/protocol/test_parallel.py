@@ -10,10 +10,10 @@ from typing import Any
 from backend.states import retention
 from backend.states.retention import Policy
 from backend.upkeep import installation
+from client.conformance.wire import bearer
 from tests.support.documents import lock_info, state_document
 from tests.support.parallel import all_at_once
 from tests.support.place import Place
-from tests.support.wire import bearer
 
 CLIENTS = 50
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from client.conformance.wire import bearer
 from tests.support.processes import wait_until
-from tests.support.wire import Answer, Wire, bearer
+from tests.support.wire import Answer, Wire
 
 ENDED = {"applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost"}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import secrets
 import uuid
 from typing import Any
+
+from client.conformance import documents
 
 
 def state_document(
@@ -45,17 +46,6 @@ def encrypted_document(serial: int = 1, *, lineage: str = "", secret: bytes = b"
 def lock_info(
     lock_id: str = "", *, operation: str = "OperationTypeApply", who: str = "ann@laptop"
 ) -> dict[str, str]:
-    return {
-        "ID": lock_id or str(uuid.uuid4()),
-        "Operation": operation,
-        "Info": "",
-        "Who": who,
-        "Version": "1.11.4",
-        "Created": "2024-05-06T07:08:09.123456789Z",
-        "Path": "",
-    }
-
-
-def md5_of(body: bytes) -> str:
-    """The value of Content-MD5."""
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    """As the conformance suite makes it up; made by somebody, at a time, that tests know."""
+    made = documents.lock_info(lock_id, operation=operation, who=who)
+    return made | {"Created": "2024-05-06T07:08:09.123456789Z"}

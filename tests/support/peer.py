@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
-from tests.support.documents import md5_of
+from client.conformance.wire import md5_of
 
 PATH = "/api/terraform/state/shop/app"
 USERNAME, PASSWORD = "token", "open-sesame"

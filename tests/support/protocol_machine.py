@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from client.conformance.wire import md5_of
 from tests.support.api import Api
-from tests.support.documents import lock_info, md5_of, state_document
+from tests.support.documents import lock_info, state_document
 from tests.support.state_address import StateAddress
 from tests.support.wire import Answer
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backend.errors import Unreadable
-from tests.support.documents import md5_of
+from client.conformance.wire import md5_of
 from tests.support.wire import Answer, Wire, basic
 
 

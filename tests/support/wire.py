@@ -101,7 +101,3 @@ def basic(password: str, username: str = "anybody") -> dict[str, str]:
     return {
         "Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
     }
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

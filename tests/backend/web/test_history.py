@@ -9,9 +9,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from client.conformance.wire import md5_of
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
-from tests.support.documents import encrypted_document, lock_info, md5_of, state_document
+from tests.support.documents import encrypted_document, lock_info, state_document
 
 STATE = "/api/terraform/state/shop/app"
 FIRST = state_document(3, lineage="l", outputs={"made": "first"})
