@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.place import Place
 from tests.support.processes import living_in
-from tests.support.repositories import sleeping_module
+from tests.support.repositories import sleeping_module, waiting_module
 from tests.support.slow_apply import start_slow_apply
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Checkout
@@ -77,12 +78,13 @@ def connected(new_checkout: Callable[..., Checkout], mortal_place: Place) -> Che
 
 
 def test_a_server_killed_in_mid_apply_and_started_again_is_not_noticed(
-    mortal: Stateroom, connected: Checkout, mortal_place: Place
+    mortal: Stateroom, connected: Checkout, mortal_place: Place, tmp_path: Path
 ) -> None:
-    apply = start_slow_apply(connected, seconds=8)
+    apply = start_slow_apply(connected, waiting_module(tmp_path / "gate"))
 
     mortal.kill_server()
     mortal.start_server()
+    (tmp_path / "gate").touch()
     code = apply.wait()
 
     assert code == 0, apply.said()
@@ -91,12 +93,13 @@ def test_a_server_killed_in_mid_apply_and_started_again_is_not_noticed(
 
 
 def test_a_server_that_stays_away_leaves_the_state_with_the_client(
-    mortal: Stateroom, connected: Checkout, mortal_place: Place
+    mortal: Stateroom, connected: Checkout, mortal_place: Place, tmp_path: Path
 ) -> None:
     old = mortal_place.state.read().body
-    apply = start_slow_apply(connected, seconds=1)
+    apply = start_slow_apply(connected, waiting_module(tmp_path / "gate"))
 
     mortal.kill_server()
+    (tmp_path / "gate").touch()
     code = apply.wait(60)
     mortal.start_server()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.place import Place
 from tests.support.processes import living_in, wait_until
 from tests.support.queued_run import QueuedRun
 from tests.support.redis_server import Redis
-from tests.support.repositories import MODULE, Repository, sleeping_module
+from tests.support.repositories import MODULE, Repository, sleeping_module, waiting_module
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Tool
 
@@ -38,10 +39,13 @@ def new_mortal(
 
 
 def slow_run(
-    installation: Stateroom, repository: Repository, tool: Tool, seconds: float = 600.0
+    installation: Stateroom,
+    repository: Repository,
+    tool: Tool,
+    module: str = sleeping_module(600),
 ) -> tuple[Place, QueuedRun]:
-    """A run that has created one resource and is slow with another."""
-    repository.replace({"main.tf": sleeping_module(seconds)})
+    """A run that has created one resource of the module and is slow with another."""
+    repository.replace({"main.tf": module})
     place = installation.place(repository=str(repository.folder), tool=tool.name)
     run = place.queue("apply")
     run.wait("applying")
@@ -65,7 +69,7 @@ def test_a_worker_killed_in_mid_apply_loses_the_run_but_not_the_state(
     place, run = slow_run(installation, repository, tool)
 
     installation.kill_worker()
-    ended = run.wait("lost", seconds=20)
+    ended = run.wait("lost", seconds=60)
 
     # the tool heard that its parent died, saved what it had made, and unlocked
     assert resources(place) >= {"quick"}
@@ -98,7 +102,7 @@ def test_a_worker_killed_before_the_apply_gives_its_run_back(
 
     installation.kill_worker()
     installation.start_worker()
-    ended = run.wait(seconds=40)
+    ended = run.wait(seconds=90)
 
     assert ended["status"] == "planned_and_finished", run.log()
     assert ended["attempts"] == 2
@@ -108,14 +112,15 @@ def test_a_worker_killed_before_the_apply_gives_its_run_back(
 
 
 def test_a_server_killed_in_mid_apply_and_started_again_is_not_noticed_by_the_run(
-    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool
+    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool, tmp_path: Path
 ) -> None:
     installation = new_mortal()
-    place, run = slow_run(installation, repository, tool, seconds=4)
+    place, run = slow_run(installation, repository, tool, waiting_module(tmp_path / "gate"))
 
     installation.kill_server()
     installation.start_server()
-    ended = run.wait(seconds=40)
+    (tmp_path / "gate").touch()
+    ended = run.wait(seconds=90)
 
     assert ended["status"] == "applied", run.log()
     assert resources(place) == {"quick", "slow"}
@@ -123,17 +128,18 @@ def test_a_server_killed_in_mid_apply_and_started_again_is_not_noticed_by_the_ru
 
 
 def test_a_state_that_the_server_could_not_take_is_taken_in_later(
-    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool
+    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool, tmp_path: Path
 ) -> None:
     installation = new_mortal()
-    place, run = slow_run(installation, repository, tool, seconds=2)
+    place, run = slow_run(installation, repository, tool, waiting_module(tmp_path / "gate"))
 
     installation.kill_server()
+    (tmp_path / "gate").touch()
     # the tool tries three times, and gives up
     wait_until(lambda: not sleepers(installation), "the slow resource to be made")
     wait_until(lambda: not installation.work_folders(), "the run to end", seconds=60)
     installation.start_server()
-    ended = run.wait(seconds=40)
+    ended = run.wait(seconds=90)
 
     assert ended["status"] == "errored"
     assert ended["error"]["code"] == "state-write-failed"
@@ -148,7 +154,7 @@ def test_a_canceled_apply_saves_what_it_made_and_unlocks(
     place, run = slow_run(installation, repository, tool)
 
     run.cancel()
-    ended = run.wait("canceled", seconds=20)
+    ended = run.wait("canceled", seconds=60)
 
     assert ended["cancel_requested_at"]
     assert resources(place) >= {"quick"}
@@ -176,9 +182,11 @@ def test_a_worker_that_is_stopped_lets_its_run_end(
     new_mortal: Callable[..., Stateroom], repository: Repository
 ) -> None:
     installation = new_mortal()
-    place, run = slow_run(installation, repository, Tool("terraform", repository.folder), 2)
+    place, run = slow_run(
+        installation, repository, Tool("terraform", repository.folder), sleeping_module(2)
+    )
 
-    installation.workers.pop().stop(40)
+    installation.workers.pop().stop(90)
 
     assert run.status() == "applied"
     assert resources(place) == {"quick", "slow"}

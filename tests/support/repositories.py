@@ -35,6 +35,15 @@ terraform {
 
 def sleeping_module(seconds: float = 3.0) -> str:
     """One resource that is made at once, then one whose making takes a while."""
+    return _slow_module(f"sleep {seconds}")
+
+
+def waiting_module(gate: Path) -> str:
+    """One resource that is made at once, then one that is made as soon as `gate` exists."""
+    return _slow_module(f"while ! test -e {gate}; do sleep 1; done")
+
+
+def _slow_module(command: str) -> str:
     return f"""\
 resource "terraform_data" "quick" {{
   input = "quick"
@@ -44,7 +53,7 @@ resource "terraform_data" "slow" {{
   depends_on = [terraform_data.quick]
 
   provisioner "local-exec" {{
-    command = "sleep {seconds}"
+    command = "{command}"
   }}
 }}
 """

@@ -7,9 +7,9 @@ from tests.support.repositories import sleeping_module
 from tests.support.tools import Checkout
 
 
-def start_slow_apply(checkout: Checkout, seconds: float = 30.0) -> Process:
-    """Start an apply that has created one resource and is slow with another."""
-    checkout.write("main.tf", sleeping_module(seconds))
+def start_slow_apply(checkout: Checkout, module: str = sleeping_module(30)) -> Process:
+    """Start an apply that has created one resource of the module and is slow with another."""
+    checkout.write("main.tf", module)
     apply = checkout.start("apply", "-auto-approve", "-input=false", "-no-color")
     wait_until(lambda: _sleeps(apply), "the slow resource to begin")
     return apply
