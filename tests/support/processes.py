@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +19,10 @@ import psutil
 from tests.support.required import missing
 
 Found = TypeVar("Found")
+
+PORTS = (15_000, 32_768)  # above the well-known ones, below those of clients
+PORTS_HELD = 200
+_HELD: deque[int] = deque()  # descriptors of sockets
 
 
 def dying_with_us(argv: Sequence[object]) -> list[str]:
@@ -115,15 +121,42 @@ def kill_all(processes: Iterable[psutil.Process]) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """A loopback port that nobody listens on, and that no other test gets for a while.
+
+    It is none of those that the kernel gives to clients: one of them might take it before the
+    server does that it is meant for.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        if _hold(port) and _is_free(port):
+            return port
+
+
+def _hold(port: int) -> bool:
+    """Tell the tests in other processes, by an abstract socket, until it is one of the oldest."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0stateroom-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _HELD.append(claim.detach())
+    if len(_HELD) > PORTS_HELD:
+        os.close(_HELD.popleft())
+    return True
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_until(
-    found: Callable[[], Found | None], what: str, *, seconds: float = 30.0, every: float = 0.02
+    found: Callable[[], Found | None], what: str, *, seconds: float = 90.0, every: float = 0.02
 ) -> Found:
     """The first answer that is not empty. Raises AssertionError, saying what was waited for."""
     deadline = time.monotonic() + seconds

@@ -83,7 +83,7 @@ class Stateroom:
     def start_server(self) -> Process:
         """Raises AssertionError with the server's own words when it is not ready in time."""
         self.server = server = self.command("server")
-        wait_until(lambda: self._ready(server), f"{self.url}/readyz", seconds=60, every=0.05)
+        wait_until(lambda: self._ready(server), f"{self.url}/readyz", every=0.05)
         return server
 
     def start_worker(self) -> Process:
@@ -116,7 +116,7 @@ class Stateroom:
         processes: list[Process] = [*self.workers, *([self.server] if self.server else [])]
         for process in processes:
             try:
-                process.stop(30)
+                process.stop(60)
             except AssertionError as error:
                 problems.append(str(error))
         left = living_in(self.folder)
