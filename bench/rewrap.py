@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def _extent(given: argparse.Namespace) -> Extent:
-    extent = Extent(versions=300, requests=5, rounds=1) if given.quick else Extent()
+    extent = Extent(versions=60, requests=3, rounds=1) if given.quick else Extent()
     return replace(extent, rounds=given.rounds) if given.rounds else extent
 
 

@@ -64,7 +64,7 @@ class Up:
 
     def is_ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=20).ok
+            return requests.get(f"{self.url}/readyz", timeout=60).ok
         except (requests.ConnectionError, requests.Timeout):
             return False
 
@@ -121,14 +121,17 @@ def test_the_version_is_the_distributions(folder: Path) -> None:
     assert stateroom(folder, "--version").stdout == "stateroom 0.1.0\n"
 
 
-@pytest.mark.parametrize("command", ["up", "server", "worker", "migrate"])
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("command", "name", "value"),
     [
-        ("STATEROOM_PORT", "eighty"),
-        ("STATEROOM_DATABASE_URL", "mysql://somewhere"),
-        ("STATEROOM_KEYRING_FILE", "/there/is/no/such/file"),
-        ("STATEROOM_WORKER_SLOTZ", "4"),
+        ("up", "STATEROOM_PORT", "eighty"),
+        ("server", "STATEROOM_DATABASE_URL", "mysql://somewhere"),
+        ("worker", "STATEROOM_DATABASE_URL", "mysql://somewhere"),
+        ("migrate", "STATEROOM_DATABASE_URL", "mysql://somewhere"),
+        ("up", "STATEROOM_KEYRING_FILE", "/there/is/no/such/file"),
+        ("worker", "STATEROOM_KEYRING_FILE", "/there/is/no/such/file"),
+        ("server", "STATEROOM_WORKER_SLOTZ", "4"),
+        ("migrate", "STATEROOM_WORKER_SLOTZ", "4"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
