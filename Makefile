@@ -24,8 +24,8 @@ help: ## Say what can be made
 demo: .venv/.$(DEMO_LOCK) ## Run an example from end to end, then leave the server running (ARGS=--once: then stop)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: .venv/.dev ## Run the tests (ARGS=tests/runner: some of them)
-	@$(BIN)/python -m pytest -n 3 -m "not slow" $(ARGS)
+test: .venv/.dev ## Run the tests and say which were the slowest (ARGS=tests/runner: some of them)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow" --durations=15 --durations-min=2 $(ARGS)
 
 coverage: .venv/.dev ## Run the tests and say which lines none of them runs: 95 of 100 have to be (slow)
 	@$(BIN)/python -m pytest -n 3 -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
