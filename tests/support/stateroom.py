@@ -136,5 +136,5 @@ class Stateroom:
         assert server.running, f"the server ended:\n{server.said()}"
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).ok
-        except (requests.ConnectionError, requests.Timeout):
+        except (requests.ConnectionError, requests.Timeout):  # it listens before it answers
             return False
