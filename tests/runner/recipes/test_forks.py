@@ -50,7 +50,7 @@ def test_no_run_begins_a_second_state(
         assert code is None
 
 
-def test_who_knows_that_a_state_is_elsewhere_may_begin_with_nothing(tmp_path: Path) -> None:
+def test_with_start_empty_a_run_may_begin_although_a_state_is_elsewhere(tmp_path: Path) -> None:
     this = job(tmp_path, elsewhere="backend:s3", start_empty=True)
 
     forks.refuse(this, NONE, injected=True)
