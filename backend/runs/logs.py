@@ -1,4 +1,4 @@
-"""A run's log: sealed pieces, by their offset in the clear text. Masked before it comes here."""
+"""The logs of runs: sealed pieces, by their offset in the clear text. Secrets are masked before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIECE_BYTES = 256 * 1024
 
 
 def append(tx: Transaction, text: bytes) -> None:
-    """Add to the end of the log of the run that says it. Raises Moved when it lost its claim."""
+    """Append to the log of the run that calls it. Raises Moved when the run lost its claim."""
     tx.require(REPORT, tx.principal.project_id)
     for begin in range(0, len(text), PIECE_BYTES):
         _append_piece(tx, tx.principal.run_id or "", text[begin : begin + PIECE_BYTES])

@@ -1,4 +1,4 @@
-"""What is shown of a run or a workspace at one glance, by the API and by the pages."""
+"""Overviews of runs, states and workspaces, which the API and the pages show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.transactions import Transaction
 
 @dataclass(frozen=True)
 class StateOverview:
-    """`rescued`: how many refused writes wait for somebody's decision."""
+    """`rescued` is the number of refused writes that wait for a decision."""
 
     state: State
     current: StateVersion | None
@@ -25,7 +25,7 @@ class StateOverview:
 
 @dataclass(frozen=True)
 class WorkspaceOverview:
-    """`last_run` is None for who may not see runs, too."""
+    """`last_run` is None if there is none, or if the principal may not see runs."""
 
     workspace: Workspace
     is_default: bool
@@ -36,7 +36,7 @@ class WorkspaceOverview:
 
 @dataclass(frozen=True)
 class RunOverview:
-    """`blocked_by` is the run that a queued one waits for; `state_versions` are what it wrote."""
+    """`blocked_by` is the run that this one waits for; `state_versions` are those it wrote."""
 
     run: Run
     blocked_by: str | None
@@ -46,7 +46,7 @@ class RunOverview:
 
 
 def of_workspace(tx: Transaction, project: Project, workspace: Workspace) -> WorkspaceOverview:
-    """For who may see runs, and for who has just changed the workspace."""
+    """The overview of a workspace, for those who may see runs or have just changed it."""
     tx.require_any(("runs:read", "templates:manage", "state:unlock"), project.id)
     state = states.of_workspace(tx.db, workspace)
     sees_runs = tx.principal.may("runs:read", project.id)
@@ -60,13 +60,13 @@ def of_workspace(tx: Transaction, project: Project, workspace: Workspace) -> Wor
 
 
 def of_state(tx: Transaction, state: State) -> StateOverview:
-    """For who may see states, and for who has just deleted one or brought one back."""
+    """The overview of a state, for those who may see it or have just deleted or restored it."""
     tx.require_any(("state:read", "state:delete"), state.project_id)
     return _of_state(tx.db, state)
 
 
 def of_run(tx: Transaction, run: Run) -> RunOverview:
-    """For who may see runs, and for who has just asked something of this one."""
+    """The overview of a run, for those who may see it or have just changed it."""
     tx.require_any(("runs:read", "runs:create", "runs:cancel", "runs:approve"), run.project_id)
     blocker = queue.blocked_by(tx.db, run)
     return RunOverview(

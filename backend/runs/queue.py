@@ -1,4 +1,4 @@
-"""Runs as people ask for them: queued, listed, canceled, acknowledged."""
+"""What people do with runs: queue, list, cancel, acknowledge."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPERATIONS = ("plan", "apply", "destroy", *TRANSFERS)
 
 @dataclass(frozen=True)
 class NewRun:
-    """What is asked of a run; `start_empty` says yes to a new state though one is elsewhere."""
+    """A requested run. `start_empty` allows a new state although another backend has one."""
 
     operation: str
     ref: str | None = None
@@ -31,10 +31,10 @@ class NewRun:
 
 
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
-    """A new run at the end of its workspace's queue; the workers are told after the commit.
+    """Queue a run in its workspace. The workers are told after the commit.
 
-    A transfer of a state needs state:write too. Raises Forbidden, Invalid, and Conflict for a
-    workspace without a template, or whose state takes no lock.
+    A transfer of a state also needs state:write. Raises Forbidden, Invalid, and Conflict for a
+    workspace without a template, or one whose state takes no lock.
     """
     tx.require("runs:create", workspace.project_id)
     operation = new.operation
@@ -44,8 +44,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
     if workspace.template_id is None:
         raise Conflict(
-            f"The workspace {workspace.name!r} has no template: it keeps a state, and nothing runs "
-            "in it. Give it a template, or run terraform from outside.",
+            f"The workspace {workspace.name!r} has no template: it only keeps a state. Give it a "
+            "template, or run terraform yourself.",
             code="no-template",
         )
     refusal = refusals.of(tx.db, states.of_workspace(tx.db, workspace))
@@ -94,7 +94,7 @@ def find_all(  # noqa: PLR0913 the filters of one list
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Page[Run]:
-    """Newest first; of one workspace, or in one status, when that is asked for. Raises NotFound."""
+    """Runs, newest first, optionally of one workspace or in one status. Raises NotFound."""
     tx.require("runs:read", project.id)
     found = (
         select(Run)
@@ -113,7 +113,7 @@ def find_all(  # noqa: PLR0913 the filters of one list
 
 
 def blocked_by(db: Session, run: Run) -> Run | None:
-    """The run that a queued one waits for: the one at work, else the one before it."""
+    """The run that a queued one waits for: the one at work, or else the one queued before it."""
     if run.status != "queued":
         return None
     other = aliased(Run)
@@ -127,7 +127,7 @@ def blocked_by(db: Session, run: Run) -> Run | None:
 
 
 def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Run:
-    """Ask a run to stop. A queued one is canceled at once; its worker is told otherwise.
+    """Ask a run to stop. A queued run is canceled at once; otherwise its worker is told to stop it.
 
     Raises NotFound, and Conflict when it has ended already.
     """
@@ -135,7 +135,7 @@ def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Ru
     run, db = named(tx.db, project, run_id), tx.db
     db.refresh(run, with_for_update={"of": Run})
     if run.status in ENDED:
-        raise Conflict(f"The run has ended already: it is {run.status}.", code="run-ended")
+        raise Conflict(f"The run has already ended: it is {run.status}.", code="run-ended")
     if run.cancel_requested_at is None:
         run.cancel_requested_at = db.scalar(select(now()))
     run.force_cancel = run.force_cancel or force
@@ -147,7 +147,7 @@ def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Ru
 
 
 def acknowledge(tx: Transaction, project: Project, run_id: str) -> Run:
-    """A person has looked at a lost run: its workspace may go on.
+    """Record that a person has looked at a lost run, so that its workspace can go on.
 
     Raises NotFound, and Conflict for a run that is not lost.
     """
@@ -155,7 +155,7 @@ def acknowledge(tx: Transaction, project: Project, run_id: str) -> Run:
     run, db = named(tx.db, project, run_id), tx.db
     db.refresh(run, with_for_update={"of": Run})
     if run.status != "lost":
-        raise Conflict(f"Only a lost run is acknowledged; this one is {run.status}.")
+        raise Conflict(f"Only a lost run can be acknowledged; this one is {run.status}.")
     if run.acknowledged_at is None:
         run.acknowledged_at = db.scalar(select(now()))
         run.blocking = False

@@ -18,7 +18,7 @@ NOW = timedelta()
 
 
 def find_all(tx: Transaction, run: Run) -> Sequence[Step]:
-    """The steps of a run, in their order."""
+    """The steps of a run, in order."""
     tx.require("runs:read", run.project_id)
     return of_run(tx.db, run)
 
@@ -30,7 +30,7 @@ def of_run(db: Session, run: Run) -> Sequence[Step]:
 
 
 def start(tx: Transaction, name: str, position: int, ago: timedelta = NOW) -> None:
-    """A step of the run that tells it started so long ago. Starting it twice is harmless."""
+    """Record that a step of the calling run started so long ago. Repeating it is harmless."""
     step = _own(tx) | {"name": name}
     if tx.db.scalar(select(Step.id).filter_by(**step)) is None:
         tx.db.execute(insert(Step).values(**step, position=position, started_at=now(-ago)))
@@ -39,7 +39,7 @@ def start(tx: Transaction, name: str, position: int, ago: timedelta = NOW) -> No
 def end(
     tx: Transaction, name: str, status: str, detail: dict[str, Any], ago: timedelta = NOW
 ) -> None:
-    """A step of the run that tells it ended so long ago."""
+    """Record that a step of the calling run ended so long ago."""
     tx.db.execute(
         update(Step)
         .filter_by(**_own(tx), name=name)
@@ -49,13 +49,13 @@ def end(
 
 
 def _own(tx: Transaction) -> dict[str, Any]:
-    """The columns that say whose step it is: that of the claimed run which tells of it."""
+    """The columns that link a step to the calling run and its claim."""
     tx.require(REPORT, tx.principal.project_id)
     return {"run_id": tx.principal.run_id, "epoch": tx.principal.run_epoch}
 
 
 def end_open(db: Session, run: Run) -> None:
-    """What was under way when the run ended has failed."""
+    """Mark steps as failed that were under way when the run ended."""
     db.execute(
         update(Step)
         .where(Step.run_id == run.id, Step.status == "running")

@@ -1,7 +1,7 @@
-"""Files that a run's commands left, opened without trusting them.
+"""Open files that the commands of a run left, without trusting them.
 
-A command may put a symlink, a pipe or a device under any name in its work folder, and what it has
-started may live on. Nothing here follows a link, waits for a writer, or leaves the folder.
+A command may put a symlink, a pipe or a device into its work folder under any name, and processes
+that it started may still run. Nothing here follows a link, waits for a writer or leaves the folder.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pathlib import Path, PurePosixPath
 from runner.errors import ToolError
 
 MOST_BYTES = 1 << 30  # of one file
-DEEPEST = 64  # folders: each of them is open while what is in it is looked through
+DEEPEST = 64  # levels of folders, each of which is open while its content is searched
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = _FILE | os.O_DIRECTORY
 
 
 def named(root: Path, folder: str, name: str) -> Iterator[BufferedReader]:
-    """Every ordinary file of this name anywhere in a folder of the root, each open until the next.
+    """Every regular file with this name below a folder of the root, each open until the next one.
 
-    What cannot be opened, is larger than MOST_BYTES or lies deeper than DEEPEST is passed over.
+    Files that cannot be opened, are larger than MOST_BYTES or deeper than DEEPEST are skipped.
     """
     with contextlib.suppress(OSError), _opened(root, _FOLDER) as top:
         for where in _folders(folder, top, DEEPEST):
@@ -34,7 +34,7 @@ def named(root: Path, folder: str, name: str) -> Iterator[BufferedReader]:
 
 
 def content(root: Path, path: PurePosixPath, limit: int) -> bytes | None:
-    """An ordinary file of at most so many bytes, by its path below the root; else None."""
+    """The regular file at this path below the root, or None if it is larger or something else."""
     if ".." in path.parts:
         return None
     with contextlib.suppress(OSError, ToolError), contextlib.ExitStack() as stack:
@@ -47,7 +47,7 @@ def content(root: Path, path: PurePosixPath, limit: int) -> bytes | None:
 
 
 def sha256(root: Path, folder: str, name: str) -> str:
-    """Of a file in a folder of the root, in hex. Raises ToolError `file-suspect`."""
+    """The SHA-256 of a file in a folder of the root, in hex. Raises ToolError `file-suspect`."""
     try:
         with (
             _opened(root, _FOLDER) as top,
@@ -60,7 +60,7 @@ def sha256(root: Path, folder: str, name: str) -> str:
 
 
 def _folders(name: str, parent: int, deepest: int) -> Iterator[int]:
-    """The folder and those below it, each open until the next of its level."""
+    """The folder and those below it, each open until the next one of its level."""
     with contextlib.suppress(OSError), _opened(name, _FOLDER, parent) as folder:
         yield folder
         if deepest:
@@ -75,7 +75,7 @@ def _file(name: str, where: int) -> Iterator[BufferedReader]:
     with os.fdopen(os.open(name, _FILE, dir_fd=where), "rb") as file:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > MOST_BYTES:
-            raise _suspect(name, "no ordinary file, or too large")
+            raise _suspect(name, "it is not a regular file, or too large")
         yield file
 
 
@@ -90,5 +90,5 @@ def _opened(path: Path | str, flags: int, folder: int | None = None) -> Iterator
 
 def _suspect(name: str, why: str) -> ToolError:
     return ToolError(
-        "file-suspect", f"A command of this run put something else in the place of {name}: {why}."
+        "file-suspect", f"A command of this run replaced {name} with something else: {why}."
     )

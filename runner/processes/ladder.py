@@ -1,7 +1,8 @@
-"""When a command is asked to stop, and how hard.
+"""How a command is stopped, step by step.
 
-SIGINT, a grace period, SIGINT again, another, and only then SIGKILL: terraform saves and unlocks
-at the first, hurries at the second; after the third what it made is in no state, its lock stays.
+It gets SIGINT, after a grace period SIGINT again, and after another one SIGKILL. At the first
+terraform saves its state and unlocks; at the second it hurries. After SIGKILL its last changes are
+not in the state, and the lock stays.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from time import monotonic
 from runner.errors import Stopped
 from runner.events import StopLevel
 
-POLL = 0.25  # seconds between two questions whether to stop
+POLL = 0.25  # seconds between two checks whether to stop
 
 
 def go_on() -> StopLevel:
-    """For commands that nobody can cancel: the deadline is the only end."""
+    """For commands that cannot be canceled: only the deadline stops them."""
     return StopLevel.GO_ON
 
 
 class Ladder:
-    """When to send which signal. Nothing is sent before somebody asks, or the deadline is over."""
+    """Decides when to send which signal, after a cancel or when the deadline is over."""
 
     def __init__(self, stop: Callable[[], StopLevel], deadline: float, grace: float) -> None:
         self._stop, self._deadline, self._grace = stop, deadline, grace
@@ -32,7 +33,7 @@ class Ladder:
         self.reason = ""
 
     def due(self) -> signal.Signals | None:
-        """The signal that the group should get now, if any."""
+        """The signal to send to the process group now, if any."""
         now = monotonic()
         level = self._ask(now)
         if not self.reason:
@@ -46,12 +47,12 @@ class Ladder:
         return self._rungs.pop(0)
 
     def pause(self) -> float:
-        """Seconds until something may be due."""
+        """The seconds until a signal may be due."""
         until = self._next_rung if self.reason and self._rungs else self._ends
         return min(POLL, max(0.0, until - monotonic())) if self._rungs else POLL
 
     def give_up(self) -> None:
-        """Stop for a reason of our own; nobody is asked any more."""
+        """Begin to stop the command for another reason."""
         self._stop = go_on
         self.reason = self.reason or "given-up"
 
