@@ -1,4 +1,8 @@
-"""One claimed run: what it tells, written into its row under its epoch."""
+"""Write the events of one claimed run into its row.
+
+Each write checks the epoch (the number of the claim): a worker that lost the run is fenced, which
+means that all its further writes are refused.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +32,22 @@ log = structlog.get_logger()
 
 FLUSH_BYTES = 32 * 1024
 FLUSH_SECONDS = 0.3
-RETRY_SECONDS = 1.0  # while the database or the disk is away
-LOG_BYTES = 64 * 1024 * 1024  # of one claim; what is said after that is dropped
+RETRY_SECONDS = 1.0  # between attempts while the database or the disk is not available
+LOG_BYTES = 64 * 1024 * 1024  # the limit of the log of one claim; the rest is dropped
 LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
 LOOK_SECONDS = 1.0
-RENEW_AFTER = 0.2  # of the lease
+RENEW_AFTER = 0.2  # the part of the lease after which it is renewed
 
 
-Fact = Callable[[Transaction, timedelta], None]  # how long ago it was told
+Fact = Callable[[Transaction, timedelta], None]  # gets how long ago the event was
 Told = TypeVar("Told")
 
 
 class Execution:
-    """The events of one run under one epoch. `pulse` is called from another thread.
+    """The events of one claim of a run. Another thread calls `pulse`.
 
-    What only informs is written with the next pulse or move: a transaction an event would take
-    longer than a small run itself.
+    Events that only inform are written with the next pulse or change of status: a transaction for
+    each event would take longer than a small run.
     """
 
     def __init__(self, here: Installation, run: Run) -> None:
@@ -58,7 +62,7 @@ class Execution:
         self._next_look = 0.0
         self._renew_at = 0.0
         self._position = 0
-        self._told: list[tuple[float, Fact]] = []  # and when; harmless to write twice
+        self._told: list[tuple[float, Fact]] = []  # with its time; writing it twice is harmless
         self._text = bytearray()
         self._said = 0
         self._writing = threading.Lock()
@@ -147,28 +151,28 @@ class Execution:
             return self._write(close)
 
     def rescue(self, document: BinaryIO) -> None:
-        """Write what the tool could not write; keep it beside the state where it is refused."""
+        """Write the state that the tool could not write. If refused, keep it as a rescued write."""
         while True:
             try:
                 return self._take_in(document)
             except Unavailable as error:
                 log.warning("rescue_waits", run=self.run_id, reason=error.message)
                 time.sleep(RETRY_SECONDS)
-            except Invalid as useless:  # the outcome of the run does not hang on it
+            except Invalid as useless:  # a bad document must not change the outcome of the run
                 log.error("unwritten_state_useless", run=self.run_id, reason=useless.message)
                 return None
 
     def stop(self) -> StopLevel:
         if time.monotonic() > self._lease_ends:
-            self.fenced = True  # nobody could renew it: another may have it now
+            self.fenced = True  # the lease was not renewed: another worker may have the run
         return max(self._level, StopLevel.INTERRUPT) if self.fenced else self._level
 
     def interrupt(self) -> None:
-        """The worker is about to stop: let the tool save, and end."""
+        """Let the tool save its state and end, because the worker is about to stop."""
         self._level = max(self._level, StopLevel.INTERRUPT)
 
     def pulse(self) -> None:
-        """Flush what was told, renew the lease, hear whether somebody wants the run to stop."""
+        """Write the collected events, renew the lease, and find out whether to stop the run."""
         self.flush()
         moment = time.monotonic()
         if moment < self._next_look or self.fenced:
@@ -183,7 +187,7 @@ class Execution:
             self._level = StopLevel.KILL if force else StopLevel.INTERRUPT
 
     def flush(self) -> None:
-        """Bring what was told and said into the database. What cannot be written now waits."""
+        """Write collected events and log into the database. What fails is written later."""
         with self._writing:
             if not self._told and not self._text:
                 return
@@ -194,7 +198,7 @@ class Execution:
                 log.warning("log_waits", run=self.run_id, reason=error.message)
                 return
             except Fenced:
-                pass  # `stop` says so
+                pass  # `stop` reports it
             self._forget()
 
     def _tell(self, fact: Fact) -> None:
@@ -204,7 +208,7 @@ class Execution:
             self._told.append((time.monotonic(), fact))
 
     def _bring(self, tx: Transaction) -> None:
-        moment = time.monotonic()  # one for all: no step ends before it starts
+        moment = time.monotonic()  # the same for all, so that no step ends before it starts
         for told_at, fact in self._told:
             fact(tx, timedelta(seconds=moment - told_at))
         if self._text:
@@ -230,13 +234,13 @@ class Execution:
     def _move(self, status: str, **values: Any) -> None:
         def move(tx: Transaction) -> None:
             run = claims.own(tx)
-            if run.status != status:  # it may be: the answer to a commit can be lost
+            if run.status != status:  # it is equal if the answer to an earlier commit was lost
                 moves.move(tx, run, status, **values)
 
         self._write(move)
 
     def _write(self, work: Callable[[Transaction], Told]) -> Told:
-        """Do it after what was told; while the database is away, again until the lease is over."""
+        """Do it after the collected events, and repeat it while the database is away."""
         while True:
             try:
                 with self._writing:
@@ -270,8 +274,8 @@ class Execution:
         try:
             with self._itself.transaction() as tx:
                 state = self._state(tx)
-                fencing.fence(tx)  # first: the lock may be a later attempt's
-                lock_id = locks.of_run(tx, state, self.run_id)  # the tool could not unlock either
+                fencing.fence(tx)  # first, because a later attempt may hold the lock
+                lock_id = locks.of_run(tx, state, self.run_id)  # which the tool could not release
                 if lock_id is None:
                     locks.acquire(tx, state, lock)
                     lock_id = lock.id
@@ -294,7 +298,7 @@ def _described(version: StateVersion) -> Mapping[str, Any]:
 
 @contextmanager
 def _no_transfer() -> Iterator[None]:
-    """A refusal of ours in the runner's words."""
+    """The TransferError for a refusal of the backend."""
     try:
         yield
     except Locked as locked:
@@ -307,14 +311,14 @@ def _no_transfer() -> Iterator[None]:
 
 
 def _received(here: Installation, document: BinaryIO) -> Received:
-    """Whatever its size: it is all that is left of what the tool made."""
+    """Receive the document whatever its size: nothing else records what the tool changed."""
     size = document.seek(0, os.SEEK_END)
     document.seek(0)
     return receive(document, size, here.blobs)
 
 
 def rescue_leftover(here: Installation, run_id: str, document: BinaryIO) -> None:
-    """Keep the state that a dead run's tool could not write: a person decides what it is worth."""
+    """Keep the state that the tool of a dead run could not write, for a person to decide on."""
     try:
         taken = _received(here, document)
     except Invalid as useless:

@@ -1,4 +1,4 @@
-"""What is looked at, and put away, before anything reads a fresh checkout."""
+"""Check a new checkout, and remove what must not be in it, before anything reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMED_FOLDERS = 8
 
 
 def refuse_escapes(root: Path) -> None:
-    """Raise SourceError `symlink-leaves-repository` for a symlink that leads out of here."""
+    """Raise SourceError with `symlink-leaves-repository` for a symlink out of the folder."""
     inside = root.resolve()
     for link in _symlinks(root):
         target = Path(os.path.realpath(link))
@@ -25,46 +25,46 @@ def refuse_escapes(root: Path) -> None:
             raise SourceError(
                 "symlink-leaves-repository",
                 f"{_shown(link.relative_to(root))} is a symlink to {_shown(link.readlink())}, "
-                "outside of the repository: replace it by what it leads to.",
+                "outside the repository: replace it with what it refers to.",
             )
 
 
 def folder_at(root: Path, path: str) -> Path:
-    """The template's folder. Raises SourceError `path-not-found`, naming folders that would do."""
+    """The template's folder. Raises SourceError with `path-not-found`, which lists some folders."""
     folder = root / path
     if folder.is_dir():
         return folder
     found = list(_configured(root))
     named = ", ".join(found[:_NAMED_FOLDERS]) + (", …" if len(found) > _NAMED_FOLDERS else "")
-    hint = f"Configuration is in: {named}." if found else "No folder has configuration in it."
+    hint = f"Folders with configuration: {named}." if found else "No folder has configuration."
     raise SourceError("path-not-found", f"The repository has no folder {path}. {hint}")
 
 
 def put_away(root: Path, folder: Path) -> tuple[str, ...]:
-    """Take away what a repository should not bring, and say so: one sentence each.
+    """Remove files that a repository should not contain, and return a sentence about each.
 
-    A committed state makes init ask whether to migrate it, with any injected backend, so it is kept
-    below .git/committed-terraform for an import; so are states of CLI workspaces. A committed
-    .terraform would say which backend and which providers are in use, and a committed
-    errored.tfstate would be taken for what this run could not write.
+    With a committed state and an injected backend, init would ask whether to migrate the state. So
+    it is moved to .git/committed-terraform for an import, like the states of CLI workspaces. A
+    committed .terraform would decide which backend and providers are used, and a committed
+    errored.tfstate would be taken for one that this run could not write.
     """
     removed = [name for name in (".terraform",) if _remove(folder / name)]
     unwritten = [path.relative_to(root) for path in _named(root, _UNWRITTEN) if _remove(path)]
     aside = root / ".git" / COMMITTED
     moved = [name for name in _STATES if _move(folder / name, aside / name)]
     return (
-        *(f"The repository has a {name} folder in it: it was removed." for name in removed),
-        *(f"The repository has a {_shown(path)} in it: it was removed." for path in unwritten),
+        *(f"The {name} folder in the repository was removed." for name in removed),
+        *(f"The file {_shown(path)} in the repository was removed." for path in unwritten),
         *(
-            f"The repository has a {name} in it: it was put aside and is not used. Import it if it "
-            "is the state of this workspace, then delete it from the repository."
+            f"The {name} in the repository is not used. If it is the state of this workspace, "
+            "import it, then delete it from the repository."
             for name in moved
         ),
     )
 
 
 def put_back(root: Path, folder: Path) -> None:
-    """Give a folder its committed states back, for the backend that keeps them there."""
+    """Put the committed states back into a folder, for a backend that keeps them there."""
     for name in _STATES:
         aside = root / ".git" / COMMITTED / name
         if aside.exists():
@@ -103,7 +103,7 @@ def _remove(path: Path) -> bool:
 
 
 def _move(path: Path, aside: Path) -> bool:
-    """Move a file, a folder, or what a symlink inside of the repository leads to."""
+    """Move a file, a folder, or the target of a symlink inside the repository."""
     if not path.exists():
         return _remove(path)
     aside.parent.mkdir(mode=0o700, exist_ok=True)

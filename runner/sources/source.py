@@ -1,4 +1,4 @@
-"""Bringing the sources here: through the gate, shallow, at one commit, and looked through."""
+"""Check out the sources of a run: check the address, fetch one commit, check what arrived."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runner.sources import checkout, ssh
 from runner.sources.repository import Git, GitError, Limits, environment, explain
 from runner.sources.url import Address, admit
 
-MOST_BYTES = 2 << 30  # of what is fetched, and again of what is checked out
+MOST_BYTES = 2 << 30  # the limit of what is fetched, and of what is checked out
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
@@ -33,8 +33,8 @@ _LONGEST_SHOWN = 200
 class Checkout:
     """Sources at one commit. `folder` is the template's `path` in `root`.
 
-    `warnings`: sentences about what was put away, see checkout.put_away. `host_keys`: known_hosts
-    lines of hosts met for the first time, where the source accepts these.
+    `warnings` are sentences about removed files, see checkout.put_away. `host_keys` are known_hosts
+    lines of hosts that were seen for the first time, if the source accepts them.
     """
 
     root: Path
@@ -48,17 +48,17 @@ class Checkout:
 
     @property
     def committed_state(self) -> Path | None:
-        """The state that the repository had in the template's folder, if it had one."""
+        """The state in the template's folder of the repository, if there was one."""
         path = self.root / ".git" / checkout.COMMITTED / "terraform.tfstate"
         return path if path.is_file() else None
 
 
 def check(source: Source) -> None:
-    """Say whether these sources may be fetched at all; resolves the host's name.
+    """Check whether these sources may be fetched. This resolves the name of the host.
 
-    A name can lead elsewhere a moment later (DNS rebinding): url.py says what is done about that.
-    Raises SourceError: `repository-url-refused`, `repository-host-refused`,
-    `repository-unreachable`, `ref-invalid`, `path-invalid`.
+    The name may have another address a moment later (DNS rebinding): see url.py. Raises SourceError
+    with `repository-url-refused`, `repository-host-refused`, `repository-unreachable`,
+    `ref-invalid`, `path-invalid`.
     """
     _checked(source)
 
@@ -71,12 +71,12 @@ def clone(
     deadline: float,
     stop: Callable[[], StopLevel] = go_on,
 ) -> Checkout:
-    """Bring the sources into a folder, empty or not there yet; `deadline`: seconds for all of it.
+    """Check out the sources into a new or empty folder, within `deadline` seconds.
 
     `work` is the run's own folder, for git's home and ssh's files. Raises Stopped (`canceled`,
     `timed-out`) and SourceError with the codes of check, ssh.agent, checkout, repository.explain,
-    `repository-empty`, `repository-too-large` and `repository-path-too-long`. Whatever it raises,
-    `into` is gone then.
+    `repository-empty`, `repository-too-large` and `repository-path-too-long`. Then `into` is
+    removed.
     """
     address = _checked(source)
     login = source.credential if isinstance(source.credential, Login) else None
@@ -111,7 +111,7 @@ def _failures_explained(
 def _nothing_left_after_failure(into: Path) -> Iterator[None]:
     try:
         yield
-    except BaseException:  # half a checkout is no checkout, whatever stopped it
+    except BaseException:  # never leave half a checkout
         _forget(into)
         raise
 
@@ -136,7 +136,7 @@ def _check_ref(ref: str | None) -> None:
         return
     if not ref or len(ref) > _LONGEST_REF or not ref.isprintable() or _NOT_IN_A_REF.search(ref):
         raise SourceError(
-            "ref-invalid", "The ref is not a name that a branch, a tag or a commit can have."
+            "ref-invalid", "The ref is not a valid name of a branch, a tag or a commit."
         )
 
 
@@ -150,7 +150,7 @@ def _check_path(path: str) -> None:
     ):
         raise SourceError(
             "path-invalid",
-            "The path has to be a folder inside of the repository, like modules/dns.",
+            "The path must be a folder inside the repository, like modules/dns.",
         )
 
 
@@ -166,7 +166,7 @@ def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent |
 
 
 def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
-    """Fetch what the ref names, as little as the server allows; what names the commit now."""
+    """Fetch as little as the server allows for this ref, and return a name of the commit."""
     ref = source.ref
     if ref and (ref.startswith("refs/") or _COMMIT.fullmatch(ref)):
         return _fetch_one(address, ref, into, calls)
@@ -196,7 +196,7 @@ def _clone_tip(address: Address, ref: str | None, into: Path, calls: _Calls) -> 
 
 
 def _fetch_one(address: Address, ref: str, into: Path, calls: _Calls) -> str:
-    """Fetch a commit or a ref by its whole name. Not every server gives commits out by number."""
+    """Fetch a commit or a ref by its full name. Not every server allows to fetch any commit."""
     git = _initialized(into, calls)
     try:
         git.fetch("--", address.url, ref, no_tags=True, depth=1)
@@ -209,7 +209,7 @@ def _fetch_one(address: Address, ref: str, into: Path, calls: _Calls) -> str:
 
 
 def _fetch_all(address: Address, commit: str, into: Path, calls: _Calls) -> str:
-    """Fetch every branch and tag, the only way to an abbreviated commit; size and time bound it."""
+    """Fetch all branches and tags, which an abbreviated commit needs. Size and time are limited."""
     git = _initialized(into, calls)
     git.fetch("--", address.url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*")
     return commit
@@ -239,8 +239,8 @@ def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
             raise SourceError("repository-empty", "The repository has no commit yet.") from None
         raise SourceError(
             "ref-not-found",
-            f"The repository has no branch or tag {name}, and no commit, or more than one, "
-            "begins with it: check the template's ref.",
+            f"The repository has no branch or tag {name}, and no single commit that begins with "
+            "it: check the template's ref.",
         ) from None
     number, _, rest = said.partition("\n")
     subject, _, author = rest.partition("\n")
@@ -259,7 +259,7 @@ def _check_out(source: Source, into: Path, commit: _Commit, calls: _Calls) -> Ch
 
 
 def _refuse_large(git: Git, commit: str) -> None:
-    """A small pack can hold a large tree, and a deep one that cannot be walked or removed."""
+    """Check the size and depth of the tree, because a small pack can contain a huge one."""
     total = 0
     for line in git.ls_tree(commit, r=True, l=True, z=True).split("\0"):
         facts, _, path = line.partition("\t")
@@ -279,7 +279,7 @@ def _shown(text: str) -> str:
 
 
 def _bounded(into: Path, stop: Callable[[], StopLevel]) -> Callable[[], StopLevel]:
-    """Stop when asked, and when more was fetched than may be."""
+    """Stop when asked, and when too much was fetched."""
     packs = into / ".git" / "objects" / "pack"
 
     def asked() -> StopLevel:
@@ -296,8 +296,8 @@ def _bounded(into: Path, stop: Callable[[], StopLevel]) -> Callable[[], StopLeve
 def _too_large() -> SourceError:
     return SourceError(
         "repository-too-large",
-        f"The repository has more than {MOST_BYTES >> 20} MiB: move the configuration to one of "
-        "its own.",
+        f"The repository has more than {MOST_BYTES >> 20} MiB: move the configuration to its own "
+        "repository.",
     )
 
 
