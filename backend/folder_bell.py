@@ -1,7 +1,8 @@
-"""The bell in a folder: kombu's transport through files, whose consumers are woken by the kernel.
+"""The bell in a folder: kombu's transport through files, with consumers that wake up at once.
 
-kombu's own consumer looks into the folder every so often. Here each consumer also has a named pipe
-in it, and a sender writes a byte into every pipe after its message. A lost byte costs one look.
+The bell is the message that tells workers to look for work. kombu's consumer only looks into the
+folder at intervals. Here each consumer also has a named pipe, and a sender writes a byte into every
+pipe after its message. If a byte is lost, the message is found at the next interval.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from kombu.transport import filesystem
 
 log = structlog.get_logger()
 
-PIPES = "pipes"  # the folder of the pipes, in that of the messages
-LOOK_SECONDS = 1.0  # between two looks into the folder while nobody rings
-DEAF_SECONDS = 0.05  # the same where the file system has no named pipes
+PIPES = "pipes"  # the folder of the pipes, inside the folder of the messages
+LOOK_SECONDS = 1.0  # the interval of looking into the folder while nobody rings
+DEAF_SECONDS = 0.05  # the interval if the file system has no named pipes
 _READ_BYTES = 1 << 16
 
 
 class Ear:
-    """The named pipe of one consumer. A ring is kept until the consumer waits for it."""
+    """The named pipe of one consumer. It keeps a ring until the consumer waits for it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError where there can be no named pipe."""
+        """Create the pipe. Raises OSError if the file system has no named pipes."""
         pipes = folder / PIPES
         pipes.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = uuid4().hex
         unborn = pipes / f".{name}"
         os.mkfifo(unborn, 0o600)
-        # open for writing too: without any writer a poll would return at once
+        # also open it for writing: without a writer, poll would return at once
         self._pipe = os.open(unborn, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._path = unborn.rename(pipes / name)  # now that it is open, nobody takes it for dead
+        self._path = unborn.rename(pipes / name)  # once open, nobody removes it as dead
 
     def wait(self, seconds: float) -> bool:
-        """Whether somebody rings within so many seconds, or has rung since the last time."""
+        """Whether somebody rings within so many seconds, or has rung since the last call."""
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
         if not poll.poll(seconds * 1000):
@@ -57,7 +58,7 @@ class Ear:
 
 
 def ring(folder: Path) -> None:
-    """Wake every process that has an ear in this folder; remove the pipes of dead ones."""
+    """Wake every process with an Ear in this folder, and remove the pipes of dead processes."""
     for pipe in _pipes(folder / PIPES):
         try:
             fd = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -66,7 +67,7 @@ def ring(folder: Path) -> None:
         except OSError:  # nobody reads it
             pipe.unlink(missing_ok=True)
             continue
-        with contextlib.suppress(BlockingIOError):  # it is full: they are woken anyway
+        with contextlib.suppress(BlockingIOError):  # it is full, and wakes its reader anyway
             os.write(fd, b"\0")
         os.close(fd)
 
@@ -77,19 +78,19 @@ def _pipes(folder: Path) -> Iterator[Path]:
 
 
 class Channel(filesystem.Channel):
-    """Puts a message down in one piece, and rings."""
+    """Writes each message atomically, and rings."""
 
     def _put(self, queue: str, payload: Any, **_options: Any) -> None:  # type: ignore[override]  # as kombu's own
         name = f"{round(monotonic() * 1000)}_{uuid4()}.{queue}.msg"  # as kombu names them
         folder = Path(self.data_folder_out)
-        unfinished = folder / f"{name}.unfinished"  # kombu would take half a message for a whole
+        unfinished = folder / f"{name}.unfinished"  # kombu would read a half-written message
         unfinished.write_text(json.dumps(payload), encoding="utf-8")
         unfinished.rename(folder / name)
         ring(folder)
 
 
 class Transport(filesystem.Transport):
-    """Waits for the ring instead of sleeping between two looks."""
+    """Waits for a ring instead of sleeping between two looks into the folder."""
 
     Channel = Channel
     client: Any
@@ -98,7 +99,7 @@ class Transport(filesystem.Transport):
     _is_deaf = False
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_options: Any) -> None:  # noqa: ARG002
-        """Deliver one message. Raises TimeoutError when none came in so many seconds."""
+        """Deliver one message. Raises TimeoutError when none arrives in time."""
         began = monotonic()
         self._listen()
         while True:
@@ -117,7 +118,7 @@ class Transport(filesystem.Transport):
         super().close_connection(connection)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def _listen(self) -> None:
-        """Before the first look: what comes after it is heard."""
+        """Begin to listen, before the first look, so that no later message is missed."""
         if self._ear is not None or self._is_deaf:
             return
         try:

@@ -1,4 +1,4 @@
-"""Host keys of ssh servers: the lines of a known_hosts file, and asking a server for its own."""
+"""Host keys of ssh servers: the lines of a known_hosts file, and scanning a server for its keys."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PLACE = re.compile(
 
 
 class NoHostKey(Exception):
-    """What was given is no host key, or there is none. The message says why."""
+    """The input is not a host key, or a server has none. The message says why."""
 
 
 @dataclass(frozen=True)
 class HostKey:
-    """One line. `hosts` is its first field: names with commas between them, patterns, a hash."""
+    """One line. `hosts` is its first field: names separated by commas, patterns, or a hash."""
 
     hosts: str
     kind: str
@@ -35,7 +35,7 @@ class HostKey:
 
     @property
     def fingerprint(self) -> str:
-        """As ssh-keygen -l prints it."""
+        """The fingerprint as `ssh-keygen -l` prints it."""
         digest = hashlib.sha256(base64.b64decode(self.key)).digest()
         return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
@@ -44,46 +44,46 @@ class HostKey:
         return " ".join(word for word in (self.marker, self.hosts, self.kind, self.key) if word)
 
     def is_of(self, host: str) -> bool:
-        """Whether the line names this host itself; a pattern does not."""
+        """Whether the line names this host. Patterns do not count."""
         if self.hosts.startswith("|"):
             return _is_hash_of(host, self.hosts)
         return host in self.hosts.lower().split(",")
 
     def without(self, host: str) -> HostKey | None:
-        """The line for its other hosts; None when there are none."""
+        """The line without this host, or None if it names no other."""
         others = [name for name in self.hosts.split(",") if name.lower() != host]
         return replace(self, hosts=",".join(others)) if others and "|" not in self.hosts else None
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an ssh server is."""
+    """The host and port of an ssh server."""
 
     host: str
     port: int = 22
 
     def __str__(self) -> str:
-        """As a person writes it."""
+        """The form that people write: HOST or HOST:PORT."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 22 else f"{host}:{self.port}"
 
     @property
     def name(self) -> str:
-        """As a known_hosts file has it."""
+        """The form in known_hosts files: HOST or [HOST]:PORT."""
         return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
 
 
 def place(text: str) -> Place:
-    """HOST or HOST:PORT; brackets around an IPv6 address. Raises NoHostKey."""
+    """Parse HOST or HOST:PORT, with brackets around an IPv6 address. Raises NoHostKey."""
     found = _PLACE.fullmatch(text)
     port = int(found["port"] or 22) if found else 0
     if found is None or not 0 < port < 1 << 16:
-        raise NoHostKey(f"{text!r} is no host: write HOST or HOST:PORT.")
+        raise NoHostKey(f"{text!r} is not a host: write HOST or HOST:PORT.")
     return Place((found["ipv6"] or found["name"]).lower(), port)
 
 
 def parse(line: str) -> HostKey | None:
-    """The key in a line of a known_hosts file; None for a comment. Raises NoHostKey."""
+    """The key in a line of a known_hosts file, or None for a comment. Raises NoHostKey."""
     words = line.split()
     if not words or words[0].startswith("#"):
         return None
@@ -93,13 +93,13 @@ def parse(line: str) -> HostKey | None:
         base64.b64decode(key, validate=True)
     except (ValueError, binascii.Error):
         raise NoHostKey(
-            "A line of a known_hosts file has a host, the type of a key and the key."
+            "A line of a known_hosts file needs a host, the type of a key and the key."
         ) from None
     return HostKey(hosts, kind, key, marker)
 
 
 def every(text: str) -> Iterator[HostKey]:
-    """The keys of a known_hosts file. Raises NoHostKey with the number of a line that is wrong."""
+    """The keys in a known_hosts file. Raises NoHostKey with the number of a wrong line."""
     for number, line in enumerate(text.splitlines(), 1):
         try:
             found = parse(line)
@@ -110,9 +110,9 @@ def every(text: str) -> Iterator[HostKey]:
 
 
 def scan(where: Place) -> list[HostKey]:
-    """The keys that a server shows when it is asked from here. Raises NoHostKey.
+    """The keys that a server shows to this machine. Raises NoHostKey.
 
-    Whoever is between here and the server can show his own: compare the fingerprints.
+    Somebody between this machine and the server could show other keys: compare the fingerprints.
     """
     argv = ["ssh-keyscan", "-T", str(SECONDS), "-p", str(where.port), "--", where.host]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
@@ -126,7 +126,7 @@ def scan(where: Place) -> list[HostKey]:
             check=False,
         )
     except FileNotFoundError:
-        raise NoHostKey("There is no ssh-keyscan here: install OpenSSH's client.") from None
+        raise NoHostKey("ssh-keyscan is not installed: install OpenSSH's client.") from None
     except subprocess.TimeoutExpired:
         raise NoHostKey(f"{where} does not answer.") from None
     found = [
@@ -139,7 +139,7 @@ def scan(where: Place) -> list[HostKey]:
 
 
 def _is_hash_of(host: str, field: str) -> bool:
-    """`|1|SALT|HMAC-SHA1`, which is how HashKnownHosts of ssh_config writes a host."""
+    """Whether the field is the hash of this host: `|1|SALT|HMAC-SHA1`, as HashKnownHosts writes."""
     try:
         _, version, salt, digest = field.split("|")
         found = hmac.digest(base64.b64decode(salt), host.encode(), "sha1")

@@ -1,4 +1,4 @@
-"""Which repositories may be run here: the runner's rule, by the installation's settings."""
+"""The repositories that an installation allows: the runner's rules with its settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def policy(settings: Settings) -> SourcePolicy:
 
 
 def check(settings: Settings) -> Callable[[str], None]:
-    """What the server asks before it stores the address of a repository.
+    """The check that the server makes before it stores the address of a repository.
 
-    It raises Invalid for one that a worker would refuse; where a host's name leads is left to it.
+    It raises Invalid for an address that a worker would refuse. Only the worker resolves the name
+    of the host.
     """
 
     def check_repository(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Workers, as they say that they live. Nothing is decided by it: a run has a lease of its own."""
+"""The workers of an installation, for showing them. Runs have leases, and do not depend on this."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 def beat(tx: Transaction, name: str, slots: int) -> None:
-    """Say that this worker lives. One that was silent for an hour is forgotten.
+    """Record that this worker is alive, and delete workers that were silent for an hour.
 
     For Stateroom itself.
     """
@@ -31,12 +31,12 @@ def beat(tx: Transaction, name: str, slots: int) -> None:
 
 
 def leave(tx: Transaction, name: str) -> None:
-    """Forget a worker that ends. For Stateroom itself."""
+    """Delete a worker that ends. For Stateroom itself."""
     tx.principal.require_installation()
     tx.db.execute(delete(Worker).where(Worker.name == name))
 
 
 def known(db: Session) -> Sequence[Worker]:
-    """Those that were heard of in the last hour."""
+    """The workers that were alive in the last hour."""
     found = select(Worker).where(Worker.seen_at > now(-FORGOTTEN_AFTER))
     return db.scalars(found.order_by(Worker.name)).all()

@@ -1,4 +1,4 @@
-"""Deleting a workspace: what goes with it, and what has to be agreed to."""
+"""Deleting a workspace: what is deleted with it, and what the caller must agree to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from backend.transactions import Transaction
 
 @dataclass(frozen=True)
 class Contents:
-    """How much goes with a workspace. `rescued` are refused writes that nobody decided on."""
+    """How much is deleted with a workspace. `rescued` counts undecided rescued writes."""
 
     versions: int
     rescued: int
@@ -44,7 +44,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Agreed:
-    """What the caller agrees to delete too: the records of its runs, a state that is in use."""
+    """What the caller agrees to delete: the records of the runs, and a state that is in use."""
 
     runs: bool = False
     state: bool = False
@@ -57,10 +57,11 @@ def contents(tx: Transaction, workspace: Workspace) -> Contents:
 
 
 def delete(tx: Transaction, workspace: Workspace, agreed: Agreed) -> None:
-    """Delete a workspace with its variables, aliases and deleted state. The audit log stays.
+    """Delete a workspace, its variables, aliases and deleted state. The audit log stays.
 
-    A state that is not deleted needs state:delete. Raises Locked; Conflict while the workspace is
-    frozen, for what is not agreed to, and while a run has not ended or was lost.
+    A state that is not deleted yet needs state:delete. Raises Locked, and Conflict while the
+    workspace is frozen, a run has not ended, a lost run is not acknowledged, or the caller has not
+    agreed to everything.
     """
     tx.require("templates:manage", workspace.project_id)
     if agreed.state:
@@ -71,7 +72,7 @@ def delete(tx: Transaction, workspace: Workspace, agreed: Agreed) -> None:
         raise refusal.as_conflict()
     state = states.of_workspace(db, workspace)
     lock = locks.for_update(tx, state)
-    if lock.held:  # somebody's first apply would find no place for what it made
+    if lock.held:  # a first apply may be running, which has still to write its state
         raise locks.locked(lock)
     found = _contents(db, workspace, state)
     if not agreed.state and state.deleted_at is None:
@@ -81,7 +82,7 @@ def delete(tx: Transaction, workspace: Workspace, agreed: Agreed) -> None:
     if found.runs and not agreed.runs:
         raise Conflict(
             f"{workspace.name!r} has the records and logs of {found.runs} runs, which would be "
-            "deleted too: say with_runs=true.",
+            "deleted too. To agree, send with_runs=true.",
             code="workspace-has-runs",
             runs=found.runs,
         )
@@ -109,15 +110,15 @@ def _contents(db: Session, workspace: Workspace, state: State) -> Contents:
 def _refuse_a_state(workspace: Workspace, state: State, found: Contents) -> None:
     if state.current:
         raise Conflict(
-            f"The state of {workspace.name!r} holds {found.versions} versions. Destroy what it "
-            "describes, then say with_state=true.",
+            f"The state of {workspace.name!r} has {found.versions} versions. Destroy its "
+            "resources, then send with_state=true.",
             code="state-exists",
             versions=found.versions,
         )
     if found.rescued:
         raise Conflict(
-            f"{found.rescued} refused writes of {workspace.name!r} wait for a decision, and "
-            "nothing else has what is in them: promote or dismiss them, or say with_state=true.",
+            f"{found.rescued} rescued writes of {workspace.name!r} wait for a decision, and their "
+            "content is stored nowhere else: promote or dismiss them, or send with_state=true.",
             code="rescued-undecided",
             rescued=found.rescued,
         )
@@ -127,7 +128,7 @@ def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
     lost = db.scalar(select(Run.id).where(Run.workspace_id == workspace.id, Run.blocking).limit(1))
     if lost is not None:
         raise Conflict(
-            f"The run {lost} was lost, and nobody acknowledged it: look at it first.",
+            f"The run {lost} was lost, and nobody has acknowledged it: look at it first.",
             code="run-lost",
             run=lost,
         )

@@ -1,6 +1,6 @@
-"""What an installation says of itself to Prometheus, out of its database.
+"""The metrics of an installation for Prometheus, computed from its database.
 
-Every server of it says the same. A series ends with what it is of: a lock, a workspace, a worker.
+All its servers report the same values. A series disappears with its lock, workspace or worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STATUSES = ("queued", *ACTIVE, *ENDED)
 
 
 def collect(tx: Transaction) -> Iterator[Metric]:
-    """Everything but the requests, which each server counts. For Stateroom itself."""
+    """All metrics except those of requests, which each server counts. For Stateroom itself."""
     tx.principal.require_installation()
     moment = tx.db.scalars(select(now())).one()
 
@@ -103,7 +103,7 @@ def _rescued(db: Session) -> Metric:
     kept = _named(select(func.count()), RescuedWrite)
     undecided = GaugeMetricFamily(
         "stateroom_rescued_writes_undecided",
-        "Refused writes that wait for somebody's decision.",
+        "Refused writes that wait for a decision.",
         labels=["project", "workspace"],
     )
     for count, project, workspace in db.execute(kept.group_by(Project.name, Workspace.name)):
@@ -117,8 +117,8 @@ def _workers(db: Session, age: _Age) -> Iterator[Metric]:
     seen, slots, runs = (
         GaugeMetricFamily(f"stateroom_worker_{name}", text, labels=["worker"])
         for name, text in (
-            ("last_seen_seconds", "How long ago a worker said that it lives (every 10 seconds)."),
-            ("slots", "Runs that a worker executes at a time."),
+            ("last_seen_seconds", "Seconds since the heartbeat of a worker (every 10 seconds)."),
+            ("slots", "Runs that a worker executes at the same time."),
             ("runs", "Runs that a worker has claimed."),
         )
     )
@@ -133,7 +133,7 @@ def _keys(tx: Transaction, age: _Age) -> Iterator[Metric]:
     canary = tx.db.scalars(select(Canary)).one()
     since = GaugeMetricFamily(
         "stateroom_sealing_key_age_seconds",
-        "How long this key has been the one that seals.",
+        "How long this key has been the current key.",
         labels=["key"],
     )
     since.add_metric([crypto.value_key_id(canary.sealed)], age(canary.created_at))
@@ -144,7 +144,7 @@ def _keys(tx: Transaction, age: _Age) -> Iterator[Metric]:
 
 
 def _named(query: Any, of: type[Lock | RescuedWrite]) -> Any:
-    """The held or undecided ones, with the names of their project and workspace."""
+    """The held locks or undecided writes, with the names of their project and workspace."""
     waits = Lock.held if of is Lock else RescuedWrite.decision.is_(None)
     return (
         query.add_columns(Project.name, Workspace.name)

@@ -1,4 +1,4 @@
-"""/metrics for Prometheus, and the requests that the processes of a server count together."""
+"""/metrics for Prometheus, and counting the requests of all processes of a server."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from backend.web.current import EXTENSION, installation
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-Count = Callable[[str, str, int], None]  # of a request: its route, its method, the status it got
+Count = Callable[[str, str, int], None]  # gets the route, method and status of a request
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK", "UNLOCK"))
 
 
 def install(app: Flask) -> Count:
-    """Answer /metrics and count Flask's requests, and let others be counted by what is returned.
+    """Answer /metrics and count Flask's requests. Returns a function that counts other requests.
 
     Without a token in the settings nothing is counted, and there is no /metrics.
     """
@@ -45,7 +45,7 @@ def install(app: Flask) -> Count:
 
 
 def count_nothing(_route: str, _method: str, _status: int) -> None:
-    """What is not asked for costs nothing."""
+    """Do nothing, if metrics are off."""
 
 
 def _answer(requests: _Requests) -> Response:
@@ -58,7 +58,7 @@ def _answer(requests: _Requests) -> Response:
 
 
 def _check(expected: str) -> None:
-    """Raises Unauthorised. Hashes are compared: neither length nor letters show in the time."""
+    """Check the token. Raises Unauthorised. Comparing hashes takes the same time for all tokens."""
     given = request.authorization
     secret = given.token if given is not None and given.type == "bearer" else None
     if not hmac.compare_digest(token_hash(secret or ""), token_hash(expected)):
@@ -66,7 +66,7 @@ def _check(expected: str) -> None:
 
 
 class _Requests:
-    """In one process a number; with PROMETHEUS_MULTIPROC_DIR a file of each process, summed up."""
+    """Counts in memory, or with PROMETHEUS_MULTIPROC_DIR in a file for each process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -90,7 +90,7 @@ class _Requests:
 
 
 class _Once(CollectorRegistry):
-    """What was collected for this one answer."""
+    """A registry with the metrics that were collected for one answer."""
 
     def __init__(self, found: list[Metric]) -> None:
         super().__init__()

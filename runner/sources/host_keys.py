@@ -1,4 +1,4 @@
-"""Which host keys ssh trusts: those of the project, and shipped ones of public git hosts."""
+"""The host keys that ssh trusts: those of the project, and the shipped keys of public git hosts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SHIPPED = Path(__file__).with_name("known_hosts")
 
 
 def trusted(own: str) -> list[str]:
-    """The lines of a known_hosts file: the project's own, and the shipped ones beside them.
+    """The lines of a known_hosts file: the project's lines, and the shipped ones.
 
-    A host that a line of the project names has no shipped keys: the project's win. Raises
-    SourceError `known-hosts-invalid`.
+    If a line of the project names a host, the shipped keys of that host are left out. Raises
+    SourceError with `known-hosts-invalid`.
     """
     if any(not (c.isprintable() or c in "\t\r\n") for c in own):
         raise SourceError("known-hosts-invalid", "The known hosts have control characters in them.")
@@ -36,7 +36,7 @@ def _is_named(host: str, named: list[str]) -> bool:
 
 
 def _is_hash_of(host: str, field: str) -> bool:
-    """`|1|SALT|HMAC-SHA1`, which is how HashKnownHosts of ssh_config writes a host."""
+    """Whether the field is the hash of this host: `|1|SALT|HMAC-SHA1`, as HashKnownHosts writes."""
     try:
         _, version, salt, digest = field.split("|")
         found = hmac.digest(base64.b64decode(salt), host.encode(), "sha1")
@@ -46,7 +46,7 @@ def _is_hash_of(host: str, field: str) -> bool:
 
 
 def _matches(host: str, field: str) -> bool:
-    """Patterns with * and ?, separated by commas; one with a ! before it excludes."""
+    """Whether one of the patterns, with * and ?, matches, and none with ! does."""
     patterns = field.split(",")
     excluded = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
     included = [pattern for pattern in patterns if not pattern.startswith("!")]
