@@ -30,14 +30,13 @@ from backend.upkeep.ticker import Duty, Ticker
 from execution import events, jobs
 from execution.events import Execution
 from runner.errors import Fenced, RunnerError, Stopped
-from runner.processes import leftovers, orphans, stuck, workdir
+from runner.processes import leftovers, orphans, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import run
 
 log = structlog.get_logger()
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 PULSE_SECONDS = 0.25
-STUCK_SECONDS = 5.0
 SWEEP_SECONDS = 20.0
 BEAT_SECONDS = 10.0
 ORPHANS_SECONDS = 5.0
@@ -153,11 +152,6 @@ class Worker:
             return True
         leftovers.kill_in(left.root)
         return False
-
-    def end_stuck(self) -> None:
-        """Kill children that hang before their exec: they are started again."""
-        if killed := stuck.end(STUCK_SECONDS):
-            log.warning("stuck_ended", processes=killed)
 
     def end_orphans(self) -> None:
         """End what commands left behind: a child that is older than every run at work."""
@@ -282,7 +276,6 @@ def _own_duties(worker: Worker, settings: Settings) -> list[Duty]:
         "beat": (worker.beat, BEAT_SECONDS),
         "sweep-folders": (worker.sweep, min(SWEEP_SECONDS, settings.lease_seconds)),
         "end-orphans": (worker.end_orphans, ORPHANS_SECONDS),
-        "end-stuck": (worker.end_stuck, STUCK_SECONDS),
     }
     return [Duty(name, _each(work, seconds), seconds) for name, (work, seconds) in repeated.items()]
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from runner.processes import starter
 from runner.processes.prctl import CHILD_SUBREAPER, switch
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -31,9 +32,11 @@ def clock() -> float:
 def kill(oldest_at_work: Callable[[], float]) -> int:
     """Kill children that are older than everything at work, and reap the dead; how many there were.
 
+    The process that starts commands (starter.py) is spared.
+
     `oldest_at_work` is asked when the children are known: what began later is not among them.
     """
-    found = list(children())
+    found = [child for child in children() if child[0] != starter.pid()]
     before = oldest_at_work() - 2 / _TICKS
     old = [pid for pid, started in found if started < before]
     for pid in old:

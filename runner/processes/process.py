@@ -1,4 +1,4 @@
-"""The one file that starts subprocesses.
+"""Commands, from their start to the end of everything that they have started.
 
 A command gets a list of arguments, the environment that is given and no other, a session of its
 own, a deadline, and SIGINT when its parent dies. It ends with everything that it has started.
@@ -7,13 +7,11 @@ own, a deadline, and SIGINT when its parent dies. It ends with everything that i
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import secrets
 import selectors
 import signal
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -21,24 +19,19 @@ from pathlib import Path
 
 from runner.errors import ToolError
 from runner.events import StopLevel
-from runner.processes import stuck
+from runner.processes import starter
+from runner.processes.forking import Order
 from runner.processes.ladder import Ladder, go_on
 from runner.processes.leftovers import kill_marked, marked
-from runner.processes.prctl import die_with
-from runner.processes.sandbox import Confinement, Ruleset, prepare
+from runner.processes.sandbox import Confinement, prepare
+from runner.processes.starter import Child, Streams
 
 _PIPE_BYTES = 1 << 20  # an unprivileged process may ask for that much
 _READ_BYTES = 1 << 16
-_STARTS = 3
 _FROM_WORKER = (
     *("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_c_signal = _libc.signal
-_c_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
-_c_signal.restype = ctypes.c_void_p
 
 __all__ = [
     "Captured",
@@ -125,7 +118,7 @@ def capture(  # noqa: PLR0913 - as run
 @contextlib.contextmanager
 def background(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, confine: Confinement | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Child]:
     """A daemon in the foreground (`ssh-agent -D`) for as long as the block runs; killed at its end.
 
     What it says goes nowhere. Raises ToolError `not-started`.
@@ -191,69 +184,40 @@ def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> int:
     return code
 
 
-def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.Popen[bytes], str]:
-    """Start it; once more when it was ended before its exec, and so did nothing yet."""
-    for _ in range(_STARTS):
-        child, mark = _start(start, at_parents_death)
-        if not stuck.was_ended(child.pid):
-            return child, mark
-        child.wait()
-    raise ToolError("not-started", f"{start.argv[0]} did not start: it hung before its exec.")
-
-
-def _start(start: _Start, at_parents_death: signal.Signals) -> tuple[subprocess.Popen[bytes], str]:
+def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[Child, str]:
     mark = secrets.token_hex(16)
-    ruleset = prepare(start.confine) if start.confine else None
-    stdin = FileIO(os.devnull) if start.stdin is None else _in_memory(start.stdin)
+    order = Order(
+        [os.fspath(word) for word in start.argv],
+        marked(start.env, mark),
+        os.fspath(start.cwd),
+        int(at_parents_death),
+        is_confined=start.confine is not None,
+    )
     try:
-        child = subprocess.Popen(
-            list(start.argv),
-            env=marked(start.env, mark),
-            cwd=start.cwd,
-            stdin=stdin,
-            stdout=start.stdout,
-            stderr=start.stderr,
-            pass_fds=start.keep,
-            umask=0o077,
-            start_new_session=True,
-            preexec_fn=_entry(ruleset, at_parents_death),  # noqa: PLW1509 - see stuck.py
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+        with contextlib.ExitStack() as opened:
+            stdin = FileIO(os.devnull) if start.stdin is None else _in_memory(start.stdin)
+            opened.enter_context(stdin)
+            ruleset = opened.enter_context(prepare(start.confine)) if start.confine else None
+            streams = Streams(
+                stdin.fileno(), start.stdout.fileno(), start.stderr.fileno(), start.keep
+            )
+            child = starter.start(order, streams, ruleset.fileno() if ruleset else None)
+    except OSError as error:
         raise ToolError("not-started", f"{start.argv[0]} could not be started: {error}") from error
-    finally:
-        stdin.close()
-        if ruleset:
-            ruleset.close()
     return child, mark
 
 
-def _entry(ruleset: Ruleset | None, at_parents_death: signal.Signals) -> Callable[[], None]:
-    """What the child does between fork and exec."""
-    parent = os.getpid()
-
-    def enter() -> None:
-        die_with(parent, at_parents_death)
-        _c_signal(signal.SIGINT, None)  # celery's pool ignores it, and that is inherited
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        if ruleset:
-            ruleset.enter()
-
-    return enter
-
-
-def _follow(child: subprocess.Popen[bytes], sinks: Mapping[FileIO, Sink], ladder: Ladder) -> None:
+def _follow(child: Child, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> None:
     """Pass on what the child says, and send what is due, until it has ended. It is not reaped."""
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        pidfd = os.pidfd_open(child.pid)
-        stack.callback(os.close, pidfd)
-        selector.register(pidfd, selectors.EVENT_READ)
+        selector.register(child.pidfd, selectors.EVENT_READ)
         for reader, sink in sinks.items():
             selector.register(reader, selectors.EVENT_READ, sink)
         ended = False
         while not ended:
             for key, _ in selector.select(ladder.pause()):
-                if key.fd == pidfd:
+                if key.fd == child.pidfd:
                     ended = True
                 elif _pass_on(key.fd, key.data) == 0:
                     selector.unregister(key.fileobj)
@@ -304,7 +268,7 @@ def _discard(chunk: bytes) -> None:
     """Nobody wants to know."""
 
 
-def _end_all(child: subprocess.Popen[bytes], mark: str) -> int:
+def _end_all(child: Child, mark: str) -> int:
     """Kill what is left of the command, reap it, and return its exit code."""
     _signal_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
     kill_marked(mark, child.pid)

@@ -1,8 +1,8 @@
 """Landlock by ctypes: what a run's commands may open. It needs no privilege.
 
-A ruleset is made before the fork, by the parent, and entered by the child: between the two there is
-nothing but one prctl and one system call. Rights are only ever given, never taken back, so a hidden
-folder below a readable one is left out by giving its siblings instead.
+A ruleset is made by the parent and entered by the child, just before its exec (prctl.enter). Rights
+are only ever given, never taken back, so a hidden folder below a readable one is left out by giving
+its siblings instead.
 
 What it does not do: the network, unix sockets with a path, and what the user id may not do anyway.
 Reading other processes (environ, mem) and signalling them ends at the sandbox's border too.
@@ -17,13 +17,14 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import FileIO
 from pathlib import Path
 
 from runner.errors import ToolError
 from runner.job import SandboxMode
-from runner.processes.prctl import CAPBSET_DROP, DUMPABLE, NO_NEW_PRIVS, prctl, switch
+from runner.processes.prctl import DUMPABLE, switch
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
+_CREATE_RULESET, _ADD_RULE = 444, 445  # the same on every architecture
 _ABI_QUESTION, _PATH_BENEATH = 1, 1
 _OLDEST_ABI = 2  # 1 refuses every rename between folders, which providers do
 
@@ -31,10 +32,6 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 15
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
-# Landlock does not bind who may look at everything: CAP_PERFMON reads any process's environment.
-# A worker that is root passes on what files need: chown, dac_override, fowner, fsetid, setgid,
-# setuid and net_bind_service. Numbers that a kernel does not know are refused harmlessly.
-_DROPPED = tuple(number for number in range(64) if number not in {0, 1, 3, 4, 6, 7, 10})
 # a device made by root in its own work dir would be a way to the disk under everything
 _NEVER = _MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV
 _RIGHTS = {2: 1 << 14, 3: 1 << 15, 4: 1 << 15, 5: 1 << 16}  # first bit that the ABI does not know
@@ -88,28 +85,6 @@ class Confinement:
     hidden: tuple[Path, ...] = ()
 
 
-class Ruleset:
-    """A ruleset that is ready to be entered by a child. Close it when the child was started."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._enter_arguments = (
-            ctypes.c_long(_RESTRICT_SELF),
-            ctypes.c_int(fd),
-            ctypes.c_uint32(0),
-        )
-
-    def enter(self) -> None:
-        """Confine the calling process for good. For the child, between fork and exec."""
-        for capability in _DROPPED:  # refused where there are none: all the better
-            prctl(CAPBSET_DROP, capability, 0, 0, 0)
-        if prctl(NO_NEW_PRIVS, 1, 0, 0, 0) or _syscall(*self._enter_arguments):
-            raise OSError(ctypes.get_errno(), "landlock")
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
 @cache
 def _abi() -> int:
     """Landlock's ABI number of this kernel, 0 where there is none that helps."""
@@ -134,8 +109,11 @@ def choose(mode: SandboxMode, confinement: Confinement) -> Confinement | None:
     return None if mode == "off" or not _abi() else confinement
 
 
-def prepare(confinement: Confinement) -> Ruleset:
-    """Make the ruleset in the kernel. Raises ToolError `sandbox-unavailable` when it refuses."""
+def prepare(confinement: Confinement) -> FileIO:
+    """A ruleset in the kernel, open until a child has entered it.
+
+    Raises ToolError `sandbox-unavailable` when the kernel refuses.
+    """
     abi = _abi()
     handled = _RIGHTS.get(abi, 1 << 16) - 1
     attr = _RulesetAttr(handled, 0, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0)
@@ -155,7 +133,7 @@ def prepare(confinement: Confinement) -> Ruleset:
         os.close(fd)
         raise
     os.set_inheritable(fd, False)
-    return Ruleset(fd)
+    return FileIO(fd)
 
 
 def _rules(confinement: Confinement, everything: int) -> Iterator[tuple[Path, int]]:

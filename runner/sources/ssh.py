@@ -11,7 +11,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from runner.errors import SourceError
 from runner.job import SshKey
 from runner.processes.process import background, capture, child_environment
 from runner.processes.sandbox import Confinement, choose
+from runner.processes.starter import Child
 from runner.sources import host_keys
 
 HostKeyChecking = Literal["yes", "accept-new"]
@@ -203,10 +203,10 @@ def _started(socket: Path, environment: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def _wait_for(socket: Path, child: subprocess.Popen[bytes]) -> None:
+def _wait_for(socket: Path, child: Child) -> None:
     until = monotonic() + _START_SECONDS
     while not socket.is_socket():
-        if child.poll() is not None or monotonic() > until:
+        if child.has_ended() or monotonic() > until:
             raise SourceError("ssh-agent-failed", "The ssh-agent of this run did not start.")
         sleep(0.002)
 
