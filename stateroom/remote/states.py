@@ -39,7 +39,6 @@ DETAIL: Columns = {
     "forced": "forced",
     "run": "run_id",
     "restored from": "restored_from",
-    "forced": "forced",
     "lineage": "lineage",
     "encrypted": "encrypted",
     "lock": "lock_id",
