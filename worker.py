@@ -30,6 +30,7 @@ from backend.upkeep.ticker import Duty, Ticker
 from execution import events, jobs
 from execution.events import Execution
 from runner.errors import Fenced, RunnerError, Stopped
+from runner.job import Job
 from runner.processes import leftovers, orphans, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import run
@@ -169,18 +170,17 @@ class Worker:
             self._busy -= 1
 
     def _execute(self, run_id: str) -> None:
-        lease = timedelta(seconds=self._here.settings.lease_seconds)
-        with self._here.itself.transaction() as tx:
-            claimed = claims.claim(tx, run_id, self.name, lease)
-        if claimed is None:
+        found = self._claim(run_id)
+        if found is None:
             return
+        claimed, job = found
         with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
             at_work = Execution(self._here, claimed)
             self._active[at_work] = orphans.clock()
             if self._interrupted.is_set():  # it came too late to be told with the others
                 at_work.interrupt()
             try:
-                self._attempt(at_work)
+                self._attempt(at_work, job)
             except Fenced:
                 log.warning("run_fenced")
             except Error as error:
@@ -188,11 +188,27 @@ class Worker:
             finally:
                 del self._active[at_work]
 
-    def _attempt(self, at_work: Execution) -> None:
+    def _claim(self, run_id: str) -> tuple[Run, Job | Exception] | None:
+        """Claim a run and resolve its job, in one transaction; None when it is not to be taken.
+
+        What is wrong with the job does not undo the claim: else the run would have no end.
+        """
+        lease = timedelta(seconds=self._here.settings.lease_seconds)
+        with self._here.itself.transaction() as tx:
+            claimed = claims.claim(tx, run_id, self.name, lease)
+            if claimed is None:
+                return None
+            try:
+                with tx.db.begin_nested():
+                    return claimed, jobs.resolve(tx, claimed)
+            except Exception as fault:  # noqa: BLE001 it is raised where every fault ends the run
+                return claimed, fault
+
+    def _attempt(self, at_work: Execution, job: Job | Exception) -> None:
         """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
         try:
-            with self._here.itself.transaction() as tx:
-                job = jobs.resolve(tx, tx.db.get_one(Run, at_work.run_id))
+            if isinstance(job, Exception):
+                raise job  # noqa: TRY301 as if it were resolved here
             outcome = run.execute(job, at_work)
             at_work.finish(outcome.status)
         except Stopped as stopped:

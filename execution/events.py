@@ -37,6 +37,7 @@ LOG_BYTES = 64 * 1024 * 1024  # the limit of the log of one claim; the rest is d
 LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
 LOOK_SECONDS = 1.0
 RENEW_AFTER = 0.2  # the part of the lease after which it is renewed
+BEFORE = {"planning": "preparing", "planned": "planning"}  # the moves that may be written late
 
 
 Fact = Callable[[Transaction, timedelta], None]  # gets how long ago the event was
@@ -46,7 +47,8 @@ Told = TypeVar("Told")
 class Execution:
     """The events of one claim of a run. Another thread calls `pulse`.
 
-    Events that only inform are written with the next pulse or change of status: a transaction for
+    Events that only inform, and the moves before `applying`, are written with the next pulse, or
+    with the next move that has to be in the database before the run goes on. A transaction for
     each event would take longer than a small run.
     """
 
@@ -105,10 +107,10 @@ class Execution:
         self._write(pin)
 
     def planning(self) -> None:
-        self._move("planning")
+        self._tell_move("planning")
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None:
-        self._move("planned", changes=dict(changes), plan_sha256=plan_sha256)
+        self._tell_move("planned", changes=dict(changes), plan_sha256=plan_sha256)
 
     def applying(self) -> None:
         self._move("applying")
@@ -206,6 +208,16 @@ class Execution:
             raise Fenced("fenced", f"The run {self.run_id} was taken from this worker.")
         with self._writing:
             self._told.append((time.monotonic(), fact))
+
+    def _tell_move(self, status: str, **values: Any) -> None:
+        """A move that nothing waits for: `applying` and the end are written before we go on."""
+
+        def move(tx: Transaction, _ago: timedelta) -> None:
+            run = claims.own(tx)
+            if run.status == BEFORE[status]:  # else it was written, and the answer was lost
+                moves.move(tx, run, status, **values)
+
+        self._tell(move)
 
     def _bring(self, tx: Transaction) -> None:
         moment = time.monotonic()  # the same for all, so that no step ends before it starts

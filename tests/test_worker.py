@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from backend.config import Settings
-from backend.models import RescuedWrite, Run, Workspace
+from backend.models import RescuedWrite, Run, Variable, Workspace
 from backend.runs import queue
 from backend.transactions import Installation
 from backend.upkeep import installation
@@ -111,3 +111,18 @@ def test_a_run_that_is_claimed_after_the_interrupt_is_told_too(
 
     with here.itself.reading() as tx:
         assert tx.db.get_one(Run, run_id).status == "canceled"
+
+
+def test_a_run_whose_variable_cannot_be_opened_still_has_an_end(
+    here: Installation, workspace: Workspace
+) -> None:
+    with here.itself.transaction() as tx:
+        tx.db.add(Variable(workspace_id=workspace.id, kind="terraform", name="a", value=b"torn"))
+        run_id = queue.queue(tx, workspace, queue.NewRun("plan")).id
+
+    Worker(here).take(run_id)
+
+    with here.itself.reading() as tx:
+        run = tx.db.get_one(Run, run_id)
+        assert (run.status, run.epoch, run.blocking) == ("errored", 1, False)
+        assert run.error_code

@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from backend.db import now
 from backend.documents import intake
 from backend.errors import Forbidden, Locked
-from backend.models import RescuedWrite, Run, State, Step, Workspace
+from backend.models import AuditEntry, RescuedWrite, Run, State, Step, Workspace
 from backend.principal import Principal
 from backend.runs import claims, logs, queue
 from backend.states import freezing, locks, states
@@ -25,6 +25,7 @@ from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation
 from execution import events
 from execution.events import Execution
+from runner.errors import Fenced
 from tests.support.postgres import Postgres
 from tests.support.rows import add_workspaces
 
@@ -43,6 +44,11 @@ def run(here: Installation) -> Run:
 def log_of(here: Installation, run: Run) -> bytes:
     with here.itself.reading() as tx:
         return logs.read(tx, tx.db.get_one(Run, run.id), 0, 1 << 30)
+
+
+def status_of(here: Installation, run: Run) -> str:
+    with here.itself.reading() as tx:
+        return tx.db.get_one(Run, run.id).status
 
 
 @contextmanager
@@ -96,11 +102,42 @@ def test_a_move_whose_answer_was_lost_is_not_taken_for_the_loss_of_the_run(
     at_work = Execution(here, run)
 
     at_work.planning()
+    at_work.flush()
     at_work.planning()
+    at_work.flush()
 
     assert not at_work.fenced
+    assert status_of(here, run) == "planning"
+
+
+def test_the_apply_begins_only_after_every_move_before_it_is_written(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    at_work.applying()
+
+    assert status_of(here, run) == "applying"
     with here.itself.reading() as tx:
-        assert tx.db.get_one(Run, run.id).status == "planning"
+        assert tx.db.get_one(Run, run.id).changes == {"add": 1}
+        told = tx.db.scalars(select(AuditEntry.action).where(AuditEntry.object == run.id)).all()
+    assert {"run.planning", "run.planned", "run.applying"} <= set(told)
+
+
+def test_a_run_that_was_taken_away_does_not_begin_to_apply(here: Installation, run: Run) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    with here.itself.transaction() as tx:
+        tx.db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
+        claims.expire_leases(tx)
+
+    with pytest.raises(Fenced):
+        at_work.applying()
+
+    assert status_of(here, run) == "queued"
 
 
 def test_a_log_that_never_ends_is_cut_and_says_so(
