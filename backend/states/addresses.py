@@ -97,7 +97,8 @@ def _snippets(  # noqa: PLR0913 what differs between a token and a login
 
 def _in_hcl(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
+    # "$$${" would be a dollar and a template, so the first character is written as \u escape
+    return '"' + escaped.replace("${", "\\u0024{").replace("%{", "\\u0025{") + '"'
 
 
 def _in_shell(text: str) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 from runner.detection import override_name
 from runner.detection.config_files import Version, shown
 from runner.detection.detect import Verdict
+from runner.detection.hcl_text import hcl_string
 from runner.errors import DetectionError
 from runner.job import Backend, BackendMode, ToolName
 
 _STATE_BYTES = 1024 * 1024  # far more than the 2 kB that describe a backend
-_HCL_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,6 @@ def render(name: str, backend: Backend) -> str:
     width = max(len(key) for key in settings)
     lines = [f"    {key:<{width}} = {hcl_string(value)}\n" for key, value in settings.items()]
     return 'terraform {\n  backend "http" {\n' + "".join(lines) + "  }\n}\n"
-
-
-def hcl_string(value: str) -> str:
-    """The value as a quoted HCL string, with escapes, templates and line ends quoted."""
-    escaped = "".join(_HCL_ESCAPES.get(c, c) for c in value)
-    # "$$${" would be a dollar and a template, so the first character is written as \u escape.
-    escaped = escaped.replace("${", "\\u0024{").replace("%{", "\\u0025{")
-    return f'"{escaped}"'
 
 
 def check_initialised(data_dir: Path, backend: Backend) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
+from runner.processes import proc
+
 _MARK = "STATEROOM_COMMAND"
 _PATIENCE = 5.0  # seconds: a killed process that hangs in the kernel is not waited for
 
@@ -29,7 +31,7 @@ def kill_marked(mark: str, command: int) -> None:
     can carry it, and to be asked for its environment costs a process and us the most.
     """
     sought = f"{_MARK}={mark}".encode()
-    _kill_all(lambda variables: sought in variables, _started_at(command))
+    _kill_all(lambda variables: sought in variables, proc.status(command).started)
 
 
 def live_in(folder: Path) -> bool:
@@ -46,16 +48,6 @@ def _started_in(folder: Path) -> Callable[[list[bytes]], bool]:
     """Every command of a run gets a TMPDIR in the run's own folder."""
     sought = f"TMPDIR={folder.absolute()}/".encode()
     return lambda variables: any(variable.startswith(sought) for variable in variables)
-
-
-def _started_at(pid: int) -> int:
-    """When a process was started, in the kernel's ticks since its own start."""
-    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        text = os.read(fd, 4096)
-    finally:
-        os.close(fd)
-    return int(text.rpartition(b")")[2].split()[19])  # a name may hold anything, brackets too
 
 
 def _kill_all(is_sought: Callable[[list[bytes]], bool], since: int = 0) -> None:
@@ -81,7 +73,7 @@ def _found(is_sought: Callable[[list[bytes]], bool], since: int = 0) -> Iterator
     for pid in pids:
         # gone, or not ours
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, PermissionError):
-            if since and _started_at(pid) < since:
+            if since and proc.status(pid).started < since:
                 continue
             pidfd = os.pidfd_open(pid)
             try:

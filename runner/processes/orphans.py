@@ -13,10 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from runner.processes import starter
+from runner.processes import proc, starter
 from runner.processes.prctl import CHILD_SUBREAPER, switch
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def adopt() -> None:
@@ -37,7 +35,7 @@ def kill(oldest_at_work: Callable[[], float]) -> int:
     `oldest_at_work` is asked when the children are known: what began later is not among them.
     """
     found = [child for child in children() if child[0] != starter.pid()]
-    before = oldest_at_work() - 2 / _TICKS
+    before = oldest_at_work() - 2 / proc.TICKS
     old = [pid for pid, started in found if started < before]
     for pid in old:
         with contextlib.suppress(ProcessLookupError):
@@ -49,11 +47,10 @@ def kill(oldest_at_work: Callable[[], float]) -> int:
 
 def children() -> Iterator[tuple[int, float]]:
     """The children of this process, whichever of its threads started them, and when they began."""
-    own = str(os.getpid())
+    own = os.getpid()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                # the name, in parentheses, may hold anything
-                facts = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                if facts[1] == own:
-                    yield int(folder.name), int(facts[19]) / _TICKS
+                found = proc.status(int(folder.name))
+                if found.parent == own:
+                    yield int(folder.name), found.started / proc.TICKS

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.detection.config_files import EXTENSIONS
 from runner.errors import SourceError
 
 COMMITTED = "committed-terraform"  # below .git, where no repository can put anything
-_CONFIGURATION = (".tf", ".tf.json", ".tofu", ".tofu.json")
 _STATES = ("terraform.tfstate", "terraform.tfstate.d")
 _UNWRITTEN = "errored.tfstate"
 _NAMED_FOLDERS = 8
@@ -88,7 +88,7 @@ def _named(root: Path, name: str) -> list[Path]:
 def _configured(root: Path) -> Iterator[str]:
     for where, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if any(name.endswith(_CONFIGURATION) for name in files):
+        if any(name.endswith(EXTENSIONS) for name in files):
             yield str(Path(where).relative_to(root))
 
 

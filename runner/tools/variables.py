@@ -13,18 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.detection.config_files import ConfigFile, Unreadable, configuration, read
+from runner.detection.hcl_text import hcl_string
 from runner.errors import ToolError
 from runner.job import Variable
 from runner.tools.tool import Tool
 
 _NAME = re.compile(r"[^\W\d][\w-]*")
-_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F)} | {
-    ord("\n"): r"\n",
-    ord("\r"): r"\r",
-    ord("\t"): r"\t",
-    ord('"'): r"\"",
-    ord("\\"): r"\\",
-}
 
 
 def var_file(variables: Iterable[Variable]) -> bytes | None:
@@ -76,5 +70,4 @@ def _quoted(variable: Variable) -> str:
     except UnicodeEncodeError as error:
         message = f"The value of {variable.name} is not valid text."
         raise ToolError("variable-invalid", message) from error
-    text = variable.value.translate(_ESCAPES).replace("${", "$${").replace("%{", "%%{")
-    return f'"{text}"'
+    return hcl_string(variable.value)

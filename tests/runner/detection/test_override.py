@@ -10,7 +10,7 @@ import pytest
 
 from runner.detection.config_files import Version
 from runner.detection.detect import inspect
-from runner.detection.override import Override, hcl_string, plan_override, render, write
+from runner.detection.override import Override, plan_override, render, write
 from runner.errors import DetectionError
 from runner.job import Backend, BackendMode, ToolName
 from tests.runner.detection.detection_variants import CLOUD, HIT, PLAIN, backend
@@ -252,11 +252,6 @@ def test_the_credential_is_never_in_the_file(name: str) -> None:
     assert "secret" not in text
     assert "username" not in text
     assert "run-1" not in text
-
-
-def test_nothing_in_a_value_is_code() -> None:
-    assert hcl_string('a"b\\c\n') == '"a\\"b\\\\c\\n"'
-    assert hcl_string("${x}%{y}$$%%") == '"\\u0024{x}\\u0025{y}$$%%"'
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
