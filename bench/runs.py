@@ -158,7 +158,7 @@ def whole_runs(stateroom: Stateroom, folder: Path, tool: str, rounds: int) -> No
     project.run("apply")  # the first one also asks the tool for its version
     bare.run()
     found = interleaved(lambda: project.run("apply") * 1e3, lambda: bare.run() * 1e3, rounds)
-    show(f"a whole run, {tool}", found, "ms", "<= 1.05")
+    show(f"a whole run, {tool}", found, "ms", "<= 1.5")
     steps = [project.steps(project.end(project.queue("apply"))["id"]) for _ in range(rounds)]
     middle = {name: statistics.median(one[name] for one in steps) for name in steps[0]}
     told = ", ".join(f"{name} {seconds * 1e3:.0f}" for name, seconds in middle.items())

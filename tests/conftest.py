@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from backend import migrations
 from backend.config import Settings
@@ -27,6 +29,12 @@ from tests.support.redis_server import Redis
 from tests.support.repositories import Repository
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Tool, find_tool
+
+# how long an example takes says nothing on a busy machine
+hypothesis_settings.register_profile(
+    "any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any-speed")
 
 
 @pytest.fixture(scope="session")

@@ -227,14 +227,14 @@ def test_a_long_monotonous_document_is_read_in_little_memory(filling: bytes) -> 
     assert held < 200_000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(body=documents(), piece=st.integers(1, 200), chunk=st.integers(1, 300))
 @example(body=b'{"version":4,"a":[1,[],{"":{}}]}', piece=1, chunk=1)
 def test_both_readers_agree_on_every_document(body: bytes, piece: int, chunk: int) -> None:
     assert streamed(body, piece, chunk) == read_heading(body)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data(), piece=st.integers(1, 200), chunk=st.integers(1, 300))
 def test_both_readers_agree_on_every_damaged_document(
     data: st.DataObject, piece: int, chunk: int

@@ -80,9 +80,7 @@ def test_a_document_of_any_size_comes_back_byte_for_byte(blobs: Blobs, size: int
     assert (upload.ciphertext is None) == (size > IN_COLUMN)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(1, 2 * PIECE), max_size=20),
     size=st.sampled_from([100, PIECE, IN_COLUMN, IN_COLUMN + 1, IN_COLUMN + PIECE]),

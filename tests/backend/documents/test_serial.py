@@ -51,7 +51,7 @@ def lifted(body: bytes, serial: int, *, piece: int, size: int) -> bytes:
     return new
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     body=documents(),
     serial=st.integers(0, 2**63 - 1),

@@ -61,7 +61,7 @@ def test_a_body_of_any_size_opens_to_the_same_bytes(size: int) -> None:
     verify_frames(KEY, io.BytesIO(sealed))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes=st.lists(st.integers(0, FRAME * 2), max_size=6))
 def test_it_does_not_matter_how_a_body_arrives(sizes: list[int]) -> None:
     chunks = [text(size)[:size] for size in sizes]
@@ -113,7 +113,7 @@ def test_frames_of_two_bodies_do_not_mix() -> None:
     assert_unreadable(THREE[:MAGIC] + FRAMES[0] + other[1] + FRAMES[2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bit=st.integers(0, len(THREE) * 8 - 1))
 def test_a_flipped_bit_does_not_open(bit: int) -> None:
     changed = bytearray(THREE)
@@ -122,7 +122,7 @@ def test_a_flipped_bit_does_not_open(bit: int) -> None:
     assert_unreadable(bytes(changed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bit=st.integers(0, 8 * 8 - 1))
 def test_a_flipped_bit_of_the_heading_does_not_open(bit: int) -> None:
     changed = bytearray(THREE)
@@ -131,7 +131,7 @@ def test_a_flipped_bit_of_the_heading_does_not_open(bit: int) -> None:
     assert_unreadable(bytes(changed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(length=st.integers(0, len(THREE) - 1))
 def test_a_cut_body_does_not_open(length: int) -> None:
     assert_unreadable(THREE[:length])

@@ -73,7 +73,7 @@ def verdict_of(files: dict[str, bytes], tool: ToolName) -> Verdict:
         return inspect(Path(folder), tool)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(noise, noise, inner, tools, st.sampled_from(["\n", "\r\n"]))
 def test_noise_around_a_block_never_hides_it_or_changes_its_line(
     before: str, after: str, within: str, tool: ToolName, line_end: str
@@ -86,7 +86,7 @@ def test_noise_around_a_block_never_hides_it_or_changes_its_line(
     assert (str(verdict), verdict.line) == ("backend:hit", line)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(noise, min_size=1, max_size=3), inner, tools)
 def test_noise_alone_is_never_a_backend(texts: list[str], within: str, tool: ToolName) -> None:
     files = {f"{n}.tf": text.encode() for n, text in enumerate(texts)}
@@ -95,7 +95,7 @@ def test_noise_alone_is_never_a_backend(texts: list[str], within: str, tool: Too
     assert str(verdict_of(files, tool)) == "none"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -111,7 +111,7 @@ def test_no_bytes_make_the_inspection_fail(content: bytes, name: str, tool: Tool
     assert (verdict.file is None) == (not verdict.explicit)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(SCRAPS), max_size=40).map("".join))
 def test_a_block_after_broken_syntax_still_makes_the_file_unreadable(junk: str) -> None:
     # An odd quote before the block: no reading of this file is sure, so `none` would be a guess.

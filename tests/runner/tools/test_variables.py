@@ -90,9 +90,7 @@ NASTY = [
 ]
 
 
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.lists(st.sampled_from(NASTY), max_size=8).map("".join), min_size=20, max_size=40)
 )
