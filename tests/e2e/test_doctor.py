@@ -152,7 +152,7 @@ def test_a_state_that_holds_something_is_not_touched(installations: Installation
 @pytest.mark.parametrize(
     ("arguments", "given", "words"),
     [
-        (["http://127.0.0.1:1"], {}, "Set STATEROOM_TOKEN"),
+        (["http://127.0.0.1:1"], {}, "set STATEROOM_TOKEN"),
         (["127.0.0.1:1"], {"STATEROOM_TOKEN": "t"}, "must begin with https://"),
         (["https://me:secret@host"], {"STATEROOM_TOKEN": "t"}, "No credentials in the URL"),
         (["--token-file", "/there/is/none", "http://host"], {}, "cannot be read"),

@@ -43,7 +43,7 @@ def crowd(place: Place) -> None:
 
 CLOSINGS = {
     "workspace-frozen": (freeze, "we move the network"),
-    "state-deleted": (delete, "Restore"),
+    "state-deleted": (delete, "restore it first"),
     "state-archived": (archive, "s3://bucket/key"),
     "quota-state-size": (shrink, "100"),
     "quota-versions": (pin, "pinned"),

@@ -272,7 +272,7 @@ def test_a_state_that_does_not_open_is_named_and_leaves_no_file(
     )
 
     assert done.returncode == 1
-    assert "shop/app version 1: It opens, but its hashes" in done.stderr
+    assert "shop/app version 1: The content differs from the hashes" in done.stderr
     assert [path.name for path in (tmp_path / "out").rglob("*.tfstate")] == []
     assert manifest(tmp_path / "out")["failed"][0]["workspace"] == "app"
 

@@ -100,7 +100,7 @@ def test_an_export_of_a_project_is_checked_with_its_gaps(
         (lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]], "entry 4 is missing"),
         (lambda lines: [*lines[:3], lines[2], *lines[3:]], "the order is wrong"),
         (lambda lines: [*lines[:3], _moved(lines[6], 4), *lines[3:]], "inserted"),
-        (lambda lines: [*lines[:3], "{}", *lines[3:]], "Line 4 is not one"),
+        (lambda lines: [*lines[:3], "{}", *lines[3:]], "Line 4 is not a line of an exported"),
         (lambda lines: lines[1:], "entry 1 is missing"),
     ],
 )  # fmt: skip
