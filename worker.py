@@ -34,6 +34,7 @@ from runner.job import Job
 from runner.processes import leftovers, orphans, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import run
+from runner.sources import mirror
 
 log = structlog.get_logger()
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -41,6 +42,7 @@ PULSE_SECONDS = 0.25
 SWEEP_SECONDS = 20.0
 BEAT_SECONDS = 10.0
 ORPHANS_SECONDS = 5.0
+MIRRORS_SECONDS = 600.0
 
 
 class Worker:
@@ -153,6 +155,13 @@ class Worker:
             return True
         leftovers.kill_in(left.root)
         return False
+
+    def sweep_mirrors(self) -> None:
+        """Remove the mirrors of repositories that were not used for long, or take too much disk."""
+        settings = self._here.settings
+        unused = timedelta(days=settings.mirror_days).total_seconds()
+        if removed := mirror.sweep(settings.mirrors_dir, unused, settings.max_mirror_bytes):
+            log.info("mirrors_removed", mirrors=removed)
 
     def end_orphans(self) -> None:
         """End what commands left behind: a child that is older than every run at work."""
@@ -291,6 +300,7 @@ def _own_duties(worker: Worker, settings: Settings) -> list[Duty]:
     repeated = {
         "beat": (worker.beat, BEAT_SECONDS),
         "sweep-folders": (worker.sweep, min(SWEEP_SECONDS, settings.lease_seconds)),
+        "sweep-mirrors": (worker.sweep_mirrors, MIRRORS_SECONDS),
         "end-orphans": (worker.end_orphans, ORPHANS_SECONDS),
     }
     return [Duty(name, _each(work, seconds), seconds) for name, (work, seconds) in repeated.items()]

@@ -158,6 +158,14 @@ class Settings(BaseModel):
     provider_mirror: Path | None = Field(
         None, description="Folder with a mirror of providers, which is used before the registry"
     )
+    max_mirror_bytes: int = Field(
+        5_000_000_000,
+        ge=0,
+        description="Limit for the mirrors of repositories that a worker keeps, bytes; 0: none",
+    )
+    mirror_days: float = Field(
+        14.0, gt=0, description="Days after which a mirror that no run has used is removed"
+    )
     sandbox: Literal["auto", "off", "required"] = Field(
         "auto", description="Confine the tool to its work folder with Landlock: auto, required, off"
     )
@@ -218,6 +226,10 @@ class Settings(BaseModel):
     @property
     def work_dir(self) -> Path:
         return self.data_dir / "work"
+
+    @property
+    def mirrors_dir(self) -> Path:
+        return self.data_dir / "mirrors"
 
     @property
     def tools_path(self) -> Path:

@@ -8,7 +8,7 @@ from backend.people import tokens
 from backend.states import addresses, states, transfers
 from backend.transactions import Installation, Transaction
 from execution import repositories
-from runner.job import Backend, Job, Limits, Login, Source, SshKey, Variable
+from runner.job import Backend, Job, Limits, Login, Mirrors, Source, SshKey, Variable
 
 
 def resolve(tx: Transaction, run: Run) -> Job:
@@ -33,6 +33,11 @@ def resolve(tx: Transaction, run: Run) -> Job:
             known_hosts=project.known_hosts,
             accept_new_host_keys=project.accept_new_host_keys,
             policy=repositories.policy(settings),
+            mirrors=Mirrors(
+                settings.mirrors_dir,
+                f"{project.id} {template.key_id or '-'}",
+                settings.max_mirror_bytes,
+            ),
         ),
         backend=Backend(
             address=at.address,

@@ -39,6 +39,18 @@ class SourcePolicy:
 
 
 @dataclass(frozen=True)
+class Mirrors:
+    """Where a worker keeps what it has fetched. `owner` names the project and the key.
+
+    Runs of different owners never share a mirror.
+    """
+
+    root: Path
+    owner: str
+    most_bytes: int
+
+
+@dataclass(frozen=True)
 class Source:
     """Where the configuration comes from. A `ref` of None is the default branch."""
 
@@ -49,6 +61,7 @@ class Source:
     known_hosts: str = ""  # lines in known_hosts form, beside the shipped ones
     accept_new_host_keys: bool = False
     policy: SourcePolicy = SourcePolicy()
+    mirrors: Mirrors | None = None
 
 
 @dataclass(frozen=True)

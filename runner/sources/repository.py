@@ -32,6 +32,7 @@ _OPTIONS = (
     *("http.followRedirects=false", "credential.helper=", "advice.detachedHead=false"),
     *("gc.auto=0", "maintenance.auto=false"),  # they would outlive the command
     *("http.lowSpeedLimit=1", "http.lowSpeedTime=60"),
+    "fetch.unpackLimit=1",  # one pack instead of up to 100 files
 )
 _GENERIC = (
     "Could not read from remote repository",
@@ -65,7 +66,7 @@ class Git(git.Git):
 
     def __init__(self, folder: Path, environment: Mapping[str, str], limits: Limits) -> None:
         super().__init__(folder)
-        self._folder, self._given, self._limits = folder, environment, limits
+        self.folder, self._given, self._limits = folder, environment, limits
         self.set_persistent_git_options(c=list(_OPTIONS))
 
     def execute(self, command: Sequence[Any], *_: Any, **unsupported: Any) -> Any:
@@ -77,7 +78,7 @@ class Git(git.Git):
             done = capture(
                 words,
                 env=self._given,
-                cwd=self._folder,
+                cwd=self.folder,
                 deadline=self._limits.left(),
                 stop=self._limits.stop,
                 stop_grace=5.0,

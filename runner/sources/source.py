@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -15,9 +16,13 @@ from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Login, Source, SshKey
 from runner.processes.ladder import go_on
-from runner.sources import checkout, ssh
+from runner.sources import checkout, mirror, ssh
+from runner.sources.mirror import Mirror
+from runner.sources.refresh import refresh
 from runner.sources.repository import Git, GitError, Limits, environment, explain
 from runner.sources.url import Address, admit
+
+log = logging.getLogger(__name__)
 
 MOST_BYTES = 2 << 30  # the limit of what is fetched, and of what is checked out
 
@@ -88,8 +93,8 @@ def clone(
     ):
         known = agent.environment if agent else {}
         calls = _Calls({**environment(work, address, login), **known}, limits)
-        commit = _commit(into, _fetch(source, address, into, calls), calls)
-        checked_out = _check_out(source, into, commit, calls)
+        commit = _arrive(source, address, into, calls)
+        checked_out = _check_out(source, into, commit)
         return replace(checked_out, host_keys=agent.learned_host_keys() if agent else "")
 
 
@@ -165,10 +170,54 @@ def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent |
         yield agent
 
 
+def _arrive(source: Source, address: Address, into: Path, calls: _Calls) -> _Commit:
+    """Fetch the commit and unpack its files; what a mirror has already is not fetched again."""
+    kept = mirror.of(source.mirrors, address.url, source.ref)
+    if kept and (commit := _by_mirror(source, address, into, calls, kept)):
+        return commit
+    name = _fetch(source, address, into, calls)
+    commit = _commit(into, name, calls)
+    if kept and name != source.ref:  # else everything was fetched, to find one commit
+        kept.make(into, commit.hash)
+    _unpack(into, commit, calls)
+    return commit
+
+
+def _by_mirror(
+    source: Source, address: Address, into: Path, calls: _Calls, kept: Mirror
+) -> _Commit | None:
+    """The commit by way of the mirror, or None with nothing left in the folder.
+
+    Whatever fails here is done again without the mirror, which then says what is wrong.
+    """
+    try:
+        if not kept.copy_into(into):
+            return None
+        before = mirror.packs(into)
+        by_full_name = _is_full_name(source.ref)
+        name = refresh(calls.git(into), address, source.ref, by_full_name=by_full_name)
+        if name:
+            commit = _commit(into, name, calls)
+            mirror.tidy(into)
+            if mirror.packs(into) != before:
+                kept.update(into, commit.hash)
+            _unpack(into, commit, calls)
+            return commit
+    except (GitError, SourceError, OSError) as error:
+        reason = getattr(error, "code", type(error).__name__)
+        log.info("mirror not used", extra={"mirror": kept.name, "reason": reason})
+    _forget(into)
+    return None
+
+
+def _is_full_name(ref: str | None) -> bool:
+    return ref is not None and (ref.startswith("refs/") or _COMMIT.fullmatch(ref) is not None)
+
+
 def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
     """Fetch as little as the server allows for this ref, and return a name of the commit."""
     ref = source.ref
-    if ref and (ref.startswith("refs/") or _COMMIT.fullmatch(ref)):
+    if ref and _is_full_name(ref):
         return _fetch_one(address, ref, into, calls)
     try:
         _clone_tip(address, ref, into, calls)
@@ -247,10 +296,13 @@ def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
     return _Commit(number, subject, author)
 
 
-def _check_out(source: Source, into: Path, commit: _Commit, calls: _Calls) -> Checkout:
+def _unpack(into: Path, commit: _Commit, calls: _Calls) -> None:
     git = calls.git(into)
     _refuse_large(git, commit.hash)
     git.checkout(commit.hash, "--", detach=True, force=True, quiet=True)
+
+
+def _check_out(source: Source, into: Path, commit: _Commit) -> Checkout:
     checkout.refuse_escapes(into)
     folder = checkout.folder_at(into, source.path)
     warnings = checkout.put_away(into, folder)
