@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,6 +84,19 @@ def test_what_is_no_run_in_the_work_folder_does_not_stop_the_sweep(
 
     assert stray.is_dir()
     assert not folder.exists()
+
+
+def test_mirrors_that_no_run_has_used_for_long_are_removed(here: Installation) -> None:
+    unused, used = (here.settings.mirrors_dir / f"{digit * 64}.git" for digit in "01")
+    for folder in (unused, used):
+        folder.mkdir(parents=True)
+    days = here.settings.mirror_days + 1
+    os.utime(unused, (time.time() - days * 86_400,) * 2)
+
+    Worker(here).sweep_mirrors()
+
+    assert not unused.exists()
+    assert used.is_dir()
 
 
 @pytest.mark.parametrize("useless", [b"", b"{", b"[1]", b'{"a": 1}'])

@@ -60,3 +60,16 @@ def test_a_run_names_the_key_that_does_not_open(here: Installation, run: Run) ->
 
     assert error.code == "key-unreadable"
     assert "'forge'" in error.message
+
+
+def test_the_mirrors_of_a_run_are_those_of_its_project_and_its_key(
+    here: Installation, run: Run
+) -> None:
+    with here.itself.transaction() as tx:
+        found = tx.db.get_one(Run, run.id)
+        job = jobs.resolve(tx, found)
+        names = f"{found.workspace.project.id} {found.template.key_id}"
+
+    assert job.source.mirrors is not None
+    assert job.source.mirrors.owner == names
+    assert job.source.mirrors.root == here.settings.data_dir / "mirrors"
