@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import click
@@ -14,7 +15,9 @@ from client.api import Api, path
 Suggest = Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]
 
 SECONDS = (1.0, 2.0)  # to connect; without a byte
-MOST = 100  # newest or first ones of a list
+MOST_IDS = 100  # the newest ones of a list
+MOST_NAMES = 1000  # a list is not ordered by names, so it is read page by page
+_BY_ID = {"runs", "tokens", "rescued"}
 
 # Arguments that name something: the list of the API that they are in.
 ARGUMENTS = {
@@ -53,7 +56,8 @@ def _listed(params: dict[str, Any], noun: str) -> list[CompletionItem[str]]:
 
     def ask(api: Api, _show: object) -> None:
         api.seconds = SECONDS
-        items.extend(api.get(_within(params, noun) + path(noun), limit=MOST)["items"])
+        most = MOST_IDS if noun in _BY_ID else MOST_NAMES
+        items.extend(islice(api.items(_within(params, noun) + path(noun)), most))
 
     server = {name: params.get(name) for name in ("url", "token_file", "data_dir")}
     connected(ask)(show=Json(), **server)

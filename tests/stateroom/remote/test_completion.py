@@ -75,6 +75,13 @@ def test_bash_offers_projects_and_what_is_in_them(place: Place, exported: dict[s
     _bash_offers(f'stateroom runs show -p {project} ""', exported, {"latest", run.id})
 
 
+def test_a_name_is_offered_however_many_there_are(place: Place, exported: dict[str, str]) -> None:
+    for number in range(201):
+        place.api.post(f"/projects/{place.project}/workspaces", name=f"many-{number:03}")
+
+    _bash_offers("stateroom workspaces show many-20", exported, {"many-200"})
+
+
 @pytest.mark.parametrize(
     "wrong", [{"STATEROOM_URL": "http://127.0.0.1:9"}, {"STATEROOM_TOKEN": "wrong"}]
 )
