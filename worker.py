@@ -290,7 +290,13 @@ def _listen(settings: Settings, worker: Worker) -> WorkController:
     """A Celery worker in a thread of its own: whatever becomes of it, the poller goes on."""
     app = celery_app(settings)
     tasks(app, worker)
-    controller = app.WorkController(pool="threads", concurrency=settings.worker_slots)
+    controller = app.WorkController(
+        pool="threads",
+        concurrency=settings.worker_slots,
+        without_mingle=True,  # it waits a second for other workers, and hears nothing meanwhile
+        without_gossip=True,
+        without_heartbeat=True,
+    )
     threading.Thread(target=controller.start, daemon=True, name="celery").start()
     return controller
 
