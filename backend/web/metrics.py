@@ -25,13 +25,13 @@ Count = Callable[[str, str, int], None]  # gets the route, method and status of 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK", "UNLOCK"))
 
 
-def install(app: Flask) -> Count:
+def install(app: Flask) -> Count | None:
     """Answer /metrics and count Flask's requests. Returns a function that counts other requests.
 
-    Without a token in the settings nothing is counted, and there is no /metrics.
+    Without a token in the settings nothing is counted, there is no /metrics, and it returns None.
     """
     if not app.extensions[EXTENSION].settings.metrics_token:
-        return count_nothing
+        return None
     requests = _Requests()
 
     def seen(response: Response) -> Response:
@@ -42,10 +42,6 @@ def install(app: Flask) -> Count:
     app.after_request(seen)
     app.add_url_rule("/metrics", "metrics", lambda: _answer(requests))
     return requests.count
-
-
-def count_nothing(_route: str, _method: str, _status: int) -> None:
-    """Do nothing, if metrics are off."""
 
 
 def _answer(requests: _Requests) -> Response:

@@ -23,7 +23,7 @@ from backend.states.locks import MAX_INFO_BYTES, LockInfo
 from backend.transactions import Installation
 from backend.web import documents, problems
 from backend.web.current import SAY_WHO, principal
-from backend.web.metrics import Count, count_nothing
+from backend.web.metrics import Count
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 PREFIX = "/api/terraform/"
 
 Verb = Callable[[Request, Arrival], Response]
+Route = tuple[Address, Mapping[str, Verb]]  # of a state, and what may be done there
 
 
-def install(app: Flask, here: Installation, count: Count) -> None:
+def install(app: Flask, here: Installation, count: Count | None) -> None:
     """Answer everything below PREFIX here, and explain addresses that look mistyped."""
     app.wsgi_app = Protocol(here, app.wsgi_app, count)  # type: ignore[method-assign,assignment]  # as Flask documents it
     app.register_error_handler(404, _mistyped)
@@ -43,7 +44,7 @@ class Protocol:
     """Answers requests to the addresses of states. `otherwise` answers all others."""
 
     def __init__(
-        self, here: Installation, otherwise: WSGIApplication, count: Count = count_nothing
+        self, here: Installation, otherwise: WSGIApplication, count: Count | None = None
     ) -> None:
         self._here, self._otherwise, self._count = here, otherwise, count
 
@@ -51,13 +52,15 @@ class Protocol:
         if not environ.get("PATH_INFO", "").startswith(PREFIX):
             return self._otherwise(environ, start)
         request = Request(environ)
-        response = self._respond(request)
-        self._count(_template(request.path), request.method, response.status_code)
+        route = _route(request.path)
+        response = self._respond(request, route)
+        if self._count is not None:
+            self._count(_template(route), request.method, response.status_code)
         return response(environ, start)
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request, route: Route | None) -> Response:
         try:
-            return self._answer(request)
+            return self._answer(request, route)
         except errors.Error as error:
             return _problem(error, request)
         except HTTPException as error:
@@ -67,8 +70,7 @@ class Protocol:
         except Exception as bug:  # noqa: BLE001 logged with its traceback
             return problems.from_bug(bug, request.path)
 
-    def _answer(self, request: Request) -> Response:
-        route = _route(request.path)
+    def _answer(self, request: Request, route: Route | None) -> Response:
         if route is None:
             return self._unknown(request)
         address, verbs = route
@@ -85,7 +87,7 @@ class Protocol:
         return _no_such_address()
 
 
-def _route(path: str) -> tuple[Address, Mapping[str, Verb]] | None:
+def _route(path: str) -> Route | None:
     """The state that a path addresses and the methods allowed there, or None for other paths."""
     parts = path.removeprefix(PREFIX).removesuffix("/").split("/")
     if not all(parts):
@@ -103,9 +105,8 @@ def _route(path: str) -> tuple[Address, Mapping[str, Verb]] | None:
     return address, LOCK_VERBS if is_lock else VERBS
 
 
-def _template(path: str) -> str:
+def _template(route: Route | None) -> str:
     """What an address looks like, for a count of requests: as the API's routes are written."""
-    route = _route(path)
     if route is None:
         return PREFIX + "<unknown>"
     address, verbs = route
