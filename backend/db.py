@@ -132,14 +132,11 @@ class Database:
     def express(self) -> Iterator[Bare]:
         """A write transaction without a Session, for statements that take less time than a Session.
 
-        Raises Unavailable.
+        What was not committed is rolled back when the pool gets its connection back. Raises
+        Unavailable.
         """
         with self._writer, self._bare() as connection, self._begun(connection):
-            try:
-                yield Bare(connection, self.engine.dialect)
-            except BaseException:
-                connection.rollback()
-                raise
+            yield Bare(connection, self.engine.dialect)
             connection.commit()
 
     @contextmanager

@@ -147,6 +147,5 @@ def _write(file: Path, credentials: Credentials) -> None:
             opened.flush()
             os.fsync(opened.fileno())
         Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # it is there only if something failed
