@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support import browsers
 from tests.support.elsewhere import S3, Elsewhere, Http, Moto, Pg
 from tests.support.installations import Installations
 from tests.support.place import Place
@@ -17,6 +19,12 @@ from tests.support.tools import GIVEN, Checkout, Tool, find_tool
 
 # `make matrix` gives one release; else the newest of the wheel runs beside what is installed
 CLIENTS = ["terraform"] if GIVEN["terraform"] in os.environ else ["terraform", "wheel", "tofu"]
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with browsers.chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture(params=CLIENTS)

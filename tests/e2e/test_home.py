@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Browser
 
 from backend.upkeep import installation
 from tests.support import browsers
 from tests.support.installations import Installations
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with browsers.chromium() as chromium:
-        yield chromium
 
 
 def test_the_page_says_what_this_is_and_where_everything_is(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser
 
 from backend.web.ui import reference
@@ -15,12 +13,6 @@ from tests.support.installations import Installations
 from tests.support.project import ROOT
 
 FILES = ROOT / "backend/web/ui/static/reference"
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with browsers.chromium() as chromium:
-        yield chromium
 
 
 def test_the_reference_lists_every_operation_under_a_strict_policy(

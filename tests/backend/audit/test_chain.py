@@ -17,14 +17,10 @@ from backend.audit import verify as audit_verify
 from backend.audit.chain import NOTHING, Head
 from backend.audit.linker import Linker
 from backend.audit.verify import ChainReport
-from backend.config import Settings
 from backend.db import now
-from backend.errors import Unreadable
-from backend.models import AuditEntry, AuditKey, AuditLink
+from backend.models import AuditEntry, AuditLink
 from backend.principal import SYSTEM
 from backend.transactions import Caller, Installation
-from backend.upkeep import installation
-from backend.upkeep.installation import NotReady
 
 Tamper = Callable[..., None]
 
@@ -380,22 +376,3 @@ def test_the_audit_log_says_which_of_two_of_one_name_it_was(here: Installation) 
     with here.itself.reading() as tx:
         found = audit.find_all(tx, audit.Filter(principal="tok_other")).items
         assert [row.entry.principal for row in found] == ["administrator"]
-
-
-def test_a_chain_without_its_key_stops_the_start(
-    here: Installation, chain: Head, settings: Settings
-) -> None:
-    with here.itself.transaction() as tx:
-        tx.db.delete(tx.db.get_one(AuditKey, 1))
-
-    with pytest.raises(NotReady, match="audit_key"):
-        installation.prepare(settings)
-
-
-def test_the_key_of_another_installation_does_not_open(here: Installation) -> None:
-    with here.itself.transaction() as tx:
-        row = tx.db.get_one(AuditKey, 1)
-        row.sealed = row.sealed[:-1] + bytes([row.sealed[-1] ^ 1])
-
-    with here.database.reading() as db, pytest.raises(Unreadable):
-        audit_chain.key(db, here.keyring)
