@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.audit import chain as audit_chain
+from backend.audit.linker import Linker
 from backend.config import Settings
 from backend.errors import Unreadable
 from backend.models import AuditKey
@@ -14,6 +15,7 @@ from backend.upkeep.installation import NotReady
 
 
 def test_a_chain_without_its_key_stops_the_start(here: Installation, settings: Settings) -> None:
+    Linker(here).tick()
     with here.itself.transaction() as tx:
         tx.db.delete(tx.db.get_one(AuditKey, 1))
 
