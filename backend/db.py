@@ -29,12 +29,18 @@ from sqlalchemy.types import TypeDecorator
 
 from backend.config import Settings
 from backend.errors import Unavailable
-from backend.express import Bare
+from backend.express import Bare, Guarded, Statement
 
 BUSY_TIMEOUT_MS = 15_000
 READ_ONLY = "stateroom_read_only"
 IDLE_SINCE = "stateroom_idle_since"
 PING_AFTER_SECONDS = 1.0
+ALONE = {
+    "isolation_level": "AUTOCOMMIT",
+    "pool_size": 8,
+    "max_overflow": 8,
+    "pool_reset_on_return": None,
+}
 PATIENCE = {
     "connect_timeout": 5,  # seconds, these four
     "keepalives_idle": 5,
@@ -88,14 +94,16 @@ def _ahead(clock: str, element: now, compiler: SQLCompiler, given: dict[str, Any
 class Database:
     """An engine, and the ways to use it.
 
-    `transaction` and `reading` give a Session; `express` and `asking` are their fast counterparts,
-    for single statements on the driver's connection.
+    `transaction` and `reading` give a Session. The others are faster, and use the driver's
+    connection: `asking`, `change` and `change_if` for single statements, `express` for several.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.engine = _engine(settings)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(_read_only(self.engine))
+        # a pool of their own for single statements: they need no BEGIN, COMMIT and ROLLBACK
+        self.autocommitting = self.engine if settings.is_sqlite else _postgresql(settings, **ALONE)
         # SQLite polls for its lock; a mutex between the threads of a process is quicker.
         self._on_sqlite = settings.is_sqlite
         self._writer = threading.Lock() if settings.is_sqlite else nullcontext()
@@ -117,16 +125,29 @@ class Database:
 
     @contextmanager
     def asking(self) -> Iterator[Bare]:
-        """A connection for single reading statements, without a Session. Raises Unavailable."""
-        with self._bare() as connection:
-            if self._on_sqlite:
-                yield Bare(connection, self.engine.dialect)
-                return
-            connection.autocommit = True  # saves two round trips, for BEGIN and ROLLBACK
-            try:
-                yield Bare(connection, self.engine.dialect)
-            finally:
-                connection.autocommit = False
+        """A connection for single statements that read, without a Session. Raises Unavailable."""
+        with self._bare(self.autocommitting) as connection:
+            yield Bare(connection, self.engine.dialect)
+
+    def change(self, statement: Statement, values: Mapping[str, Any]) -> None:
+        """Insert or update, as a transaction of one statement. Raises Unavailable."""
+        with self._writer, self.asking() as bare:
+            bare.change(statement, values)
+
+    def change_if(self, guarded: Guarded, values: Mapping[str, Any]) -> bool:
+        """Make these changes in one transaction if the guards allow it. Returns whether they did.
+
+        Raises Unavailable.
+        """
+        if not self._on_sqlite:
+            with self.asking() as bare:
+                return bare.one(guarded.at_once, values) is not None
+        with self.express() as bare:
+            if not all(bare.one(guard, values) for guard in guarded.guards):
+                return False
+            for change in guarded.changes:
+                bare.change(change, values)
+            return True
 
     @contextmanager
     def express(self) -> Iterator[Bare]:
@@ -135,27 +156,20 @@ class Database:
         What was not committed is rolled back when the pool gets its connection back. Raises
         Unavailable.
         """
-        with self._writer, self._bare() as connection, self._begun(connection):
+        with self._writer, self._bare(self.engine) as connection:
+            if self._on_sqlite:
+                connection.execute("BEGIN IMMEDIATE")
             yield Bare(connection, self.engine.dialect)
             connection.commit()
 
     @contextmanager
-    def _begun(self, connection: Any) -> Iterator[None]:
-        if self._on_sqlite:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
-            return
-        with connection.pipeline():  # send statements without waiting for the previous answer
-            yield
-
-    @contextmanager
-    def _bare(self) -> Iterator[Any]:
-        """The driver's connection of a connection of the pool."""
+    def _bare(self, engine: Engine) -> Iterator[Any]:
+        """The driver's connection of a connection of the engine's pool."""
         with _readable_errors():
-            pooled = self.engine.raw_connection()
+            pooled = engine.raw_connection()
         try:
             yield pooled.driver_connection
-        except self.engine.dialect.loaded_dbapi.OperationalError as error:
+        except engine.dialect.loaded_dbapi.OperationalError as error:
             pooled.invalidate(error)
             raise Unavailable(f"The database does not answer: {error}") from error
         finally:
@@ -163,6 +177,7 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self.autocommitting.dispose()
 
 
 def execute(db: Session, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any]:
@@ -184,17 +199,19 @@ def _readable_errors() -> Iterator[None]:
 
 def _engine(settings: Settings) -> Engine:
     if not settings.is_sqlite:
-        engine = create_engine(
-            settings.database, pool_size=16, max_overflow=32, connect_args=_patience(settings)
-        )
-        event.listen(engine, "checkin", _note_idle)
-        event.listen(engine, "checkout", partial(_check_idle, engine.dialect))
-        return engine
+        return _postgresql(settings, pool_size=16, max_overflow=32)
     engine = create_engine(
         settings.database, pool_size=16, max_overflow=32, connect_args={"check_same_thread": False}
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _postgresql(settings: Settings, **given: Any) -> Engine:
+    engine = create_engine(settings.database, connect_args=_patience(settings), **given)
+    event.listen(engine, "checkin", _note_idle)
+    event.listen(engine, "checkout", partial(_check_idle, engine.dialect))
     return engine
 
 

@@ -11,7 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Insert,
+    Select,
+    Update,
+    bindparam,
+    cast,
+    exists,
+    insert,
+    select,
+)
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -69,6 +80,74 @@ class _Form:
         return [bound[name] for name in self.names] if self.names else bound
 
 
+@dataclass(frozen=True)
+class NewRow:
+    """A row to insert: `fixed` has expressions, all other columns are parameters.
+
+    The parameter of a column is called PREFIX_COLUMN, so that several rows can be told apart.
+    """
+
+    model: Any
+    prefix: str
+    columns: Sequence[str]
+    fixed: Mapping[str, ColumnElement[Any]]
+
+    def insert(self) -> Insert:
+        return insert(self.model).values(self._values())
+
+    def insert_if(self, condition: ColumnElement[bool]) -> Insert:
+        """For PostgreSQL, which needs the casts for parameters that are None."""
+        table = self.model.__table__.columns
+        values = self._values()
+        row = select(*(cast(value, table[name].type) for name, value in values.items()))
+        return insert(self.model).from_select(
+            [*values], row.where(condition), include_defaults=False
+        )
+
+    def _values(self) -> dict[str, ColumnElement[Any]]:
+        table = self.model.__table__.columns
+        given: dict[str, ColumnElement[Any]] = {
+            name: bindparam(f"{self.prefix}_{name}", type_=table[name].type)
+            for name in self.columns
+        }
+        return {**given, **self.fixed}
+
+    def parameters(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {f"{self.prefix}_{name}": value for name, value in row.items()}
+
+
+class Guarded:
+    """Changes that are made only if every guard finds its row.
+
+    A guard locks the row that it finds, and is only asked when the guards before it found theirs.
+    PostgreSQL gets all of it as one statement, because each round trip costs as much as a change.
+    """
+
+    def __init__(self, guards: Sequence[Select[Any]], changes: Sequence[Update | NewRow]) -> None:
+        self.at_once = Statement(_at_once(guards, changes))
+        self.guards = [Statement(guard) for guard in guards]
+        self.changes = [
+            Statement(change.insert()) if isinstance(change, NewRow) else Statement(change)
+            for change in changes
+        ]
+
+
+def _at_once(guards: Sequence[Select[Any]], changes: Sequence[Update | NewRow]) -> Select[Any]:
+    first, *others = guards
+    passed = first.cte("guard_0")
+    for at, guard in enumerate(others, 1):
+        passed = guard.where(exists(select(passed.c[0]))).cte(f"guard_{at}")
+    allowed = exists(select(passed.c[0]))
+    made = []
+    for at, change in enumerate(changes):
+        if isinstance(change, NewRow):
+            guarded: Any = change.insert_if(allowed)
+        else:
+            guarded = change.where(allowed)
+        made.append(guarded.cte(f"change_{at}"))
+    return select(passed.c[0]).add_cte(*made)
+
+
 class Bare:
     """The driver's connection, which executes such statements."""
 
@@ -83,7 +162,6 @@ class Bare:
         return None if found is None else form.row(found)
 
     def change(self, statement: Statement, values: Mapping[str, Any]) -> None:
-        """Insert or update. On PostgreSQL an error may only be raised at the commit."""
         form = statement.form(self._dialect)
         self._connection.execute(form.text, form.parameters(values))
 

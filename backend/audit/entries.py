@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from backend.db import execute, now
 from backend.errors import Invalid
-from backend.express import Statement
+from backend.express import NewRow, Statement
 from backend.models import AuditEntry, AuditLink, new_id
 from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.principal import Principal
@@ -21,6 +21,7 @@ from backend.transactions import Transaction
 _INSERT = insert(AuditEntry)
 _GIVEN = ("id", "principal", "principal_id", "action", "object", "project_id", "detail")
 INSERT = Statement(_INSERT.values(at=now(), **{name: bindparam(name) for name in _GIVEN}))
+ROW = NewRow(AuditEntry, "entry", _GIVEN, {"at": now()})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, bindparam, or_, sele
 
 from backend.errors import NotFound
 from backend.express import Statement
-from backend.models import Alias, Key, Member, Project, State, StateVersion, Token, Workspace
+from backend.models import Alias, Key, Lock, Member, Project, State, StateVersion, Token, Workspace
 from backend.people import tokens
 from backend.principal import ROLES, Principal
 from backend.sealing import crypto
@@ -97,8 +97,7 @@ def arrive(
 def _note_use(here: Installation, who: Principal, statement: Statement) -> None:
     """Store when the credential was last used, at most once a minute, also for refused requests."""
     if who.use_is_due:
-        with here.database.express() as bare:
-            bare.change(statement, {"used": who.token_id})
+        here.database.change(statement, {"used": who.token_id})
 
 
 def _ask(here: Installation, statement: Statement, address: Address, secret: str = "") -> Any:
@@ -130,6 +129,8 @@ _STATE = (
     *(StateVersion.number, StateVersion.serial, StateVersion.lineage, StateVersion.size),
     *(StateVersion.md5, StateVersion.removed_at, StateVersion.removed_because),
 )
+# the lock of a state, for those who write
+_LOCK = (Lock.held, Lock.lock_id, Lock.info.label("lock_info"), StateVersion.sha256)
 _BODY = (StateVersion.key_id, StateVersion.wrapped_key, StateVersion.blob, StateVersion.sealed)
 _NEWEST = and_(StateVersion.state_id == State.id, StateVersion.number == State.current)
 
@@ -160,7 +161,8 @@ def _at_workspace(
 
 
 def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
-    query = select(*tokens.COLUMNS, *columns, Member.role).select_from(Token)
+    columns = (*tokens.COLUMNS, *columns, Member.role)
+    query: Any = select(*columns).select_from(Token)
     is_open = and_(
         or_(Token.project_id.is_(None), Token.project_id == State.project_id),
         or_(Token.state_id.is_(None), Token.state_id == State.id),
@@ -173,22 +175,26 @@ def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
         which = named if kind == "workspace" else default
         query = _at_workspace(tokens.joined(query), is_open, which)
     in_project = and_(Member.project_id == State.project_id, Member.user_id == Token.user_id)
-    return Statement(query.outerjoin(Member, in_project).outerjoin(StateVersion, _NEWEST))
+    return Statement(_with_lock_and_version(query.outerjoin(Member, in_project)))
 
 
 def _by_login(columns: Sequence[Any]) -> Statement:
-    return Statement(
+    query = (
         select(*aliases.COLUMNS, *columns)
         .select_from(Alias)
         .join(State, State.id == Alias.state_id)
         .join(Project, Project.id == State.project_id)
         .outerjoin(Key, Key.id == Alias.key_id)
-        .outerjoin(StateVersion, _NEWEST)
         .where(aliases.AT)
     )
+    return Statement(_with_lock_and_version(query))
 
 
-_COLUMNS = {False: _STATE, True: (*_STATE, *_BODY)}
+def _with_lock_and_version(query: Select[Any]) -> Select[Any]:
+    return query.outerjoin(Lock, Lock.state_id == State.id).outerjoin(StateVersion, _NEWEST)
+
+
+_COLUMNS = {False: (*_STATE, *_LOCK), True: (*_STATE, *_BODY)}
 _BY_LOGIN = {with_body: _by_login(columns) for with_body, columns in _COLUMNS.items()}
 _BY_TOKEN = {
     (kind, with_body): _by_token(kind, columns)

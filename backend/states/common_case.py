@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy import String, bindparam, false, or_, select, update
 
 from backend.audit import entries
 from backend.db import now
 from backend.documents.intake import Received
-from backend.express import Bare, Statement
+from backend.express import Bare, Guarded, NewRow, Statement
 from backend.models import ACTIVE, Lock, Run, State, StateVersion, new_id
 from backend.states import locks, refusals, retention, states
 from backend.states.arrivals import Arrival
@@ -25,8 +25,32 @@ from backend.states.locks import LockInfo
 
 
 def write(arrival: Arrival, document: Received, lock_id: str | None) -> bool:
-    """Store a document under the client's own lock, if it follows or equals the newest version."""
-    return _is_done(arrival, partial(_write, document=document, lock_id=lock_id))
+    """Store a document that follows the newest version, under the client's own lock."""
+    here, who, row = arrival.here, arrival.principal, arrival.row
+    if not row.held or row.lock_id != lock_id or document.sha256 == row.sha256:
+        return False
+    if row.current and states.objection(row, document) is not None:
+        return False
+    number = row.current + 1
+    version = states.version_columns(here.keyring, who, document, row.state_id, number) | {
+        "id": new_id("sv"),
+        "lock_id": lock_id,
+        "operation": row.lock_info.get("Operation"),
+    }
+    entry = entries.entry(
+        who, "state.write", row.state_id, row.project_id,
+        number=number, serial=document.heading.serial, lock_id=lock_id,
+    )  # fmt: skip
+    values = {
+        **_VERSION.parameters(version),
+        **entries.ROW.parameters(entry),
+        **_claim(arrival),
+        "at_state": row.state_id,
+        "known": row.current,
+        "made": number,
+        "own_lock": lock_id,
+    }
+    return here.database.change_if(_WRITE if who.run_id is None else _WRITE_OF_RUN, values)
 
 
 def lock(arrival: Arrival, info: LockInfo) -> bool:
@@ -37,6 +61,11 @@ def lock(arrival: Arrival, info: LockInfo) -> bool:
 def unlock(arrival: Arrival, lock_id: str) -> bool:
     """Release the client's own lock, if no versions have to be compacted."""
     return _is_done(arrival, partial(_unlock, lock_id=lock_id))
+
+
+def _claim(arrival: Arrival) -> dict[str, Any]:
+    """The claim of the run that asks; None for anybody else."""
+    return {"run_id": arrival.principal.run_id, "epoch": arrival.principal.run_epoch}
 
 
 class _Uncommon(Exception):
@@ -75,36 +104,11 @@ def _is_done(arrival: Arrival, work: Callable[[_Case], None]) -> bool:
         with arrival.here.database.express() as bare:
             case = _Case(arrival, bare)
             if who.run_id is not None:  # a run that was taken from its worker writes nothing
-                claim = {"run_id": who.run_id, "epoch": who.run_epoch}
-                case.only_when(bare.one(_AT_WORK, claim))
+                case.only_when(bare.one(_AT_WORK, _claim(arrival)))
             work(case)
     except _Uncommon:
         return False
     return True
-
-
-def _write(case: _Case, document: Received, lock_id: str | None) -> None:
-    now = case.look(_FOR_WRITE)
-    case.only_when(now.held and now.lock_id == lock_id and now.expires_at is None)
-    case.only_when(now.run_id in {None, case.arrival.principal.run_id})
-    # what we read may miss a version that was committed while we waited for the row
-    case.only_when(now.deleted_at is None and (now.number or 0) == now.current)
-    case.bare.change(_SEEN, case.state)
-    if now.sha256 == document.sha256:
-        return
-    case.only_when(not now.current or states.objection(now, document) is None)
-    _append(case, document, now, lock_id)
-
-
-def _append(case: _Case, document: Received, now: Any, lock_id: str | None) -> None:
-    here, row, number = case.arrival.here, case.arrival.row, now.current + 1
-    version = states.version_columns(
-        here.keyring, case.arrival.principal, document, row.state_id, number
-    )
-    made = {"id": new_id("sv"), "lock_id": lock_id, "operation": now.info.get("Operation")}
-    case.bare.change(_INSERT, version | made)
-    case.bare.change(_WRITTEN, case.state | {"made": number})
-    case.record("state.write", number=number, serial=document.heading.serial, lock_id=lock_id)
 
 
 def _lock(case: _Case, info: LockInfo) -> None:
@@ -126,24 +130,13 @@ def _unlock(case: _Case, lock_id: str) -> None:
 
 
 _OF_STATE = Lock.state_id == bindparam("at_state")
-_NEWEST = and_(StateVersion.state_id == State.id, StateVersion.number == State.current)
-_AT_WORK = Statement(
+_STILL_CLAIMED = (
     select(Run.id)
     .where(Run.id == bindparam("run_id"), Run.epoch == bindparam("epoch"))
     .where(or_(*(Run.status == status for status in ACTIVE)))
     .with_for_update(read=True)
 )
-_FOR_WRITE = Statement(
-    select(
-        *(Lock.held, Lock.lock_id, Lock.run_id, Lock.expires_at, Lock.info),
-        *(State.current, State.deleted_at),
-        *(StateVersion.number, StateVersion.serial, StateVersion.lineage, StateVersion.sha256),
-    )
-    .join(State, State.id == Lock.state_id)
-    .outerjoin(StateVersion, _NEWEST)
-    .where(_OF_STATE)
-    .with_for_update(of=(Lock, State))
-)
+_AT_WORK = Statement(_STILL_CLAIMED)
 _FOR_UNLOCK = Statement(
     select(
         *(Lock.held, Lock.lock_id, Lock.run_id, Lock.expires_at, Lock.info, Lock.held_by),
@@ -155,18 +148,29 @@ _FOR_UNLOCK = Statement(
 )
 _TAKE = Statement(TAKE.returning(Lock.state_id))
 _FACTS = Statement(refusals.FACTS)
-_SEEN = Statement(update(Lock).where(_OF_STATE).values(last_seen_at=now()))
 _RELEASE = Statement(
     update(Lock).where(_OF_STATE).values(held=False, version_at_release=bindparam("now_at"))
 )
-_WRITTEN = Statement(
-    update(State).where(State.id == bindparam("at_state")).values(current=bindparam("made"))
+_VERSION = NewRow(
+    StateVersion,
+    "version",
+    ("id", "lock_id", "operation", *states.COLUMNS),
+    {"created_at": now(), "pinned": false(), "forced": false()},
 )
-_INSERT = Statement(
-    insert(StateVersion).values(
-        created_at=now(),
-        pinned=False,
-        forced=False,
-        **{name: bindparam(name) for name in ("id", "lock_id", "operation", *states.COLUMNS)},
-    )
+# The client's lock, and the state as it was when the request arrived: nobody wrote it since then.
+_UNCHANGED = (
+    select(Lock.state_id)
+    .join(State, State.id == Lock.state_id)
+    .where(_OF_STATE, Lock.held, Lock.lock_id == bindparam("own_lock"), Lock.expires_at.is_(None))
+    .where(or_(Lock.run_id.is_(None), Lock.run_id == bindparam("run_id", type_=String())))
+    .where(State.current == bindparam("known"), State.deleted_at.is_(None))
+    .with_for_update(of=(Lock, State))
 )
+_STORED = (
+    update(Lock).where(_OF_STATE).values(last_seen_at=now()),
+    update(State).where(State.id == bindparam("at_state")).values(current=bindparam("made")),
+    _VERSION,
+    entries.ROW,
+)
+_WRITE = Guarded([_UNCHANGED], _STORED)
+_WRITE_OF_RUN = Guarded([_STILL_CLAIMED, _UNCHANGED], _STORED)

@@ -39,8 +39,7 @@ def read(arrival: Arrival) -> Iterator[bytes] | None:
         seen = entries.entry(
             arrival.principal, "state.read", row.state_id, row.project_id, number=row.number
         )
-        with here.database.express() as bare:
-            bare.change(entries.INSERT, seen)
+        here.database.change(entries.INSERT, seen)
     return body
 
 

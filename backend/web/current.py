@@ -62,8 +62,7 @@ def _authenticate(secret: str) -> Principal:
     with here.database.reading() as db:
         found = tokens.authenticate(db, secret)
     if found.use_is_due:
-        with here.database.express() as bare:
-            bare.change(tokens.NOTE_USE, {"used": found.token_id})
+        here.database.change(tokens.NOTE_USE, {"used": found.token_id})
     return found
 
 
