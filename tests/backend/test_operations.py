@@ -90,7 +90,7 @@ def test_nothing_is_found_by_who_belongs_to_another_project(world: World) -> Non
         with pytest.raises(NotFound), Caller(world.here, stranger).reading() as tx:
             look(tx, world)
     with pytest.raises(NotFound):
-        serving.read(replace(_arrival(world), principal=stranger))
+        serving.read(replace(_arrival(world, reads=True), principal=stranger))
 
 
 def _operations() -> Iterator[str]:
@@ -129,11 +129,11 @@ def _refusal(world: World, one: Case, scopes: set[str]) -> str | None:
         return None
 
 
-def _arrival(world: World) -> Arrival:
+def _arrival(world: World, *, reads: bool) -> Arrival:
     """Somebody at the address of the state; who it is does not matter."""
     secret = world.here.settings.admin_token_path.read_text(encoding="utf-8").strip()
     address = Address(project=AT[0], workspace=AT[1])
-    return arrivals.arrive(world.here, address, Credential(secret), with_body=True)
+    return arrivals.arrive(world.here, address, Credential(secret), with_body=reads)
 
 
 def _undo() -> NoReturn:
@@ -151,7 +151,8 @@ def _principal(
         who = replace(who, run_id=world.run_id, run_epoch=1)
     caller = Caller(world.here, who)
     if one.by_arrival:
-        yield replace(_arrival(world), principal=who)
+        arrival = _arrival(world, reads=one.scopes == ("state:read",))
+        yield replace(arrival, principal=who)
         return
     if one.by_caller:
         yield caller
