@@ -17,9 +17,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, insert, select, text
+from sqlalchemy import Row, Select, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from backend.db import now
@@ -105,7 +106,7 @@ def holds(db: Session, known: Head) -> bool:
     """Whether the chain still has this link."""
     if known == NOTHING:
         return True
-    return db.scalar(select(AuditLink.hash).where(AuditLink.number == known.number)) == known.hash
+    return db.scalar(_HASH, {"known": known.number}) == known.hash
 
 
 def link_recent(db: Session, signing_key: bytes, since: timedelta) -> Linked:
@@ -122,8 +123,7 @@ def link_page(db: Session, signing_key: bytes, page: Sequence[str]) -> Linked:
 
 def has_unlinked(db: Session, since: timedelta) -> bool:
     """Whether an entry of this recent time has no link. It does not wait for writers."""
-    recent = _UNLINKED.with_only_columns(AuditEntry.id).where(AuditEntry.at >= now(-since))
-    return db.scalar(recent.limit(1)) is not None
+    return db.scalar(_first_unlinked(since)) is not None
 
 
 class Unlinked(NamedTuple):
@@ -156,6 +156,7 @@ _UNLINKED = (
     .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
     .where(AuditLink.entry_id.is_(None))
 )
+_HASH = select(AuditLink.hash).where(AuditLink.number == bindparam("known"))
 _NEWEST = select(AuditLink.number, AuditLink.hash).order_by(AuditLink.number.desc()).limit(1)
 _INSERT = insert(AuditLink)
 
@@ -187,3 +188,10 @@ def _alone(db: Session) -> bool:
 
 def _rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def _first_unlinked(since: timedelta) -> Select[str]:
+    """Built once: building a statement takes longer than executing it."""
+    recent = _UNLINKED.with_only_columns(AuditEntry.id).where(AuditEntry.at >= now(-since))
+    return recent.limit(1)

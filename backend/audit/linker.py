@@ -51,23 +51,18 @@ class Linker:
             self._key = self._key or chain.key(db, self._keyring)
             whole = chain.holds(db, self._known)
             newest = chain.head(db)
+            waiting = chain.has_unlinked(db, RECENT)
         if not whole:  # warn before they are made again, which would hide that they were deleted
             log.error("audit_chain_was_cut", known=str(self._known), found=str(newest))
         self._known = newest
-        return self._link_recent() + self._patrol()
+        return (self._link_recent() if waiting else 0) + self._patrol()
 
     def _link_recent(self) -> int:
-        total = 0
-        while self._has_unlinked():
+        total, count = 0, BATCH
+        while count == BATCH:
             count = self._do(lambda db: chain.link_recent(db, self._key, RECENT))
             total += count
-            if count < BATCH:
-                break
         return total
-
-    def _has_unlinked(self) -> bool:
-        with self._database.reading() as db:
-            return chain.has_unlinked(db, RECENT)
 
     def _patrol(self) -> int:
         if time.monotonic() < self._patrol_due:

@@ -7,29 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
+VERSIONS = Path(__file__).parent / "versions"
 LOCK = 0x5747_4154  # any number that only we use
 
 
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version. Several processes may call it at once."""
+    if is_newest(engine):
+        return
+    from backend.migrations import history  # noqa: PLC0415 it imports Alembic
+
     with engine.connect() as connection, _tables_may_be_made_anew(connection), connection.begin():
         one_at_a_time(connection)
-        config = configuration()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        history.upgrade(connection)
 
 
 def is_newest(engine: Engine) -> bool:
     """Whether the schema is this version's. One without any schema is not."""
     with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    return found == ScriptDirectory.from_config(configuration()).get_current_head()
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+    return found == [newest()]
+
+
+def newest() -> str:
+    """The newest version of the schema. The file of a version begins with its name."""
+    return max(step.name.split("_")[0] for step in VERSIONS.glob("[0-9]*_*.py"))
 
 
 @contextmanager
@@ -53,10 +59,3 @@ def one_at_a_time(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-
-
-def configuration() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("path_separator", "os")
-    return config

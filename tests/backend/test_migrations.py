@@ -9,12 +9,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from backend import migrations
 from backend.config import Settings
 from backend.db import Database
+from backend.migrations import history
 from backend.models import Base
 from tests.support.postgres import Postgres
 
@@ -46,7 +48,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
         url = server.create()
     database = Database(Settings(data_dir=tmp_path, database_url=url))
     with database.engine.begin() as connection:
-        config = migrations.configuration()
+        config = history.configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         for table, columns in FIRST.items():
@@ -102,3 +104,9 @@ def refuses(database: Database, statement: str) -> bool:
     except DBAPIError:
         return True
     return False
+
+
+def test_the_newest_version_is_the_last_one_that_alembic_finds() -> None:
+    steps = ScriptDirectory.from_config(history.configuration())
+
+    assert migrations.newest() == steps.get_current_head()

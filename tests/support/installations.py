@@ -12,6 +12,8 @@ from tests.support.postgres import Postgres
 from tests.support.redis_server import Redis
 from tests.support.stateroom import Stateroom
 
+POLL_SECONDS = 2.0  # as in production: looking around all the time would slow the tests down
+
 
 class Installations:
     """One installation for each choice of settings, started when first asked for."""
@@ -32,7 +34,7 @@ class Installations:
                 self._folder,
                 database_url="" if database == "sqlite" else self._postgres().create(),
                 broker_url="filesystem://" if broker == "filesystem" else self._redis_url(),
-                **settings,
+                **{"poll_seconds": POLL_SECONDS, **settings},
             )
             self._running[name] = installation
             installation.start_server()

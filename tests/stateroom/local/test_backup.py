@@ -13,9 +13,9 @@ import pytest
 from alembic import command
 from sqlalchemy import select, text
 
-from backend import migrations
 from backend.config import Settings
 from backend.db import Database
+from backend.migrations import history
 from backend.models import Project, RescuedWrite, StateVersion
 from backend.people import tokens
 from backend.sealing.keyring import Keyring
@@ -324,7 +324,7 @@ def test_a_backup_of_an_older_schema_is_read_as_it_is(here: Installation, tmp_pa
         row = db.execute(select(StateVersion.__table__).where(StateVersion.number == 1)).one()
     version = {name: row._mapping[name] for name in (*FIRST["state_versions"], "serial", "lineage")}
     with old.engine.begin() as connection:
-        config = migrations.configuration()
+        config = history.configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         for table, values in (FIRST | {"state_versions": version}).items():
