@@ -83,8 +83,9 @@ def of_postgresql(here: Installation, folder: Path) -> Backup:
     if (folder / "blobs").exists():
         raise Conflict(f"There is already a backup in {folder}: choose another folder.")
     backup = Backup(folder)
+    named = set(_named_now(here))  # what is written from now on is not in the dump
     _copy_files(here.blobs, here.blobs.names(), backup)
-    backup.missing = set(_named_now(here)) - set(Blobs(folder / "blobs").names())
+    backup.missing = named & set(_named_now(here)) - set(Blobs(folder / "blobs").names())
     sync_folder(folder)
     return backup
 

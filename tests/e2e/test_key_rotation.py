@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import local_command
 from tests.support.place import Place
 from tests.support.processes import wait_until
 from tests.support.stateroom import Stateroom
@@ -18,9 +19,9 @@ MAKE = Callable[..., Stateroom]
 
 def said(installation: Stateroom, *arguments: str) -> dict[str, Any]:
     """The JSON of a command that has to succeed."""
-    process = installation.command(*arguments, "--json")
-    assert process.wait() == 0, process.said()
-    found: dict[str, Any] = json.loads(process.said().splitlines()[-1])
+    done = local_command.run(installation.environment(), *arguments, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 import stat
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ from backend.db import Database
 from backend.migrations import history
 from backend.models import Project, RescuedWrite, StateVersion
 from backend.people import tokens
+from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring
 from backend.transactions import Installation
-from backend.upkeep import installation
+from backend.upkeep import backups, installation
 from tests.support.databases import one_database
-from tests.support.documents import encrypted_document
+from tests.support.documents import encrypted_document, state_document
 from tests.support.local_command import must, stateroom
 from tests.support.sealed_things import EVERYTHING, LARGE, SMALL, add_version, fill, opened
 
@@ -124,6 +127,28 @@ def test_on_postgresql_the_dump_comes_first(here: Installation, tmp_path: Path) 
     assert f"pg_dump --format=custom --file={copy}/stateroom.dump" in refused.stderr
     assert "the database and 1 large states" in said
     assert {path.name for path in copy.iterdir()} == {"stateroom.dump", "blobs", "keyring"}
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_is_written_while_the_files_are_copied_is_not_missing(
+    here: Installation, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "stateroom.dump").write_bytes(b"what pg_dump wrote")
+
+    class Busy(Blobs):
+        """Somebody writes another large state as soon as the names of the files were listed."""
+
+        def names(self) -> Iterator[str]:
+            yield from [*super().names()]
+            with here.itself.transaction() as tx:
+                add_version(here, tx.db, 4, state_document(4, size=len(LARGE)))
+
+    backup = backups.of_postgresql(replace(here, blobs=Busy(here.blobs.folder)), copy)
+
+    assert backup.files == 1
+    assert backup.missing == set()
 
 
 def test_the_states_are_got_out_of_a_backup_without_a_server(
