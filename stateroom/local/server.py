@@ -32,11 +32,12 @@ def command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) ->
 
     supervisor.let_signals_in()
 
-    import socket
+    with shared.imports():
+        import socket
 
-    from backend.upkeep import duties, installation
-    from backend.upkeep.ticker import Ticker
-    from backend.web import current, serve
+        from backend.upkeep import duties, installation
+        from backend.upkeep.ticker import Ticker
+        from backend.web import current, serve
 
     with shared.one_line():
         settings = shared.settings_of_a_service(**given)
@@ -44,7 +45,8 @@ def command(*, listen_fd: int | None, until_end_of_input: bool, **given: Any) ->
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         installation.prepare(settings).database.close()
         _count_together(settings)
-    from app import create_app  # not before its processes count together
+    with shared.imports():
+        from app import create_app  # not before its processes count together
 
     def application() -> Flask:
         app = create_app(settings)

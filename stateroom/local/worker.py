@@ -16,7 +16,8 @@ def command(**given: Any) -> None:
     from stateroom.local import supervisor
 
     supervisor.let_signals_in()
-    import worker
+    with shared.imports():
+        import worker
 
     with shared.one_line():
         settings = shared.settings_of_a_service(**given)

@@ -58,4 +58,10 @@ def install(app: OpenAPI) -> None:
 
 
 def _document(app: OpenAPI) -> Response:
+    if not app.paths:
+        for part in PARTS:
+            part.bp.describe()
+            app.tags += part.bp.tags
+            app.paths |= part.bp.paths
+            app.components_schemas |= part.bp.components_schemas
     return jsonify(app.api_doc)

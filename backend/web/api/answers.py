@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 from typing import Annotated, Any, Generic, TypeVar
 
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from werkzeug.exceptions import UnsupportedMediaType
@@ -17,6 +16,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from backend import idempotency, names, paging
 from backend.errors import Forbidden, Invalid, NotFound
 from backend.transactions import Transaction
+from backend.web.api.part import Part
 from backend.web.current import principal
 from backend.web.problems import problem
 
@@ -48,7 +48,7 @@ Shown = TypeVar("Shown", bound=BaseModel)
 class Body(BaseModel):
     """The body of a request. An unknown field is an error, so that no typo is ignored silently."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     def given(self) -> dict[str, Any]:
         """The fields that were sent."""
@@ -56,7 +56,7 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, defer_build=True)
 
 
 class Query(BaseModel):
@@ -139,19 +139,18 @@ class Problem(Answer):
     )
 
 
-def blueprint(noun: str, about: str, *, streaming: Collection[str] = ()) -> APIBlueprint:
+def blueprint(noun: str, about: str, *, streaming: Collection[str] = ()) -> Part:
     """A part of the API. It refuses requests without a token, and with the credential of a run.
 
     The operations in `streaming` read the bodies of their requests themselves, as they arrive.
     """
-    bp = APIBlueprint(
+    bp = Part(
         f"api-{noun}",
         __name__,
         url_prefix=PREFIX,
         abp_tags=[Tag(name=noun, description=about)],
         abp_security=[{"bearer": []}, {"basic": []}],
         abp_responses=problems(401, 403, 404, 422, 503),
-        operation_id_callback=lambda name, **_: name,
     )
 
     def check_body() -> None:

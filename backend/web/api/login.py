@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import structlog
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from werkzeug.exceptions import UnsupportedMediaType
@@ -16,18 +15,18 @@ from backend.models import Token
 from backend.people import logins
 from backend.people.passwords import MAX_LENGTH
 from backend.web.api.answers import MAX_BODY_BYTES, Answer, answer, problems
+from backend.web.api.part import Part
 from backend.web.current import installation, noted_refusals, throttle
 
 log = structlog.get_logger()
 
-bp = APIBlueprint(
+bp = Part(
     "api-login",
     __name__,
     url_prefix="/api",
     abp_tags=[Tag(name="login", description="Exchange a secret or password for a token")],
     abp_security=[],
     abp_responses=problems(401, 403, 413, 415, 422, 429, 503),
-    operation_id_callback=lambda name, **_: name,
 )
 
 FORM = "application/x-www-form-urlencoded"
