@@ -21,10 +21,11 @@ from backend.catalogue import projects
 from backend.documents.intake import Received, receive
 from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
 from backend.models import RescuedWrite, Run, State, StateVersion, new_id
-from backend.runs import claims, logs, moves, steps
+from backend.runs import claims, logs, moves
 from backend.states import archive, fencing, locks, rescued, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
+from execution.happened import Happened
 from runner.errors import Fenced, TransferError
 from runner.events import StepStatus, StopLevel
 
@@ -37,10 +38,7 @@ LOG_BYTES = 64 * 1024 * 1024  # the limit of the log of one claim; the rest is d
 LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
 LOOK_SECONDS = 1.0
 RENEW_AFTER = 0.2  # the part of the lease after which it is renewed
-BEFORE = {"planning": "preparing", "planned": "planning"}  # the moves that may be written late
 
-
-Fact = Callable[[Transaction, timedelta], None]  # gets how long ago the event was
 Told = TypeVar("Told")
 
 
@@ -64,7 +62,7 @@ class Execution:
         self._next_look = 0.0
         self._renew_at = 0.0
         self._position = 0
-        self._told: list[tuple[float, Fact]] = []  # with its time; writing it twice is harmless
+        self._happened = Happened()
         self._text = bytearray()
         self._said = 0
         self._writing = threading.Lock()
@@ -72,20 +70,10 @@ class Execution:
 
     def step_started(self, name: str) -> None:
         self._position += 1
-        position = self._position
-
-        def start(tx: Transaction, ago: timedelta) -> None:
-            steps.start(tx, name, position, ago)
-
-        self._tell(start)
+        self._tell(self._happened.step_started, name, self._position)
 
     def step_ended(self, name: str, status: StepStatus, detail: Mapping[str, Any]) -> None:
-        kept = dict(detail)
-
-        def end(tx: Transaction, ago: timedelta) -> None:
-            steps.end(tx, name, status, kept, ago)
-
-        self._tell(end)
+        self._tell(self._happened.step_ended, name, status, dict(detail))
 
     def output(self, text: bytes) -> None:
         with self._writing:
@@ -97,8 +85,7 @@ class Execution:
             self.flush()
 
     def noted(self, facts: Mapping[str, Any]) -> None:
-        kept = dict(facts)
-        self._tell(lambda tx, _ago: claims.note(tx, **kept))
+        self._tell(self._happened.noted, dict(facts))
 
     def host_keys(self, lines: str) -> None:
         def pin(tx: Transaction) -> None:
@@ -107,10 +94,11 @@ class Execution:
         self._write(pin)
 
     def planning(self) -> None:
-        self._tell_move("planning")
+        self._tell(self._happened.moved, "planning")
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None:
-        self._tell_move("planned", changes=dict(changes), plan_sha256=plan_sha256)
+        values = {"changes": dict(changes), "plan_sha256": plan_sha256}
+        self._tell(self._happened.moved, "planned", **values)
 
     def applying(self) -> None:
         self._move("applying")
@@ -191,7 +179,7 @@ class Execution:
     def flush(self) -> None:
         """Write collected events and log into the database. What fails is written later."""
         with self._writing:
-            if not self._told and not self._text:
+            if not self._happened and not self._text:
                 return
             try:
                 with self._fencing(), self._itself.transaction() as tx:
@@ -203,31 +191,19 @@ class Execution:
                 pass  # `stop` reports it
             self._forget()
 
-    def _tell(self, fact: Fact) -> None:
+    def _tell(self, tell: Callable[..., None], *what: Any, **values: Any) -> None:
         if self.fenced:
             raise Fenced("fenced", f"The run {self.run_id} was taken from this worker.")
         with self._writing:
-            self._told.append((time.monotonic(), fact))
-
-    def _tell_move(self, status: str, **values: Any) -> None:
-        """A move that nothing waits for: `applying` and the end are written before we go on."""
-
-        def move(tx: Transaction, _ago: timedelta) -> None:
-            run = claims.own(tx)
-            if run.status == BEFORE[status]:  # else it was written, and the answer was lost
-                moves.move(tx, run, status, **values)
-
-        self._tell(move)
+            tell(*what, **values)
 
     def _bring(self, tx: Transaction) -> None:
-        moment = time.monotonic()  # the same for all, so that no step ends before it starts
-        for told_at, fact in self._told:
-            fact(tx, timedelta(seconds=moment - told_at))
+        self._happened.write(tx)
         if self._text:
             logs.append(tx, bytes(self._text))
 
     def _forget(self) -> None:
-        self._told.clear()
+        self._happened.forget()
         self._text.clear()
         self._flushed_at = time.monotonic()
 

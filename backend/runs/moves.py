@@ -47,13 +47,14 @@ def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
         **({"finished_at": now(), "lease_expires_at": None} if ended else {}),
         **values,
     }
-    moved = tx.db.execute(
+    moved = tx.db.scalars(
         update(Run)
         .where(Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch)
         .values(changes)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    if moved == 0:
+        .returning(Run)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).one_or_none()
+    if moved is None:
         raise Moved(f"The run {run.id} is no longer {run.status} under epoch {run.epoch}.")
     audit.record(
         tx, f"run.{status}", run.id, project_id=run.project_id, epoch=run.epoch,
@@ -62,7 +63,6 @@ def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
     if ended or status == "queued":
         locks.release_of_run(tx, run.id)
         steps.end_open(tx.db, run)
-    tx.db.refresh(run)
     if ended:
         tx.log(
             "run_ended", run=run.id, project=run.project_id, workspace=run.workspace_id,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.db import now
 from backend.models import Run, Step
 from backend.principal import REPORT
 from backend.transactions import Transaction
-
-NOW = timedelta()
 
 
 def find_all(tx: Transaction, run: Run) -> Sequence[Step]:
@@ -29,23 +29,47 @@ def of_run(db: Session, run: Run) -> Sequence[Step]:
     ).all()
 
 
-def start(tx: Transaction, name: str, position: int, ago: timedelta = NOW) -> None:
-    """Record that a step of the calling run started so long ago. Repeating it is harmless."""
-    step = _own(tx) | {"name": name}
-    if tx.db.scalar(select(Step.id).filter_by(**step)) is None:
-        tx.db.execute(insert(Step).values(**step, position=position, started_at=now(-ago)))
+@dataclass
+class Event:
+    """A step that has started, and maybe ended, so long ago."""
+
+    name: str
+    position: int
+    started: timedelta
+    ended: timedelta | None = None
+    status: str = "running"
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def end(
-    tx: Transaction, name: str, status: str, detail: dict[str, Any], ago: timedelta = NOW
-) -> None:
-    """Record that a step of the calling run ended so long ago."""
-    tx.db.execute(
-        update(Step)
-        .filter_by(**_own(tx), name=name)
-        .values(status=status, detail=detail, finished_at=now(-ago))
-        .execution_options(synchronize_session=False)
-    )
+def record(tx: Transaction, events: Sequence[Event]) -> None:
+    """Write what became of steps of the calling run. Repeating it is harmless."""
+    own = _own(tx)
+    if not events:
+        return
+    at = tx.db.scalars(_NOW).one()
+    rows = [
+        own
+        | {
+            "name": event.name,
+            "position": event.position,
+            "status": event.status,
+            "detail": event.detail,
+            "started_at": at - event.started,
+            "finished_at": None if event.ended is None else at - event.ended,
+        }
+        for event in events
+    ]
+    tx.db.connection().execute(_UPSERT[tx.db.get_bind().dialect.name], rows)
+
+
+def _upsert(dialect: Any) -> Any:
+    insert = dialect.insert(Step)
+    changed = {name: insert.excluded[name] for name in ("status", "detail", "finished_at")}
+    return insert.on_conflict_do_update(index_elements=["run_id", "epoch", "name"], set_=changed)
+
+
+_NOW = select(now())
+_UPSERT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 
 
 def _own(tx: Transaction) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from flask import Flask
 
 from backend.models import Run
 from backend.runs import claims, logs, moves, steps
+from backend.runs.steps import Event
 from backend.transactions import Transaction
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
@@ -145,11 +147,12 @@ def test_a_log_is_read_piece_by_piece_until_it_is_complete(
 
 def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> None:
     run = boss.made(f"{shop}/runs")
+    clone = Event("clone", 1, started=timedelta(seconds=2))
     with told_by(run["id"], app) as tx:
-        steps.start(tx, "clone", 1)
-        steps.start(tx, "detect", 2)
+        steps.record(tx, [clone, Event("detect", 2, started=timedelta(seconds=1))])
     with told_by(run["id"], app) as tx:
-        steps.end(tx, "clone", "done", {"commit": "abc"})
+        done = replace(clone, ended=timedelta(), status="done", detail={"commit": "abc"})
+        steps.record(tx, [done])
 
     shown = boss.get(f"{shop}/runs/{run['id']}/steps").json["items"]
 

@@ -53,8 +53,5 @@ CASES: dict[str, Case] = {
     "runs.workers.beat": case(INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4)),
     "runs.workers.leave": case(INSTALLATION, call=lambda tx, _w: workers.leave(tx, "w1")),
     "runs.steps.find_all": case("runs:read", call=lambda tx, w: steps.find_all(tx, run(tx, w))),
-    "runs.steps.start": case(REPORT, call=lambda tx, _w: steps.start(tx, "plan", 1), as_run=True),
-    "runs.steps.end": case(
-        REPORT, call=lambda tx, _w: steps.end(tx, "plan", "done", {}), as_run=True
-    ),
+    "runs.steps.record": case(REPORT, call=lambda tx, _w: steps.record(tx, []), as_run=True),
 }
