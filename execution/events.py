@@ -26,7 +26,7 @@ from backend.states import archive, fencing, locks, rescued, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
 from execution.happened import Happened
-from runner.errors import Fenced, TransferError
+from runner.errors import Fenced, Stopped, TransferError
 from runner.events import StepStatus, StopLevel
 
 log = structlog.get_logger()
@@ -101,7 +101,11 @@ class Execution:
         self._tell(self._happened.moved, "planned", **values)
 
     def applying(self) -> None:
-        self._move("applying")
+        """Raises Stopped when somebody has asked to cancel the run, even a moment ago."""
+        try:
+            self._move("applying")
+        except moves.CancelAsked as asked:
+            raise Stopped("canceled", asked.message) from None
 
     def finish(self, status: str, **values: Any) -> None:
         self._move(status, **values)

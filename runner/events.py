@@ -36,7 +36,10 @@ class Events(Protocol):
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None: ...
 
     def applying(self) -> None:
-        """The apply begins. After this call the run is never started again."""
+        """The apply begins. After this call the run is never started again.
+
+        Raises Stopped when somebody has asked to cancel the run.
+        """
 
     def collect(self) -> Mapping[str, Any]:
         """What the state contains after the apply."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, true, update
 
 from backend import audit
 from backend.db import now
@@ -35,8 +35,18 @@ class Moved(Conflict):
     code = "run-moved"
 
 
+class CancelAsked(Conflict):
+    """Somebody asked to cancel the run, so it does not begin to apply."""
+
+    code = "run-cancel-asked"
+
+
 def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
-    """One step along EDGES, for the status and epoch that `run` was read with. Raises Moved."""
+    """One step along EDGES, for the status and epoch that `run` was read with.
+
+    Raises Moved, and CancelAsked for the step to `applying`: whoever was told that the run will be
+    canceled before it changes anything can rely on it.
+    """
     tx.require_any((REPORT, "runs:cancel", "runs:approve"), run.project_id)
     if status not in EDGES.get(run.status, frozenset()):
         raise Moved(f"A run does not go from {run.status} to {status}.")
@@ -47,13 +57,17 @@ def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
         **({"finished_at": now(), "lease_expires_at": None} if ended else {}),
         **values,
     }
+    as_read = Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch
+    allowed = Run.cancel_requested_at.is_(None) if status == "applying" else true()
     moved = tx.db.scalars(
         update(Run)
-        .where(Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch)
+        .where(*as_read, allowed)
         .values(changes)
         .returning(Run)
         .execution_options(synchronize_session=False, populate_existing=True)
     ).one_or_none()
+    if moved is None and tx.db.scalar(select(Run.id).where(*as_read)):
+        raise CancelAsked("The run was canceled before it began to apply: nothing was changed.")
     if moved is None:
         raise Moved(f"The run {run.id} is no longer {run.status} under epoch {run.epoch}.")
     audit.record(

@@ -25,7 +25,7 @@ from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation
 from execution import events
 from execution.events import Execution
-from runner.errors import Fenced
+from runner.errors import Fenced, Stopped
 from tests.support.postgres import Postgres
 from tests.support.rows import add_workspaces
 
@@ -108,6 +108,26 @@ def test_a_move_whose_answer_was_lost_is_not_taken_for_the_loss_of_the_run(
 
     assert not at_work.fenced
     assert status_of(here, run) == "planning"
+
+
+def test_a_run_that_was_asked_to_cancel_does_not_begin_to_apply(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    with here.itself.transaction() as tx:
+        project = tx.db.get_one(Run, run.id).workspace.project
+        queue.cancel(tx, project, run.id, force=False)
+
+    with pytest.raises(Stopped, match="before it began to apply") as stopped:
+        at_work.applying()
+    at_work.finish("canceled", error_code=stopped.value.code)
+
+    assert status_of(here, run) == "canceled"
+    with here.itself.reading() as tx:
+        moved = select(AuditEntry.action).where(AuditEntry.object == run.id)
+        assert "run.applying" not in tx.db.scalars(moved).all()
 
 
 def test_the_apply_begins_only_after_every_move_before_it_is_written(
