@@ -31,7 +31,7 @@ from execution import events, jobs
 from execution.events import Execution
 from runner.errors import Fenced, RunnerError, Stopped
 from runner.job import Job
-from runner.processes import leftovers, orphans, workdir
+from runner.processes import leftovers, orphans, signals, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import run
 from runner.sources import mirror
@@ -257,8 +257,8 @@ def main(settings: Settings) -> None:
         heard = None
         while heard is None:
             worker.poll(pool)
-            heard = signal.sigtimedwait(STOPS, settings.poll_seconds)
-        _end(worker, heard.si_signo)
+            heard = signals.wait_for(STOPS, settings.poll_seconds)
+        _end(worker, heard)
     bell.stop()
     ticker.stop()
     try:
@@ -274,8 +274,7 @@ def _end(worker: Worker, heard: int) -> None:
     while worker.is_busy:
         if heard == signal.SIGINT:
             worker.interrupt()
-        again = signal.sigtimedwait(STOPS, PULSE_SECONDS)
-        heard = heard if again is None else again.si_signo
+        heard = signals.wait_for(STOPS, PULSE_SECONDS) or heard
 
 
 def tasks(app: Celery, worker: Worker) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from runner.processes import signals
 from runner.processes.prctl import die_with
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -155,11 +156,10 @@ def _stop(
         log.warning("process_did_not_end", name=child.name, signal=number.name)
 
 
-def _wait(until: float) -> int | None:
+def _wait(until: float) -> signal.Signals | None:
     """The next signal of interest, or None when it is time."""
     seconds = min(max(0.0, until - time.monotonic()), LONGEST_WAIT_SECONDS)
-    info = signal.sigtimedwait(_WAKES, seconds)
-    return info.si_signo if info else None
+    return signals.wait_for(_WAKES, seconds)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,23 @@ def test_a_run_canceled_in_the_queue_never_starts(
 
     assert run.status() == "canceled"
     assert run.steps() == []
+
+
+def test_a_worker_that_was_paused_goes_on(
+    new_mortal: Callable[..., Stateroom], repository: Repository
+) -> None:
+    installation = new_mortal()
+    [worker] = installation.workers
+    wait_until(lambda: "worker_started" in worker.said(), "the worker")
+
+    for _ in range(2):
+        worker.signal(signal.SIGSTOP)
+        time.sleep(1.5)  # longer than it waits
+        worker.signal(signal.SIGCONT)
+    run = installation.place(repository=str(repository.folder)).queue("plan")
+
+    run.wait("planned_and_finished")
+    assert worker.running
 
 
 def test_a_worker_that_is_stopped_lets_its_run_end(
