@@ -74,7 +74,7 @@ def test_a_worker_killed_in_mid_apply_loses_the_run_but_not_the_state(
     ended = run.wait("lost", seconds=60)
 
     # the tool heard that its parent died, saved what it had made, and unlocked
-    assert resources(place) >= {"quick"}
+    assert resources(place) == {"quick", "slow"}
     assert not place.is_locked()
     assert ended["error"]["code"] == "worker-lost"
     assert "acknowledge" in ended["error"]["message"].lower()
