@@ -11,9 +11,10 @@ from flask_openapi3.utils import parse_parameters
 
 
 class Part(APIBlueprint):
-    """flask-openapi3's blueprint, which describes each operation when its module is imported.
+    """A blueprint whose operations are described by `describe`, not when they are imported.
 
-    That takes a third of the start of a server, and few servers are ever asked for the document.
+    Describing them, as flask-openapi3 does at the import, takes a third of the start of a server,
+    and few servers are ever asked for the document.
     """
 
     def __init__(self, name: str, import_name: str, **given: Any) -> None:
