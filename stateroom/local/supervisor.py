@@ -27,7 +27,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0  # who lived so long starts again without a pause
 WRONG_SETTING = 2  # the exit status of a process that cannot start, however often it tries
 SERVER_SECONDS = 40.0  # the server's own grace for requests under way, and a little
-LONGEST_WAIT_SECONDS = 3600.0
 
 Explain = Callable[[int, signal.Signals, float], None]  # the worker's pid, the signal, its seconds
 
@@ -158,8 +157,7 @@ def _stop(
 
 def _wait(until: float) -> signal.Signals | None:
     """The next signal of interest, or None when it is time."""
-    seconds = min(max(0.0, until - time.monotonic()), LONGEST_WAIT_SECONDS)
-    return signals.wait_for(_WAKES, seconds)
+    return signals.wait_for(_WAKES, until - time.monotonic())
 
 
 @contextmanager
