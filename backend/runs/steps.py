@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -31,12 +32,12 @@ def of_run(db: Session, run: Run) -> Sequence[Step]:
 
 @dataclass
 class Event:
-    """A step that has started, and maybe ended, so long ago."""
+    """A step that has started, and maybe ended. The times are time.monotonic's."""
 
     name: str
     position: int
-    started: timedelta
-    ended: timedelta | None = None
+    started: float
+    ended: float | None = None
     status: str = "running"
     detail: Mapping[str, Any] = field(default_factory=dict)
 
@@ -46,7 +47,11 @@ def record(tx: Transaction, events: Sequence[Event]) -> None:
     own = _own(tx)
     if not events:
         return
-    at = tx.db.scalars(_NOW).one()
+    at, moment = tx.db.scalars(_NOW).one(), time.monotonic()
+
+    def by_the_database(told: float) -> datetime:
+        return at - timedelta(seconds=moment - told)
+
     rows = [
         own
         | {
@@ -54,8 +59,8 @@ def record(tx: Transaction, events: Sequence[Event]) -> None:
             "position": event.position,
             "status": event.status,
             "detail": event.detail,
-            "started_at": at - event.started,
-            "finished_at": None if event.ended is None else at - event.ended,
+            "started_at": by_the_database(event.started),
+            "finished_at": None if event.ended is None else by_the_database(event.ended),
         }
         for event in events
     ]
