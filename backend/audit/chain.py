@@ -151,6 +151,13 @@ def patrol(db: Session, after: str, limit: int) -> Patrol:
     return Patrol(unlinked, rows[-1].id if len(rows) == limit else None)
 
 
+def before_recent(db: Session, since: timedelta) -> str | None:
+    """The place before the first entry of this recent time, for `patrol`; None if there is none."""
+    first = select(AuditEntry.id).where(AuditEntry.at >= now(-since)).order_by(AuditEntry.at)
+    found = db.scalar(first.limit(1))
+    return None if found is None else found[:-1]
+
+
 _UNLINKED = (
     select(*COLUMNS)
     .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
