@@ -16,19 +16,6 @@ _UNWRITTEN = "errored.tfstate"
 _NAMED_FOLDERS = 8
 
 
-def refuse_escapes(root: Path) -> None:
-    """Raise SourceError with `symlink-leaves-repository` for a symlink out of the folder."""
-    inside = root.resolve()
-    for link in _symlinks(root):
-        target = Path(os.path.realpath(link))
-        if not target.is_relative_to(inside) or target.is_relative_to(inside / ".git"):
-            raise SourceError(
-                "symlink-leaves-repository",
-                f"{_shown(link.relative_to(root))} is a symlink to {_shown(link.readlink())}, "
-                "outside the repository: replace it with what it refers to.",
-            )
-
-
 def folder_at(root: Path, path: str) -> Path:
     """The template's folder. Raises SourceError with `path-not-found`, which lists some folders."""
     folder = root / path
@@ -69,16 +56,6 @@ def put_back(root: Path, folder: Path) -> None:
         aside = root / ".git" / COMMITTED / name
         if aside.exists():
             aside.rename(folder / name)
-
-
-def _symlinks(root: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(root):
-        if where == str(root):
-            folders.remove(".git")
-        for name in (*folders, *files):
-            path = Path(where, name)
-            if path.is_symlink():
-                yield path
 
 
 def _named(root: Path, name: str) -> list[Path]:

@@ -91,7 +91,7 @@ class Git(git.Git):
             ) from error
         if done.returncode:
             raise GitError(words, done.returncode, done.stderr.decode(errors="replace"))
-        return done.stdout.decode(errors="replace").rstrip("\n")
+        return os.fsdecode(done.stdout).rstrip("\n")  # names of files need not be text
 
 
 def environment(work: Path, address: Address, login: Login | None) -> dict[str, str]:

@@ -16,21 +16,20 @@ from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Login, Source, SshKey
 from runner.processes.ladder import go_on
-from runner.sources import checkout, mirror, ssh
+from runner.sources import checkout, mirror, ssh, tree
 from runner.sources.mirror import Mirror
 from runner.sources.refresh import refresh
 from runner.sources.repository import Git, GitError, Limits, environment, explain
+from runner.sources.review import review
+from runner.sources.tree import MOST_BYTES, Entry, too_large
 from runner.sources.url import Address, admit
 
 log = logging.getLogger(__name__)
-
-MOST_BYTES = 2 << 30  # the limit of what is fetched, and of what is checked out
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
 _NOT_IN_A_REF = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^[-./@]")
 _LONGEST_REF = 255
-_LONGEST_PATH = 1000
 _LONGEST_SHOWN = 200
 
 
@@ -38,8 +37,9 @@ _LONGEST_SHOWN = 200
 class Checkout:
     """Sources at one commit. `folder` is the template's `path` in `root`.
 
-    `warnings` are sentences about removed files, see checkout.put_away. `host_keys` are known_hosts
-    lines of hosts that were seen for the first time, if the source accepts them.
+    `warnings` are sentences about removed files, see checkout.put_away, and about what is wrong
+    elsewhere in the repository, see review.py. `host_keys` are known_hosts lines of hosts that were
+    seen for the first time, if the source accepts them.
     """
 
     root: Path
@@ -79,9 +79,8 @@ def clone(
     """Check out the sources into a new or empty folder, within `deadline` seconds.
 
     `work` is the run's own folder, for git's home and ssh's files. Raises Stopped (`canceled`,
-    `timed-out`) and SourceError with the codes of check, ssh.agent, checkout, repository.explain,
-    `repository-empty`, `repository-too-large` and `repository-path-too-long`. Then `into` is
-    removed.
+    `timed-out`) and SourceError with the codes of check, ssh.agent, checkout, review, tree,
+    repository.explain, and `repository-empty`. Then `into` is removed.
     """
     address = _checked(source)
     login = source.credential if isinstance(source.credential, Login) else None
@@ -179,8 +178,7 @@ def _arrive(source: Source, address: Address, into: Path, calls: _Calls) -> _Com
     commit = _commit(into, name, calls)
     if kept and name != source.ref:  # else everything was fetched, to find one commit
         kept.make(into, commit.hash)
-    _unpack(into, commit, calls)
-    return commit
+    return _unpack(into, commit, calls)
 
 
 def _by_mirror(
@@ -201,8 +199,7 @@ def _by_mirror(
             mirror.tidy(into)
             if mirror.packs(into) != before:
                 kept.update(into, commit.hash)
-            _unpack(into, commit, calls)
-            return commit
+            return _unpack(into, commit, calls)
     except (GitError, SourceError, OSError) as error:
         reason = getattr(error, "code", type(error).__name__)
         log.info("mirror not used", extra={"mirror": kept.name, "reason": reason})
@@ -278,6 +275,7 @@ class _Commit:
     hash: str
     subject: str
     author: str
+    entries: tuple[Entry, ...] = ()  # once it is unpacked
 
 
 def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
@@ -296,34 +294,18 @@ def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
     return _Commit(number, subject, author)
 
 
-def _unpack(into: Path, commit: _Commit, calls: _Calls) -> None:
+def _unpack(into: Path, commit: _Commit, calls: _Calls) -> _Commit:
     git = calls.git(into)
-    _refuse_large(git, commit.hash)
+    entries = tree.listed(git, commit.hash)  # first: it refuses what is too large
     git.checkout(commit.hash, "--", detach=True, force=True, quiet=True)
+    return replace(commit, entries=entries)
 
 
 def _check_out(source: Source, into: Path, commit: _Commit) -> Checkout:
-    checkout.refuse_escapes(into)
     folder = checkout.folder_at(into, source.path)
-    warnings = checkout.put_away(into, folder)
+    warnings = (*review(into, folder, commit.entries), *checkout.put_away(into, folder))
     subject, author = _shown(commit.subject), _shown(commit.author)
     return Checkout(into, folder, commit.hash, source.ref, subject, author, warnings)
-
-
-def _refuse_large(git: Git, commit: str) -> None:
-    """Check the size and depth of the tree, because a small pack can contain a huge one."""
-    total = 0
-    for line in git.ls_tree(commit, r=True, l=True, z=True).split("\0"):
-        facts, _, path = line.partition("\t")
-        size = facts.rpartition(" ")[2]
-        total += int(size) if size.isdigit() else 0
-        if len(path.encode()) > _LONGEST_PATH:
-            raise SourceError(
-                "repository-path-too-long",
-                f"The repository has a path of more than {_LONGEST_PATH} bytes: shorten it.",
-            )
-    if total > MOST_BYTES:
-        raise _too_large()
 
 
 def _shown(text: str) -> str:
@@ -339,18 +321,10 @@ def _bounded(into: Path, stop: Callable[[], StopLevel]) -> Callable[[], StopLeve
         with contextlib.suppress(FileNotFoundError):
             fetched = sum(entry.stat().st_size for entry in os.scandir(packs))
         if fetched > MOST_BYTES:
-            raise _too_large()
+            raise too_large()
         return stop()
 
     return asked
-
-
-def _too_large() -> SourceError:
-    return SourceError(
-        "repository-too-large",
-        f"The repository has more than {MOST_BYTES >> 20} MiB: move the configuration to its own "
-        "repository.",
-    )
 
 
 def _forget(into: Path) -> None:

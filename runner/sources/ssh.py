@@ -11,6 +11,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -79,9 +80,9 @@ def agent(
         if not opened:
             yield Agent(given, folder)
             return
-        socket = folder / "agent"
-        with _started(socket, environment):
-            given["SSH_AUTH_SOCK"] = str(socket)
+        door = folder / "agent"
+        with _started(door, environment):
+            given["SSH_AUTH_SOCK"] = str(door)
             for number, (private, public) in enumerate(opened):
                 _public_file(folder, number).write_text(public + "\n")
                 _add(private, {**environment, **given}, folder)
@@ -193,22 +194,30 @@ def _quoted(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _started(socket: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    argv = ["ssh-agent", "-D", "-a", str(socket)]
+def _started(door: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    argv = ["ssh-agent", "-D", "-a", str(door)]
     # Debian's ssh-agent is setgid, and the kernel forgets the signal at the parent's death for such
     # a program, except where no_new_privs is on: a confined command has it
-    confine = choose("auto", Confinement(writable=(socket.parent,)))
-    with background(argv, env=environment, cwd=socket.parent, confine=confine) as child:
-        _wait_for(socket, child)
+    confine = choose("auto", Confinement(writable=(door.parent,)))
+    with background(argv, env=environment, cwd=door.parent, confine=confine) as child:
+        _wait_for(door, child)
         yield
 
 
-def _wait_for(socket: Path, child: Child) -> None:
+def _wait_for(door: Path, child: Child) -> None:
+    """Wait until it answers. Its socket is there a moment earlier, and refuses then."""
     until = monotonic() + _START_SECONDS
-    while not socket.is_socket():
+    while not _answers(door):
         if child.has_ended() or monotonic() > until:
             raise SourceError("ssh-agent-failed", "The ssh-agent of this run did not start.")
         sleep(0.002)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking, contextlib.suppress(OSError):
+        asking.connect(os.fspath(path))
+        return True
+    return False
 
 
 def _add(private: bytes, environment: Mapping[str, str], folder: Path) -> None:

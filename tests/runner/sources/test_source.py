@@ -12,7 +12,7 @@ import pytest
 from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Source, SourcePolicy
-from runner.sources import source as sources
+from runner.sources import tree
 from runner.sources.source import Checkout, clone
 from tests.support.repositories import Repository
 
@@ -230,18 +230,6 @@ def test_a_committed_state_that_is_a_symlink_is_put_aside_with_its_content(
     assert checkout.committed_state.read_text() == '{"serial": 3}'
 
 
-def test_submodules_are_not_followed(repository: Repository, tmp_path: Path, work: Path) -> None:
-    other = Repository(tmp_path / "other")
-    repository._git(
-        "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.folder), "sub"
-    )
-    repository.commit({})
-
-    checkout = fetched(from_disk(repository), work)
-
-    assert list((checkout.root / "sub").iterdir()) == []
-
-
 def test_hooks_filters_and_monitors_that_anybody_configured_do_not_run(
     repository: Repository, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,7 +317,7 @@ def test_what_is_too_large_is_refused(
     repository: Repository, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.commit({"large.txt": "0" * 100_000})
-    monkeypatch.setattr(sources, "MOST_BYTES", 50_000)
+    monkeypatch.setattr(tree, "MOST_BYTES", 50_000)
 
     assert refusal(from_disk(repository), work).code == "repository-too-large"
 
