@@ -6,6 +6,8 @@ lost or delivered twice, so workers also look at the rows at intervals.
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from typing import Any
 
 import structlog
@@ -17,13 +19,16 @@ from backend.config import Settings
 RUN_TASK = "stateroom.run"
 QUEUE = "stateroom"
 TIMEOUT_SECONDS = 1.0
+POLL_SECONDS = 5.0  # a consumer waits for a message longer than a sender does for an answer
+MOST_WAITING = 1000  # rings that wait for the broker; what comes on top is left to the poll
 FOLDER_SCHEME = "filesystem://"
 FOLDER = "backend.folder_bell:Transport"
 
 log = structlog.get_logger()
 
 
-def celery_app(settings: Settings) -> Celery:
+def celery_app(settings: Settings, answer_seconds: float = POLL_SECONDS) -> Celery:
+    """A Celery application, which gives up a broker that does not answer for so long."""
     app = Celery("stateroom", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         task_default_queue=QUEUE,
@@ -33,7 +38,7 @@ def celery_app(settings: Settings) -> Celery:
         broker_connection_timeout=TIMEOUT_SECONDS,
         broker_connection_retry_on_startup=True,
         broker_transport=FOLDER if settings.broker_url.startswith(FOLDER_SCHEME) else None,
-        broker_transport_options=_transport_options(settings),
+        broker_transport_options=_transport_options(settings, answer_seconds),
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
@@ -44,11 +49,11 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-def _transport_options(settings: Settings) -> dict[str, Any]:
+def _transport_options(settings: Settings, answer_seconds: float) -> dict[str, Any]:
     if not settings.broker_url.startswith(FOLDER_SCHEME):
         return {
             "socket_connect_timeout": TIMEOUT_SECONDS,
-            "socket_timeout": 5.0,
+            "socket_timeout": answer_seconds,
             "max_retries": 0,
         }
     folder = settings.bell_dir
@@ -61,19 +66,52 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 
 class Bell:
-    """Tells the workers to look for work. A message may be lost, or delivered twice."""
+    """Tells the workers to look for work. A message may be lost, or delivered twice.
+
+    A thread of its own sends the messages: no request waits for the broker.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._celery = celery_app(settings)
+        self._celery = celery_app(settings, TIMEOUT_SECONDS)
+        self._waiting: deque[str] = deque()
+        self._mutex = threading.Lock()
+        self._is_ringing = False
 
     def ring(self, run_id: str) -> None:
-        """Ring for a run after its commit. If the broker does not answer, only log a warning."""
-        try:
-            self._celery.send_task(RUN_TASK, args=(run_id,), retry=False, expires=None)
-        except (OperationalError, OSError) as error:
-            log.warning("bell_lost", run=run_id, reason=str(error))
+        """Ring for a run soon, after its commit. If that fails, a warning is logged."""
+        with self._mutex:
+            if len(self._waiting) >= MOST_WAITING:
+                log.warning("bell_lost", run=run_id, reason="Too many rings wait for the broker.")
+                return
+            self._waiting.append(run_id)
+            if self._is_ringing:
+                return
+            self._is_ringing = True
+        threading.Thread(target=self._ring_for_all, daemon=True, name="bell").start()
 
     def check(self) -> None:
         """Raise OperationalError or OSError when the broker does not answer."""
         with self._celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=0, timeout=TIMEOUT_SECONDS)
+
+    def _ring_for_all(self) -> None:
+        """Send what waits. When the broker does not answer, leave all of it to the poll."""
+        while (run_id := self._next()) is not None:
+            try:
+                self._celery.send_task(RUN_TASK, args=(run_id,), retry=False, expires=None)
+            except (OperationalError, OSError) as error:
+                log.warning("bell_lost", run=run_id, others=self._forget(), reason=str(error))
+            except Exception as bug:
+                log.error("bell_crashed", run=run_id, others=self._forget(), exc_info=bug)
+
+    def _next(self) -> str | None:
+        """The next run to ring for; None, and the thread ends, when there is none."""
+        with self._mutex:
+            self._is_ringing = bool(self._waiting)
+            return self._waiting.popleft() if self._waiting else None
+
+    def _forget(self) -> int:
+        with self._mutex:
+            forgotten = len(self._waiting)
+            self._waiting.clear()
+        return forgotten

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -20,6 +19,7 @@ from sqlalchemy import BigInteger, Dialect, Executable, create_engine, event, li
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -27,14 +27,20 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from backend import sqlite_turns
 from backend.config import Settings
 from backend.errors import Unavailable
 from backend.express import Bare, Guarded, Statement
+from backend.sqlite_turns import Turn
 
-BUSY_TIMEOUT_MS = 15_000
 READ_ONLY = "stateroom_read_only"
 IDLE_SINCE = "stateroom_idle_since"
 PING_AFTER_SECONDS = 1.0
+SQLITE = {
+    "check_same_thread": False,
+    "timeout": 0,  # it waits outside of SQLite
+    "factory": sqlite_turns.Connection,
+}
 ALONE = {
     "isolation_level": "AUTOCOMMIT",
     "pool_size": 8,
@@ -104,9 +110,8 @@ class Database:
         self._readers = sessionmaker(_read_only(self.engine))
         # a pool of their own for single statements: they need no BEGIN, COMMIT and ROLLBACK
         self.autocommitting = self.engine if settings.is_sqlite else _postgresql(settings, **ALONE)
-        # SQLite polls for its lock; a mutex between the threads of a process is quicker.
         self._on_sqlite = settings.is_sqlite
-        self._writer = threading.Lock() if settings.is_sqlite else nullcontext()
+        self._writer = Turn() if settings.is_sqlite else nullcontext()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -195,14 +200,14 @@ def _readable_errors() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise Unavailable(f"The database does not answer: {error.orig}") from error
+    except PoolTimeout as error:
+        raise Unavailable("All connections to the database are in use. Try again.") from error
 
 
 def _engine(settings: Settings) -> Engine:
     if not settings.is_sqlite:
         return _postgresql(settings, pool_size=16, max_overflow=32)
-    engine = create_engine(
-        settings.database, pool_size=16, max_overflow=32, connect_args={"check_same_thread": False}
-    )
+    engine = create_engine(settings.database, pool_size=16, max_overflow=32, connect_args=SQLITE)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -247,7 +252,6 @@ def _check_idle(
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we send BEGIN ourselves
     for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

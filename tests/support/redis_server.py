@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,6 +44,16 @@ class Redis:
         if self._process is not None:
             self._process.kill()
             self._process = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It accepts connections, and answers nothing, as on a machine that swaps."""
+        assert self._process is not None
+        self._process.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         assert self._process is not None
