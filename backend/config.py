@@ -112,7 +112,21 @@ class Settings(BaseModel):
     keep_days: int | None = Field(
         None,
         ge=1,
-        description="Days that a version is kept; empty: for ever. A workspace can override it",
+        description="Days that a version is kept after a newer one replaced it; empty: for ever. "
+        "A workspace can override it",
+    )
+    keep_all_days: int = Field(
+        7, ge=1, description="Days that a replaced version is kept, whatever the number of versions"
+    )
+    keep_daily_days: int = Field(
+        90,
+        ge=1,
+        description="Days that the first and the last version of each day (UTC) are kept, likewise",
+    )
+    max_history_bytes: int = Field(
+        50_000_000_000,
+        ge=1_000,
+        description="Documents kept of one state, bytes; above it the state takes no lock",
     )
     max_rescued_bytes: int = Field(
         1_000_000_000,

@@ -25,6 +25,8 @@ class State(Base):
     deleted_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]  # set when it was moved to another backend
     archived_to: Mapped[str | None]
+    # of the kept documents, while they have more than the installation allows
+    history_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     workspace: Mapped[Workspace] = relationship()

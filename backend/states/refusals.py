@@ -1,4 +1,4 @@
-"""Why a state takes no new lock: frozen, deleted, moved away, or over a quota of its project.
+"""Why a state takes no new lock: frozen, deleted, moved away, or over a quota or limit.
 
 Of a refused LOCK terraform shows only the ID of the holder, so the code of the refusal is sent as
 that ID.
@@ -45,7 +45,7 @@ def of(db: Session, state: State) -> Refusal | None:
 
 def against_a_lock(facts: Any) -> Refusal | None:
     """The same as `of`, from a row of FACTS."""
-    return _closed(facts) or _size(facts, facts.size) or _versions(facts) or _states(facts)
+    return _closed(facts) or _size(facts, facts.size) or _full(facts)
 
 
 def of_write(db: Session, state: State, size: int) -> Refusal | None:
@@ -56,7 +56,7 @@ def of_write(db: Session, state: State, size: int) -> Refusal | None:
     too large.
     """
     facts = _facts(db, state)
-    return _closed(facts) or _size(facts, size) or _versions(facts) or _states(facts)
+    return _closed(facts) or _size(facts, size) or _full(facts)
 
 
 def of_another_state(db: Session, project: Project) -> Refusal | None:
@@ -105,6 +105,7 @@ def _statement() -> Select[*tuple[Any, ...]]:
             State.deleted_at,
             State.archived_at,
             State.archived_to,
+            State.history_bytes,
             Workspace.frozen_at,
             Workspace.frozen_by,
             Workspace.frozen_reason,
@@ -161,6 +162,22 @@ def _size(facts: Any, size: int | None) -> Refusal | None:
         "quota-state-size",
         f"The state has {size:,} bytes, but the project {facts.name} allows at most {limit:,}: "
         "ask an administrator for more.",
+    )
+
+
+def _full(facts: Any) -> Refusal | None:
+    return _versions(facts) or _states(facts) or _history(facts)
+
+
+def _history(facts: Any) -> Refusal | None:
+    """Retention does not remove what somebody wrote lately, however much it is."""
+    if facts.history_bytes is None:
+        return None
+    return Refusal(
+        "history-full",
+        f"The kept versions of this state have {facts.history_bytes:,} bytes, which is more than "
+        "STATEROOM_MAX_HISTORY_BYTES: delete some that are not needed (scope state:delete), or "
+        "ask the operator for more.",
     )
 
 

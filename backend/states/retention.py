@@ -1,4 +1,8 @@
-"""Which versions of a state are kept: the newest ones, the pinned ones, two of every lock.
+"""Which versions of a state are kept: recent, newest and pinned ones, two of every day and lock.
+
+Who may write states must not be able to remove history by writing. So the age of a version counts
+from the moment when the next one replaced it, and numbers of versions limit only what is older than
+some days. Too much history is measured here, and refused elsewhere (`refusals`), never removed.
 
 Only the body of a version is removed. Its row stays, so that the numbers have no gaps and the
 history is complete.
@@ -11,8 +15,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, case, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
 
 from backend import audit
 from backend.db import execute, now
@@ -22,6 +40,7 @@ from backend.transactions import Transaction
 FIRST_AND_LAST = 2  # versions of a lock that stay
 LOOKED_AT = 50  # states in one query
 BATCH = 50  # versions in one transaction
+DAY_MS = 86_400_000
 # the longest time that a backup may take from the dump of its database to its last file
 FILE_STAYS = timedelta(days=1)
 
@@ -30,13 +49,19 @@ _KEPT = StateVersion.removed_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the installation keeps of a state, unless its workspace sets its own limits.
+    """What the installation keeps of a state.
 
-    `versions` counts the newest versions that are not pinned. `days` of None means for ever.
+    A workspace may have its own `versions`, which counts the newest that are not pinned, and its
+    own `days`, after which every version goes; None means never. Of a version that was replaced
+    less than `all_days` ago, no number is asked; of one that was replaced less than `daily_days`
+    ago, the first and the last of its day stay. `max_bytes` limits the documents kept of a state.
     """
 
     versions: int
     days: int | None
+    all_days: int
+    daily_days: int
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +76,23 @@ class Surplus:
     def is_batch(self) -> bool:
         """Whether there may be more of them."""
         return len(self.numbers) == BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is kept of a state has more bytes than allowed; None when it has no longer."""
+
+    state_id: str
+    history_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found in some states. `last` is the id of the last one, empty after all states."""
+
+    surplus: list[Surplus]
+    sizes: list[Size]  # that are news
+    last: str
 
 
 def removed(because: str) -> dict[str, Any]:
@@ -126,25 +168,28 @@ def compact(tx: Transaction, state: State, lock: Lock | Row[Any]) -> None:
         )  # fmt: skip
 
 
-def find_surplus(
-    db: Session, policy: Policy, after: str = "", limit: int = LOOKED_AT
-) -> tuple[list[Surplus], str]:
-    """What to prune of the next states after this id, and the id of the last of them.
-
-    The id is empty when there are no more states.
-    """
+def look(db: Session, policy: Policy, after: str = "", limit: int = LOOKED_AT) -> Looked:
+    """What to prune of the next states after this id, and which of them have too much history."""
     asked = _of_next_states(policy).where(State.id > after).limit(limit)
     rules = {rule.id: rule for rule in db.execute(asked)}
     today = db.execute(select(now())).scalar_one()
-    found = []
+    surplus, sizes = [], []
     for counted in db.execute(_counts(list(rules))):
         rule = rules[counted.state_id]
-        keep = _room(rule, counted.pinned)
-        before = None if rule.days is None else today - timedelta(days=rule.days)
-        too_old = before is not None and counted.oldest is not None and counted.oldest < before
-        if (counted.loose > keep or too_old) and (numbers := _surplus(db, rule, keep, before)):
-            found.append(Surplus(rule.id, rule.project_id, numbers))
-    return found, max(rules, default="")
+        if rule.may_prune and (numbers := _surplus(db, policy, rule, counted, today)):
+            surplus.append(Surplus(rule.id, rule.project_id, numbers))
+        above = int(counted.bytes) if counted.bytes > policy.max_bytes else None
+        if (above is None) != (rule.history_bytes is None):
+            sizes.append(Size(rule.id, above))
+    return Looked(surplus, sizes, max(rules, default=""))
+
+
+def note_size(tx: Transaction, size: Size) -> None:
+    """Note that a state has too much history, so that it takes no lock; or that it may again."""
+    tx.principal.require_installation()
+    tx.db.execute(
+        update(State).where(State.id == size.state_id).values(history_bytes=size.history_bytes)
+    )
 
 
 def prune(tx: Transaction, surplus: Surplus) -> int:
@@ -192,23 +237,25 @@ def forget_files(db: Session) -> None:
 
 
 def _of_next_states(policy: Policy) -> Select[*tuple[Any, ...]]:
-    """States with their limits, except deleted, frozen and locked ones, which are left alone.
+    """States with their limits. Deleted, frozen and locked ones may not be pruned.
 
     A locked one may have many versions that compaction will remove; they must not displace history.
     """
+    may_prune = and_(State.deleted_at.is_(None), not_(Lock.held), Workspace.frozen_at.is_(None))
     return (
         select(
             State.id,
             State.project_id,
             State.current,
+            State.history_bytes,
             func.coalesce(Workspace.keep_versions, policy.versions).label("versions"),
             func.coalesce(Workspace.keep_days, policy.days).label("days"),
             Project.max_versions,
+            may_prune.label("may_prune"),
         )
         .join(Workspace, Workspace.id == State.workspace_id)
         .join(Project, Project.id == State.project_id)
         .join(Lock, Lock.state_id == State.id)
-        .where(State.deleted_at.is_(None), ~Lock.held, Workspace.frozen_at.is_(None))
         .order_by(State.id)
     )
 
@@ -221,29 +268,63 @@ def _counts(state_ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
             func.count(loose).label("loose"),
             (func.count() - func.count(loose)).label("pinned"),
             func.min(loose).label("oldest"),
+            func.sum(StateVersion.size).label("bytes"),
         )
         .where(StateVersion.state_id.in_(state_ids), _KEPT)
         .group_by(StateVersion.state_id)
     )
 
 
-def _room(rule: Any, pinned: int) -> int:
-    """How many versions that are not pinned may stay; at least one, the current one."""
-    if rule.max_versions is None:
-        return int(rule.versions)
-    return max(1, min(int(rule.versions), int(rule.max_versions) - pinned))
-
-
-def _surplus(db: Session, rule: Any, keep: int, before: datetime | None) -> Sequence[int]:
-    number = StateVersion.number
-    loose = select(number).where(StateVersion.state_id == rule.id, _KEPT, ~StateVersion.pinned)
-    last_kept = db.scalar(loose.order_by(number.desc()).offset(keep - 1).limit(1))
-    reasons = []
-    if last_kept is not None:
-        reasons.append(number < last_kept)
-    if before is not None:
-        reasons.append(StateVersion.created_at < before)
-    if not reasons:
+def _surplus(
+    db: Session, policy: Policy, rule: Any, counted: Any, today: datetime
+) -> Sequence[int]:
+    """The numbers of the versions of one state that may be removed, oldest first."""
+    quota = None if rule.max_versions is None else max(1, int(rule.max_versions) - counted.pinned)
+    undisturbed = today - timedelta(days=policy.all_days)
+    too_old = undisturbed if rule.days is None else today - timedelta(days=rule.days)
+    old = _replaced(rule.id, before=max(undisturbed, too_old))
+    of_a_day = and_(old.c.replaced_at >= today - timedelta(days=policy.daily_days), old.c.is_daily)
+    reasons: list[ColumnElement[bool]] = []
+    if counted.loose > rule.versions:
+        reasons.append(and_(old.c.number < _newest(rule.id, rule.versions), not_(of_a_day)))
+    if quota is not None and counted.loose > quota:
+        reasons.append(old.c.number < _newest(rule.id, quota))
+    removable = [and_(old.c.replaced_at < undisturbed, or_(*reasons))] if reasons else []
+    if rule.days is not None and counted.oldest is not None and counted.oldest < too_old:
+        removable.append(old.c.replaced_at < too_old)
+    if not removable:
         return ()
-    found = loose.where(number < rule.current, or_(*reasons))
-    return db.scalars(found.order_by(number).limit(BATCH)).all()
+    found = select(old.c.number).where(~old.c.pinned, old.c.number < rule.current, or_(*removable))
+    return db.scalars(found.order_by(old.c.number).limit(BATCH)).all()
+
+
+def _newest(state_id: str, count: int) -> Any:
+    """The number of the oldest of so many newest versions that are not pinned."""
+    loose = StateVersion.state_id == state_id, _KEPT, ~StateVersion.pinned
+    newest = select(StateVersion.number).where(*loose).order_by(StateVersion.number.desc())
+    return newest.offset(count - 1).limit(1).scalar_subquery()
+
+
+def _replaced(state_id: str, before: datetime) -> Any:
+    """The versions that were replaced before this moment, and whether each is a daily one.
+
+    That is the first or the last of those written on one day (UTC).
+    """
+    number, following, former = StateVersion.number, aliased(StateVersion), aliased(StateVersion)
+    today, next_day, last_day = (_day(row) for row in (StateVersion, following, former))
+    return (
+        select(
+            number,
+            StateVersion.pinned,
+            following.created_at.label("replaced_at"),
+            or_(former.id.is_(None), last_day != today, next_day != today).label("is_daily"),
+        )
+        .join(following, and_(following.state_id == state_id, following.number == number + 1))
+        .outerjoin(former, and_(former.state_id == state_id, former.number == number - 1))
+        .where(StateVersion.state_id == state_id, _KEPT, following.created_at < before)
+        .subquery()
+    )
+
+
+def _day(version: Any) -> ColumnElement[int]:
+    return type_coerce(version.created_at, BigInteger()) // DAY_MS

@@ -85,7 +85,7 @@ def pin(tx: Transaction, state: State, which: str) -> StateVersion:
 
 def unpin(tx: Transaction, state: State, which: str) -> StateVersion:
     """Let retention remove this version again. Raises NotFound, and Gone when it was removed."""
-    tx.require("state:write", state.project_id)
+    tx.require("state:delete", state.project_id)
     return _set_pinned(tx, state, which, pinned=False)
 
 

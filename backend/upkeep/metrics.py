@@ -45,6 +45,7 @@ def collect(tx: Transaction) -> Iterator[Metric]:
     yield _durations(tx.db)
     yield _locks(tx.db, age)
     yield _rescued(tx.db)
+    yield _full_histories(tx.db)
     yield from _workers(tx.db, age)
     yield from _keys(tx, age)
 
@@ -109,6 +110,23 @@ def _rescued(db: Session) -> Metric:
     for count, project, workspace in db.execute(kept.group_by(Project.name, Workspace.name)):
         undecided.add_metric([project, workspace], count)
     return undecided
+
+
+def _full_histories(db: Session) -> Metric:
+    full = GaugeMetricFamily(
+        "stateroom_full_history_bytes",
+        "States that take no lock because their kept versions are too large: bytes of these.",
+        labels=["project", "workspace"],
+    )
+    found = (
+        select(State.history_bytes, Project.name, Workspace.name)
+        .join(Workspace, Workspace.id == State.workspace_id)
+        .join(Project, Project.id == State.project_id)
+        .where(State.history_bytes.is_not(None))
+    )
+    for size, project, workspace in db.execute(found):
+        full.add_metric([project, workspace], float(size or 0))
+    return full
 
 
 def _workers(db: Session, age: _Age) -> Iterator[Metric]:

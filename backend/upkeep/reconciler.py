@@ -12,11 +12,12 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from backend.config import Settings
 from backend.db import now
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
 from backend.runs import claims
 from backend.states import retention
-from backend.states.retention import Policy
+from backend.states.retention import Policy, Size
 from backend.transactions import Installation
 
 KEPT_FOR = timedelta(days=1)
@@ -34,7 +35,7 @@ class Reconciler:
     def __init__(self, here: Installation) -> None:
         self._here = here
         self._poll = here.settings.poll_seconds
-        self._policy = Policy(here.settings.keep_versions, here.settings.keep_days)
+        self._policy = _policy(here.settings)
         self._looked_at = ""  # the last state
 
     def expire_leases(self) -> float:
@@ -46,17 +47,31 @@ class Reconciler:
         return self._poll
 
     def prune(self) -> float:
-        """Remove the versions of the next few states that are beyond their retention."""
+        """Remove the versions of the next few states that are beyond their retention.
+
+        Of a state that has too much history all the same, that is noted.
+        """
         with self._here.itself.reading() as tx:
-            found, last = retention.find_surplus(tx.db, self._policy, self._looked_at)
+            looked = retention.look(tx.db, self._policy, self._looked_at)
+        for size in looked.sizes:
+            self._note(size)
+        found = looked.surplus
         for surplus in found[:PRUNED_AT_ONCE]:
             with self._here.itself.transaction() as tx:
                 pruned = retention.prune(tx, surplus)
             log.info("versions_pruned", state=surplus.state_id, count=pruned)
         if len(found) > PRUNED_AT_ONCE or any(surplus.is_batch for surplus in found):
             return self._poll  # the same states have more
-        self._looked_at = last
-        return self._poll if last else LOOK_AT_STATES_EVERY_SECONDS
+        self._looked_at = looked.last
+        return self._poll if looked.last else LOOK_AT_STATES_EVERY_SECONDS
+
+    def _note(self, size: Size) -> None:
+        with self._here.itself.transaction() as tx:
+            retention.note_size(tx, size)
+        if size.history_bytes is None:
+            log.info("history_fits_again", state=size.state_id)
+        else:
+            log.warning("history_full", state=size.state_id, bytes=size.history_bytes)
 
     def sweep(self) -> float:
         """Remove expired rows, and files that no row refers to."""
@@ -70,6 +85,16 @@ class Reconciler:
     def _referenced(self, names: list[str]) -> set[str]:
         with self._here.database.reading() as db:
             return referenced_blobs(db, names)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        versions=settings.keep_versions,
+        days=settings.keep_days,
+        all_days=settings.keep_all_days,
+        daily_days=settings.keep_daily_days,
+        max_bytes=settings.max_history_bytes,
+    )
 
 
 def referenced_blobs(db: Session, names: list[str]) -> set[str]:

@@ -167,7 +167,7 @@ def pin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
 @in_workspace
 @connected
 def unpin_state(api: Api, show: Show, *, workspace: str, version: str) -> None:
-    """Unpin a version: the retention rules may remove it again."""
+    """Unpin a version: the retention rules may remove it again. Needs state:delete."""
     show.item(api.patch(workspace + path("states", version), {"pinned": False}), DETAIL)
 
 

@@ -65,7 +65,7 @@ def pruned_all_the_time(place: Place, policy: Policy) -> Iterator[None]:
         with closing(here.database):
             while not ended.is_set():
                 with here.database.reading() as db:
-                    found, _ = retention.find_surplus(db, policy, limit=1000)
+                    found = retention.look(db, policy, limit=1000).surplus
                 for surplus in found:
                     with here.itself.transaction() as tx:
                         retention.prune(tx, surplus)
@@ -103,7 +103,9 @@ def test_numbers_have_no_gap_while_retention_and_compaction_are_at_work(
         served_place.filled("/projects/{project}/workspaces/{workspace}"), keep_versions=keep
     )
 
-    with pruned_all_the_time(served_place, Policy(1000, None)):
+    with pruned_all_the_time(
+        served_place, Policy(1000, None, all_days=0, daily_days=0, max_bytes=10**12)
+    ):
         for first in range(0, applies * writes, writes):
             serials = range(first, first + writes)
             apply_in_parallel(

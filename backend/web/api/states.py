@@ -214,7 +214,7 @@ def get_state_version(path: VersionPath) -> Response:
     responses={200: StateVersion, **WITH_BODY, **problems(410)},
 )
 def update_state_version(path: VersionPath, body: VersionChange) -> Response:
-    """Pin a version, or unpin it."""
+    """Pin a version, or unpin it. Unpinning lets retention remove it, and needs state:delete."""
     change = versions.pin if body.pinned else versions.unpin
     with transaction() as tx:
         changed = change(tx, state_of(tx, path), path.version)

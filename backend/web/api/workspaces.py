@@ -63,7 +63,10 @@ class WorkspaceChange(Body):
         None, ge=1, le=1_000_000, description="How many versions to keep. Needs state:delete"
     )
     keep_days: int | None = Field(
-        None, ge=1, le=36_500, description="For how many days to keep them. Needs state:delete"
+        None,
+        ge=1,
+        le=36_500,
+        description="For how many days to keep them once they are replaced. Needs state:delete",
     )
 
 

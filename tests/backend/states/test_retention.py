@@ -16,18 +16,27 @@ from backend.config import Settings
 from backend.db import now
 from backend.documents.heading import Heading
 from backend.documents.intake import Received
+from backend.errors import Locked
 from backend.models import AuditEntry, Project, State, StateVersion, Workspace
 from backend.sealing.blobs import Blobs
 from backend.sealing.frames import new_data_key, seal_frames
 from backend.states import locks, retention, states, versions
 from backend.states.locks import LockInfo
-from backend.states.retention import Policy
+from backend.states.retention import Policy, Size
 from backend.states.states import Origin
 from backend.transactions import Installation
 from backend.upkeep import installation
 from backend.upkeep.reconciler import Reconciler
 
-KEEP_ALL = Policy(1000, None)
+LARGE = 10**12
+
+
+def numbers_of(versions: int, days: int | None = None) -> Policy:
+    """A policy that goes by number and age alone."""
+    return Policy(versions, days, all_days=0, daily_days=0, max_bytes=LARGE)
+
+
+KEEP_ALL = numbers_of(1000)
 
 
 class Kept:
@@ -70,6 +79,10 @@ class Kept:
                 .values(created_at=now(-timedelta(days=days)))
             )
 
+    def lock(self) -> None:
+        with self.here.itself.transaction() as tx:
+            locks.acquire(tx, self.state, LockInfo("l-1"))
+
     def numbers(self) -> list[int]:
         with self.here.itself.reading() as tx:
             page = versions.find_all(tx, self.state, limit=200)
@@ -81,8 +94,9 @@ class Kept:
         count, after = 0, ""
         while True:
             with self.here.itself.reading() as tx:
-                found, after = retention.find_surplus(tx.db, policy, after)
-            for surplus in found:
+                looked = retention.look(tx.db, policy, after)
+            after = looked.last
+            for surplus in looked.surplus:
                 with self.here.itself.transaction() as tx:
                     count += retention.prune(tx, surplus)
             if not after:
@@ -121,18 +135,18 @@ def kept(settings: Settings) -> Iterator[Kept]:
 def test_the_newest_versions_stay(kept: Kept) -> None:
     kept.write(8)
 
-    assert kept.prune(Policy(3, None)) == 5
+    assert kept.prune(numbers_of(3)) == 5
 
     assert kept.numbers() == [8, 7, 6]
     assert kept.actions("state.prune") == [{"numbers": [1, 2, 3, 4, 5]}]
-    assert kept.prune(Policy(3, None)) == 0
+    assert kept.prune(numbers_of(3)) == 0
 
 
 def test_a_pinned_version_stays_beside_them(kept: Kept) -> None:
     kept.write(8)
     kept.pin(2, 7)
 
-    kept.prune(Policy(3, 1))
+    kept.prune(numbers_of(3, 1))
 
     assert kept.numbers() == [8, 7, 6, 5, 2]
 
@@ -141,19 +155,80 @@ def test_the_current_version_stays_whatever_its_age(kept: Kept) -> None:
     kept.write(3)
     kept.age(100, 1, 2, 3)
 
-    kept.prune(Policy(100, 30))
+    kept.prune(numbers_of(100, 30))
 
     assert kept.numbers() == [3]
 
 
-def test_older_versions_than_a_number_of_days_go(kept: Kept) -> None:
+def test_what_was_replaced_longer_than_a_number_of_days_ago_goes(kept: Kept) -> None:
     kept.write(5)
-    kept.age(31, 1, 2)
-    kept.age(29, 3)
+    kept.age(40, 1)
+    kept.age(31, 2, 3)
+    kept.age(29, 4)
 
-    kept.prune(Policy(100, 30))
+    kept.prune(numbers_of(100, 30))
 
     assert kept.numbers() == [5, 4, 3]
+
+
+def test_one_write_does_not_end_a_version_that_was_current_for_a_year(kept: Kept) -> None:
+    kept.write(1)
+    kept.age(365, 1)
+    kept.write(1)
+
+    kept.prune(numbers_of(100, 30))
+
+    assert kept.numbers() == [2, 1]
+
+
+def test_writing_removes_nothing_that_was_current_in_the_last_days(kept: Kept) -> None:
+    kept.write(1)
+    kept.age(365, 1)
+    kept.write(122)
+
+    assert kept.prune(replace(numbers_of(1), all_days=7)) == 0
+
+    assert kept.numbers()[-1] == 1
+    kept.set_quota(2)
+    assert kept.prune(replace(KEEP_ALL, all_days=7)) == 0
+
+
+def test_of_earlier_days_the_first_and_the_last_version_stay(kept: Kept) -> None:
+    kept.write(9)
+    kept.age(20, 1, 2, 3)
+    kept.age(19, 4)
+    kept.age(18, 5, 6, 7)
+
+    kept.prune(replace(numbers_of(1), all_days=7, daily_days=90))
+
+    # the last one of a day is replaced on another day, here less than seven days ago
+    assert kept.numbers() == [9, 8, 7, 5, 4, 3, 1]
+
+
+def test_what_was_the_only_version_of_its_day_stays_daily_after_it_is_replaced(kept: Kept) -> None:
+    kept.write(30)
+    kept.age(365, 1)
+    kept.age(10, *range(2, 30))
+    daily = replace(numbers_of(1), all_days=7, daily_days=90)
+
+    kept.prune(daily)
+
+    assert kept.numbers() == [30, 29, 2, 1]
+    kept.age(100, *range(2, 30))
+    kept.prune(daily)
+    assert kept.numbers() == [30, 29]
+
+
+def test_a_quota_removes_daily_versions_but_none_of_the_last_days(kept: Kept) -> None:
+    kept.write(6)
+    kept.age(20, 1)
+    kept.age(19, 2)
+    kept.age(18, 3)
+    kept.set_quota(2)
+
+    kept.prune(replace(KEEP_ALL, all_days=7, daily_days=90))
+
+    assert kept.numbers() == [6, 5, 4, 3]
 
 
 def test_a_workspace_may_keep_more_or_less_than_the_installation(kept: Kept) -> None:
@@ -161,7 +236,7 @@ def test_a_workspace_may_keep_more_or_less_than_the_installation(kept: Kept) -> 
     kept.age(10, 1)
     kept.change(keep_versions=5, keep_days=20)
 
-    kept.prune(Policy(2, 1))
+    kept.prune(numbers_of(2, 1))
     assert kept.numbers() == [6, 5, 4, 3, 2]
     kept.change(keep_versions=1, keep_days=None)
     kept.prune(KEEP_ALL)
@@ -184,7 +259,7 @@ def test_a_deleted_state_keeps_all_it_has(kept: Kept) -> None:
     with kept.here.itself.transaction() as tx:
         tx.db.execute(update(State).values(deleted_at=now()))
 
-    assert kept.prune(Policy(1, 1)) == 0
+    assert kept.prune(numbers_of(1, 1)) == 0
 
 
 def test_a_locked_state_is_pruned_when_its_lock_has_ended_and_was_compacted(kept: Kept) -> None:
@@ -193,17 +268,17 @@ def test_a_locked_state_is_pruned_when_its_lock_has_ended_and_was_compacted(kept
     with kept.here.itself.transaction() as tx:
         locks.acquire(tx, kept.state, info)
 
-    assert kept.prune(Policy(1, 1)) == 0
+    assert kept.prune(numbers_of(1, 1)) == 0
     with kept.here.itself.transaction() as tx:
         locks.release(tx, kept.state, info.id)
 
-    assert kept.prune(Policy(1, 1)) == 4
+    assert kept.prune(numbers_of(1, 1)) == 4
 
 
 def test_what_was_pinned_since_it_was_chosen_stays(kept: Kept) -> None:
     kept.write(4)
     with kept.here.itself.reading() as tx:
-        (surplus,), _ = retention.find_surplus(tx.db, Policy(1, None))
+        (surplus,) = retention.look(tx.db, numbers_of(1)).surplus
     kept.pin(2)
 
     with kept.here.itself.transaction() as tx:
@@ -216,7 +291,7 @@ def test_the_oldest_go_first_in_batches(kept: Kept, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(retention, "BATCH", 4)
     kept.write(12)
 
-    assert kept.prune(Policy(2, None)) == 4
+    assert kept.prune(numbers_of(2)) == 4
     assert kept.numbers() == [12, 11, 10, 9, 8, 7, 6, 5]
 
 
@@ -226,7 +301,8 @@ def test_the_reconciler_goes_on_until_nothing_is_left_to_prune(
     monkeypatch.setattr(retention, "BATCH", 4)
     kept.write(12)
     here = kept.here
-    few = settings.model_copy(update={"keep_versions": 2})
+    kept.age(10, *range(1, 13))
+    few = settings.model_copy(update={"keep_versions": 2, "keep_all_days": 1, "keep_daily_days": 1})
     reconciler = Reconciler(replace(here, settings=few))
 
     for _ in range(3):
@@ -235,9 +311,39 @@ def test_the_reconciler_goes_on_until_nothing_is_left_to_prune(
     assert kept.numbers() == [12, 11]
 
 
+def test_a_state_with_too_much_history_takes_no_lock_until_there_is_less(
+    kept: Kept, settings: Settings
+) -> None:
+    kept.write(3)  # of two bytes each
+    reconciler = Reconciler(
+        replace(kept.here, settings=settings.model_copy(update={"max_history_bytes": 5}))
+    )
+
+    reconciler.prune()
+
+    assert kept.numbers() == [3, 2, 1]
+    with pytest.raises(Locked) as refused:
+        kept.lock()
+    assert refused.value.holder["ID"] == "history-full"
+    with kept.here.itself.transaction() as tx:
+        versions.delete(tx, tx.db.get_one(State, kept.state.id), "1")
+    for _ in range(2):  # the last call found the end of the states
+        reconciler.prune()
+    kept.lock()
+
+
+def test_the_history_of_a_locked_state_is_measured_too(kept: Kept, settings: Settings) -> None:
+    kept.write(3)
+    kept.lock()
+    with kept.here.itself.reading() as tx:
+        looked = retention.look(tx.db, replace(numbers_of(1), max_bytes=5))
+
+    assert (looked.surplus, looked.sizes) == ([], [Size(kept.state.id, 6)])
+
+
 def test_removed_versions_open_no_more(kept: Kept) -> None:
     kept.write(2)
-    kept.prune(Policy(1, None))
+    kept.prune(numbers_of(1))
 
     with kept.here.itself.reading() as tx:
         row = states.version(tx.db, kept.state, 1)
@@ -262,7 +368,7 @@ def test_the_file_of_a_removed_version_stays_for_a_day_for_backups(kept: Kept) -
     kept.write(1, blob=name)
     kept.write(1)
     reconciler = Reconciler(here)
-    kept.prune(Policy(1, None))
+    kept.prune(numbers_of(1))
 
     reconciler.sweep()
     assert path.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from backend.db import now
 from backend.models import Run
 from backend.runs import claims, workers
 from backend.transactions import Installation
+from backend.upkeep.reconciler import Reconciler
 from backend.web import current
 from tests.support.api import token_of
 from tests.support.caller import Caller, refused
@@ -132,6 +134,24 @@ def test_rescued_writes_are_listed_until_they_are_decided(
 
     assert [*waiting.values()] == [1]
     assert of(measured(client), "stateroom_rescued_writes_undecided") == {}
+
+
+def test_a_full_history_is_listed_with_its_bytes(
+    boss: Caller, app_workspace: str, here: Installation, client: FlaskClient
+) -> None:
+    boss.call("POST", STATE, data=state_document(5, lineage="l"))
+    assert of(measured(client), "stateroom_full_history_bytes") == {}
+    few = here.settings.model_copy(update={"max_history_bytes": 1})
+
+    Reconciler(replace(here, settings=few)).prune()
+
+    [(name, size)] = of(measured(client), "stateroom_full_history_bytes").items()
+    assert (name.count("shop"), name.count("app"), size) == (
+        1,
+        1,
+        len(state_document(5, lineage="l")),
+    )
+    assert app_workspace
 
 
 def test_a_worker_is_listed_until_it_leaves(

@@ -27,11 +27,12 @@ from backend.states import (
     workspaces,
 )
 from backend.states.locks import LockInfo
-from backend.states.retention import Surplus
+from backend.states.retention import Size, Surplus
 from backend.states.states import Origin
 from backend.states.workspaces import NewWorkspace
 from tests.support.operations.world import (
     AT,
+    INSTALLATION,
     Case,
     Look,
     case,
@@ -187,6 +188,10 @@ CASES: dict[str, Case] = {
         "state:delete",
         call=lambda tx, w: retention.prune(tx, Surplus(w.state_id, w.project_id, [1])),
     ),
+    "states.retention.note_size": case(
+        INSTALLATION,
+        call=lambda tx, w: retention.note_size(tx, Size(w.state_id, None)),
+    ),
     "states.serving.read": case("state:read", call=lambda a, _w: serving.read(a), by_arrival=True),
     "states.serving.write": case(
         "state:write",
@@ -263,7 +268,7 @@ CASES: dict[str, Case] = {
         "state:write", call=lambda tx, w: versions.pin(tx, state(tx, w), "1")
     ),
     "states.versions.unpin": case(
-        "state:write", call=lambda tx, w: versions.unpin(tx, state(tx, w), "1")
+        "state:delete", call=lambda tx, w: versions.unpin(tx, state(tx, w), "1")
     ),
     "states.versions.delete": case(
         "state:delete", call=lambda tx, w: versions.delete(tx, state(tx, w), "1")
