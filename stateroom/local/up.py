@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 @shared.data_dir
 @shared.address
 def command(**given: Any) -> None:
-    """Run the server and a worker on this machine, until Ctrl-C."""
+    """Run the server and a worker on this machine, until Ctrl-C.
+
+    The first start shows the administrator's token at a terminal; elsewhere it only says where
+    the token is.
+    """
     from backend import config
     from backend.upkeep import installation
     from backend.web import serve
@@ -33,7 +37,8 @@ def command(**given: Any) -> None:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         had_token = settings.admin_token_path.exists()
         installation.prepare(settings).database.close()
-    token = None if had_token else _token(settings)
+    # what is not a terminal is a journal or a file, which others read
+    token = _token(settings) if sys.stdout.isatty() and not had_token else None
     _note_where_it_is(settings)
     variables = config.variables(os.environ) | {
         "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
