@@ -109,21 +109,28 @@ class Principal:
         ends = [moment for moment in (wanted, self.expires_at) if moment is not None]
         return min(ends, default=None)
 
-    def require(self, scope: str, project_id: str | None) -> None:
-        """Raise Forbidden, which names the scope, unless it has this scope in the project."""
-        self.require_held(scope)
+    def require(self, scope: str, project_id: str | None, hint: str = "") -> None:
+        """Raise Forbidden, which names the scope, unless it has this scope in the project.
+
+        The hint is a sentence that follows the refusal.
+        """
+        self.require_held(scope, hint)
         if not self.may(scope, project_id):
+            missing = f"This needs the scope {scope}, which {self.name!r} does not have here."
             raise Forbidden(
-                f"This needs the scope {scope}, which {self.name!r} does not have here.",
+                f"{missing} {hint}".rstrip(),
                 code="scope-missing",
                 scope=scope,
             )
 
-    def require_held(self, scope: str) -> None:
+    def require_held(self, scope: str, hint: str = "") -> None:
         """Raise Forbidden, which names the scope, unless its token has this scope."""
         if not self.holds(scope):
+            missing = (
+                f"This needs the scope {scope}, which the token of {self.name!r} does not have."
+            )
             raise Forbidden(
-                f"This needs the scope {scope}, which the token of {self.name!r} does not have.",
+                f"{missing} {hint}".rstrip(),
                 code="scope-missing",
                 scope=scope,
             )

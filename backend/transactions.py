@@ -69,9 +69,12 @@ class Transaction:
     def settings(self) -> Settings:
         return self.here.settings
 
-    def require(self, scope: str, project_id: str | None) -> None:
-        """Raise Forbidden unless the principal has this scope in the project; None means in all."""
-        self.principal.require(scope, project_id)
+    def require(self, scope: str, project_id: str | None, hint: str = "") -> None:
+        """Raise Forbidden unless the principal has this scope in the project; None means in all.
+
+        The hint is a sentence that follows the refusal.
+        """
+        self.principal.require(scope, project_id, hint)
 
     def require_any(self, scopes: Iterable[str], project_id: str) -> None:
         """Raise Forbidden unless the principal has one of these scopes in the project."""

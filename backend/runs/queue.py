@@ -18,6 +18,7 @@ from backend.states import refusals, states, workspaces
 from backend.transactions import Transaction
 
 OPERATIONS = ("plan", "apply", "destroy", *TRANSFERS)
+WITHOUT_APPROVAL = frozenset({"plan"})  # the operations that change nothing
 _OTHER = aliased(Run)  # another run of the workspace; making one takes milliseconds
 
 
@@ -34,15 +35,19 @@ class NewRun:
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     """Queue a run in its workspace. The workers are told after the commit.
 
-    A transfer of a state also needs state:write. Raises Forbidden, Invalid, and Conflict for a
-    workspace without a template, or one whose state takes no lock.
+    What changes infrastructure or a state also needs runs:approve, and a transfer of a state
+    state:write. Raises Forbidden, Invalid, and Conflict for a workspace without a template, or one
+    whose state takes no lock.
     """
     tx.require("runs:create", workspace.project_id)
     operation = new.operation
-    if operation in TRANSFERS:
-        tx.require("state:write", workspace.project_id)
     if operation not in OPERATIONS:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
+    if operation not in WITHOUT_APPROVAL:
+        hint = f"{operation} changes infrastructure or a state. runs:create alone queues plans."
+        tx.require("runs:approve", workspace.project_id, hint)
+    if operation in TRANSFERS:
+        tx.require("state:write", workspace.project_id)
     if workspace.template_id is None:
         raise Conflict(
             f"The workspace {workspace.name!r} has no template: it only keeps a state. Give it a "

@@ -109,7 +109,7 @@ def command() -> None:
 @click.option(
     "--operation", type=click.Choice(OPERATIONS), default="apply", show_default=True,
     help="import-state moves the state here from the backend of the sources, export-state moves "
-    "it there.",
+    "it there. All but plan need the scope runs:approve beside runs:create.",
 )  # fmt: skip
 @click.option("--ref", help="Run this branch, tag or commit instead of the template's.")
 @click.option("--message", help="A note that is shown with the run: the reason for it.")

@@ -127,7 +127,7 @@ def test_a_state_that_somebody_locked_is_left_alone(with_source: tuple[Place, by
 
 def test_who_may_not_write_states_imports_none(with_source: tuple[Place, bytes]) -> None:
     place, _ = with_source
-    runner = place.with_scopes("runs:create", "runs:read")
+    runner = place.with_scopes("runs:create", "runs:approve", "runs:read")
 
     with pytest.raises(Refused) as refusal:
         Api(place.wire, runner.token).post(

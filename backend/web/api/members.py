@@ -32,8 +32,9 @@ class MemberPath(ProjectPath):
 
 class Membership(Body):
     role: Role = Field(
-        description="guest: read; task_runner: also queue and cancel runs; manager: also approve "
-        "runs and manage states, keys and templates; owner: everything in the project"
+        description="guest: read; task_runner: also queue plans and cancel runs; manager: also "
+        "queue applies, approve runs and manage states, keys and templates; owner: everything in "
+        "the project"
     )
 
 

@@ -61,7 +61,9 @@ class NewWorkspaceRun(Body):
         "apply",
         description=(
             "`import-state` moves the state here from the backend that the sources configure, and "
-            "`export-state` moves it there and closes it here. Both need state:write too"
+            "`export-state` moves it there and closes it here. Both need state:write too. "
+            "`plan` needs runs:create; all others change infrastructure or a state, and need "
+            "runs:approve too"
         ),
     )
     ref: str | None = Field(

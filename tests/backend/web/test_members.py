@@ -30,7 +30,7 @@ def test_an_owner_names_members_and_changes_what_they_are(boss: Caller, shop: st
     owner.put(f"{shop}/members/{ada.id}", {"role": "task_runner"})
 
     assert first.json["role"] == "guest"
-    assert ada.made(f"{shop}/runs")["created_by"] == "ada"
+    assert ada.made(f"{shop}/runs", {"operation": "plan"})["created_by"] == "ada"
     listed = owner.get(f"{shop}/members").json["items"]
     assert {m["name"]: m["role"] for m in listed} == {"owner": "owner", "ada": "task_runner"}
 

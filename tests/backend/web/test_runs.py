@@ -15,6 +15,7 @@ from backend.runs.steps import Event
 from backend.transactions import Transaction
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
+from tests.support.people import new_person
 
 
 def test_an_empty_installation_is_three_calls_from_its_first_run(boss: Caller) -> None:
@@ -207,6 +208,41 @@ def test_a_stranger_neither_lists_nor_queues_runs(shop: str, stranger: Caller) -
     refused(stranger.get(f"{shop}/runs"), 404, "not-found")
     refused(stranger.post(f"{shop}/runs"), 404, "not-found")
     refused(stranger.post(f"{shop}/workspaces/app/runs"), 404, "not-found")
+
+
+@one_database
+@pytest.mark.parametrize("operation", ["apply", "destroy", "import-state", "export-state"])
+def test_who_may_only_queue_plans_queues_nothing_that_changes_something(
+    boss: Caller, shop: str, operation: str
+) -> None:
+    planner = boss.with_scopes("runs:create", "runs:read", "state:write", project="shop")
+
+    planned = planner.made(f"{shop}/runs", {"operation": "plan"})
+    problem = refused(planner.post(f"{shop}/runs", {"operation": operation}), 403, "scope-missing")
+
+    assert planned["status"] == "queued"
+    assert problem["scope"] == "runs:approve"
+    assert f"{operation} changes infrastructure or a state" in problem["detail"]
+    assert [run["id"] for run in planner.get(f"{shop}/runs").json["items"]] == [planned["id"]]
+
+
+@one_database
+def test_to_approve_alone_is_not_to_queue(boss: Caller, shop: str) -> None:
+    approver = boss.with_scopes("runs:approve", project="shop")
+
+    problem = refused(approver.post(f"{shop}/runs"), 403, "scope-missing")
+
+    assert problem["scope"] == "runs:create"
+
+
+@one_database
+def test_a_task_runner_plans_and_a_manager_applies(boss: Caller, shop: str) -> None:
+    runner = new_person(boss, "ann", shop="task_runner")
+    manager = new_person(boss, "max", shop="manager")
+
+    assert runner.made(f"{shop}/runs", {"operation": "plan"})["operation"] == "plan"
+    refused(runner.post(f"{shop}/runs"), 403, "scope-missing")
+    assert manager.made(f"{shop}/runs")["operation"] == "apply"
 
 
 @one_database

@@ -128,7 +128,9 @@ def at_a_terminal(folder: Path) -> Callable[[], str]:
         os.close(its)
         said = b""
         while b"is kept in" not in said:  # the last of its greeting
-            said += _read(mine)
+            part = _read(mine)
+            assert part, said
+            said += part
         up.send_signal(signal.SIGINT)
         while part := _read(mine):
             said += part

@@ -31,6 +31,20 @@ def test_a_run_is_queued_followed_and_shown(cli: CommandLine) -> None:
     assert cli.must("runs", "log", run["ID"], "--follow") == cli.must("runs", "log", run["ID"])
 
 
+def test_who_may_only_plan_is_told_which_scope_an_apply_needs(
+    cli: CommandLine, place: Place
+) -> None:
+    planner = place.with_scopes("runs:create", "runs:read").token
+
+    apply = cli.run("runs", "queue", STATEROOM_TOKEN=planner)
+    plan = cli.run("runs", "queue", "--operation", "plan", STATEROOM_TOKEN=planner)
+
+    assert apply.exit_code == 1
+    assert "runs:approve" in apply.stderr
+    assert "runs:create alone queues plans" in apply.stderr
+    assert plan.exit_code == 0, plan.output
+
+
 def test_a_run_that_fails_is_told_by_the_exit_status(cli: CommandLine) -> None:
     done = cli.run("runs", "queue", "--operation", "import-state", "--wait")
 

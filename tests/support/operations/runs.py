@@ -39,6 +39,7 @@ CASES: dict[str, Case] = {
     ),
     "runs.queue.queue": case(
         "runs:create",
+        "runs:approve",
         "state:write",
         call=lambda tx, w: queue.queue(tx, workspace(tx, w), queue.NewRun("import-state")),
     ),
