@@ -1,40 +1,40 @@
-"""The ssh-agent of a run: keys go in from memory, and nothing of it is left."""
+"""The ssh agent of a run: it opens keys of every kind, and nothing of it is left."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
+import socket
 from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from runner.errors import SourceError
 from runner.job import SshKey
+from runner.processes.process import Captured, capture
 from runner.sources import ssh
-from tests.support.processes import Process, wait_until
-from tests.support.project import ROOT
+from runner.sources.ssh_key import open_key
 from tests.support.ssh_keys import Form, Kind, ssh_key
+
+
+def asked(agent: ssh.Agent, *argv: str) -> Captured:
+    """What a command of the run gets from the agent."""
+    environment = {"PATH": os.environ["PATH"], **agent.environment}
+    return capture(argv, env=environment, cwd=agent.folder, deadline=30)
 
 
 def held_by(agent: ssh.Agent) -> str:
     """What the agent offers: public lines."""
-    environment = {"PATH": os.environ["PATH"], **agent.environment}
-    return subprocess.run(
-        ["ssh-add", "-L"], env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
+    done = asked(agent, "ssh-add", "-L")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
 
 
-def agents_in(folder: Path) -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.process_iter(["cmdline", "status"])
-        if process.info["status"] != psutil.STATUS_ZOMBIE
-        and any(str(folder) in word for word in process.info["cmdline"] or [])
-        and "ssh-agent" in (process.info["cmdline"] or [""])[0]
-    ]
+def command_lines() -> str:
+    """Of everything that this test has started and that still runs."""
+    return str([one.cmdline() for one in psutil.Process().children(recursive=True)])
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
@@ -109,6 +109,17 @@ def test_a_wrong_passphrase_is_said_without_telling_it(
     assert list(work.iterdir()) == []
 
 
+def test_a_curve_that_ssh_does_not_have_is_refused(work: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256K1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    with pytest.raises(SourceError) as refused, ssh.agent(SshKey(pem), work=work):
+        pass
+
+    assert refused.value.code == "ssh-key-invalid"
+    assert "not supported" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -131,14 +142,24 @@ def test_a_private_key_is_never_on_disk_nor_in_an_argument(work: Path) -> None:
     key, _ = ssh_key(passphrase="correct horse")
 
     with ssh.agent(key, work=work) as agent:
+        held_by(agent)
         files = [path for path in agent.folder.iterdir() if path.is_file()]
         content = "".join(path.read_text() for path in files)
-        arguments = [agent_process.cmdline() for agent_process in agents_in(work)]
+        arguments = command_lines()
 
     assert "PRIVATE" not in content
     assert files
-    assert len(arguments) == 1
-    assert not any("correct horse" in word for word in arguments[0])
+    assert "correct horse" not in arguments
+    assert "PRIVATE" not in arguments
+
+
+def test_a_key_does_not_tell_itself_to_a_log(work: Path) -> None:
+    key, _ = ssh_key()
+
+    told = repr(open_key(key))
+
+    assert "PRIVATE" not in told
+    assert "Ed25519PrivateKey" not in told
 
 
 def test_the_agents_folder_is_for_its_owner_only(work: Path) -> None:
@@ -146,52 +167,34 @@ def test_the_agents_folder_is_for_its_owner_only(work: Path) -> None:
 
     with ssh.agent(key, work=work) as agent:
         mode = agent.folder.stat().st_mode & 0o777
+        door = (agent.folder / "agent").stat().st_mode & 0o777
 
-    assert mode == 0o700
+    assert (mode, door) == (0o700, 0o600)
 
 
 def test_the_agent_ends_with_its_block_even_when_that_fails(work: Path) -> None:
     key, _ = ssh_key()
+    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their names are numbers
+    peer = socket.socket(socket.AF_UNIX)
 
     def fail() -> None:
-        with ssh.agent(key, work=work):
-            raise RuntimeError(str(len(agents_in(work))))
+        with ssh.agent(key, work=work, admits=lambda _: True) as agent:
+            peer.connect(agent.environment["SSH_AUTH_SOCK"])
+            raise RuntimeError(held_by(agent))
 
-    with pytest.raises(RuntimeError, match="1"):
+    with peer, pytest.raises(RuntimeError, match="ssh-ed25519"):
         fail()
 
-    assert agents_in(work) == []
+    assert peer.fileno() == -1
+    assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
     assert list(work.iterdir()) == []
-
-
-def test_an_agent_does_not_outlive_a_killed_worker(work: Path, tmp_path: Path) -> None:
-    key, _ = ssh_key()
-    program = (
-        "import sys, time\nfrom pathlib import Path\nfrom runner.sources import ssh\n"
-        "from runner.job import SshKey\n"
-        "with ssh.agent(SshKey(sys.argv[2]), work=Path(sys.argv[1])):\n"
-        "    print('ready', flush=True)\n    time.sleep(60)\n"
-    )
-    worker = Process(
-        [sys.executable, "-c", program, str(work), key.private_key],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        log=tmp_path / "log",
-    )
-    wait_until(lambda: "ready" in worker.said() or not worker.running, "the worker's agent")
-    assert len(agents_in(work)) == 1, worker.said()
-
-    worker.signal(signal.SIGKILL)
-    worker.wait()
-
-    wait_until(lambda: not agents_in(work), "the end of the agent", seconds=5)
 
 
 def test_without_a_key_there_is_no_agent(work: Path) -> None:
     with ssh.agent(work=work) as agent:
-        running = agents_in(work)
+        files = {path.name for path in agent.folder.iterdir()}
 
-    assert running == []
+    assert "agent" not in files
     assert "SSH_AUTH_SOCK" not in agent.environment
     assert "IdentityAgent=none" in agent.environment["GIT_SSH_COMMAND"]
 
@@ -217,7 +220,7 @@ def test_a_machine_without_an_ssh_client_is_told_what_to_install(
         pass
 
     assert refused.value.code == "ssh-not-installed"
-    assert "ssh-agent" in str(refused.value)
+    assert "OpenSSH's client" in str(refused.value)
 
 
 def test_known_hosts_with_control_characters_are_refused(work: Path) -> None:
