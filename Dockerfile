@@ -1,7 +1,7 @@
 # One image, two commands: `stateroom server` and `stateroom worker` (compose.yaml).
 # Both tools come from their official images. The Terraform in it is under the Business Source
 # License 1.1, OpenTofu under the Mozilla Public License 2.0.
-ARG PYTHON=3.13-slim-trixie
+ARG PYTHON=3.13.14-slim-trixie@sha256:9662417aace5ae7b8e2609cce472b72a8958e134ba372808abe9cc1a0c0125e6
 ARG TERRAFORM=1.15.5
 ARG OPENTOFU=1.12.6
 
@@ -21,7 +21,7 @@ RUN /opt/stateroom/bin/python -c 'import hcl2; hcl2.loads("terraform {}\n")'
 
 FROM python:${PYTHON}
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends git openssh-client ca-certificates \
+ && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin stateroom \
  && install --directory --owner=stateroom --group=stateroom --mode=0700 /data

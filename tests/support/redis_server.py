@@ -22,7 +22,7 @@ class Redis:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._program = _program()
+        self._program = program()
         self.port = free_port()
         self._process: Process | None = None
         self.start()
@@ -65,7 +65,7 @@ class Redis:
             return False
 
 
-def _program() -> Path:
+def program() -> Path:
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
         if on_path:
