@@ -5,10 +5,21 @@ from __future__ import annotations
 from backend.catalogue import keys, variables
 from backend.models import Key, Run
 from backend.people import tokens
+from backend.runs import history
 from backend.states import addresses, states, transfers
 from backend.transactions import Installation, Transaction
 from execution import repositories
-from runner.job import Backend, Job, Limits, Login, Mirrors, Source, SshKey, Variable
+from runner.job import (
+    Backend,
+    Job,
+    LastApply,
+    Limits,
+    Login,
+    Mirrors,
+    Source,
+    SshKey,
+    Variable,
+)
 
 
 def resolve(tx: Transaction, run: Run) -> Job:
@@ -52,6 +63,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
         override_file=template.override_file,
         standing=transfers.standing(db, state, here.keyring, here.blobs),
         elsewhere=transfers.elsewhere(db, workspace),
+        last_apply=_last_apply(tx, run),
+        allow_older=run.allow_older,
         start_empty=run.start_empty,
         variables=tuple(
             Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
@@ -68,6 +81,13 @@ def resolve(tx: Transaction, run: Run) -> Job:
             state=settings.max_state_bytes,
         ),
     )
+
+
+def _last_apply(tx: Transaction, run: Run) -> LastApply | None:
+    last = history.last_apply(tx.db, run.workspace)
+    if last is None or last.commit is None:
+        return None
+    return LastApply(last.id, last.commit, last.repository, last.path)
 
 
 def _credential(here: Installation, key: Key | None) -> SshKey | Login | None:

@@ -62,6 +62,7 @@ class Source:
     accept_new_host_keys: bool = False
     policy: SourcePolicy = SourcePolicy()
     mirrors: Mirrors | None = None
+    ancestor: str | None = None  # a commit: does the history of what is checked out have it?
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ class Variable:
     kind: VariableKind = "terraform"
     sensitive: bool = False
     is_expression: bool = False
+
+
+@dataclass(frozen=True)
+class LastApply:
+    """What the last run executed that began to apply in the workspace. None: it is not known."""
+
+    run_id: str
+    commit: str
+    repository: str | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,8 @@ class Job:
     override_file: str | None = None
     standing: Standing = "unwritten"
     elsewhere: str | None = None  # the verdict of the last run that used the sources' backend
+    last_apply: LastApply | None = None
+    allow_older: bool = False  # apply sources that do not contain those of the last apply
     start_empty: bool = False  # begin with an empty state although `elsewhere` is set
     variables: tuple[Variable, ...] = ()
     module_key: SshKey | None = None  # for private modules, used by init only

@@ -59,6 +59,10 @@ class Run(Base):
     ref: Mapped[str | None]
     message: Mapped[str] = mapped_column(default="")
     commit: Mapped[str | None] = mapped_column(String(64))
+    repository: Mapped[str | None]  # what was checked out; the template may have changed since
+    path: Mapped[str | None]
+    goes_back: Mapped[dict[str, Any] | None]  # {"reason", "run", "commit", "message"}
+    allow_older: Mapped[bool] = mapped_column(default=False)  # apply although it goes back
     epoch: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None]

@@ -24,12 +24,16 @@ _OTHER = aliased(Run)  # another run of the workspace; making one takes millisec
 
 @dataclass(frozen=True)
 class NewRun:
-    """A requested run. `start_empty` allows a new state although another backend has one."""
+    """A requested run. `start_empty` allows a new state although another backend has one.
+
+    `allow_older` allows to apply a commit that does not contain that of the last apply.
+    """
 
     operation: str
     ref: str | None = None
     message: str = ""
     start_empty: bool = False
+    allow_older: bool = False
 
 
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
@@ -65,11 +69,15 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         ref=sources.check_ref(new.ref),
         message=new.message,
         start_empty=new.start_empty,
+        allow_older=new.allow_older,
         created_by=tx.principal.name,
     )
     tx.db.add(run)
     tx.db.flush()
-    audit.record(tx, "run.queue", run.id, project_id=run.project_id, operation=operation)
+    audit.record(
+        tx, "run.queue", run.id, project_id=run.project_id, operation=operation,
+        allow_older=new.allow_older or None,
+    )  # fmt: skip
     tx.ring(run.id)
     return run
 

@@ -13,7 +13,7 @@ from runner.events import Events, Outcome
 from runner.job import Job
 from runner.processes import found, workdir
 from runner.processes.workdir import WorkDir
-from runner.recipes import export_state, import_state, steps
+from runner.recipes import export_state, going_back, import_state, steps
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 from runner.tools import commands, variables
@@ -38,10 +38,12 @@ def execute(job: Job, events: Events) -> Outcome:
         if job.operation == "export-state":
             return export_state.take_out(context, checkout, verdict)
         injected = steps.choose_backend(context, checkout, verdict)
+        backwards = going_back.mark(context, checkout, injected=injected is not None)
         steps.init(context, checkout, verdict, injected)
         events.planning()
         if not _plan(context, checkout):
             return Outcome("planned_and_finished")
+        going_back.refuse(context, backwards)
         events.applying()
         _apply(context, checkout)
         _collect(context, checkout, injected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from runner.detection import detect, override
 from runner.detection.detect import Verdict
@@ -21,14 +22,15 @@ from runner.tools import commands
 def clone(context: RunContext) -> Checkout:
     with context.step("clone") as detail:
         checkout = source.clone(
-            context.job.source,
+            replace(context.job.source, ancestor=_applied_here(context.job)),
             context.work.checkout / "source",
             work=context.work.root,
             deadline=context.job.limits.clone,
             stop=context.events.stop,
         )
         context.say(f"{context.job.source.url} at {checkout.commit}")
-        context.events.noted({"commit": checkout.commit})
+        ran = {"repository": context.job.source.url, "path": context.job.source.path}
+        context.events.noted({"commit": checkout.commit, **ran})
         context.warn(*checkout.warnings)
         if checkout.host_keys:
             context.say("New host keys were accepted. They are pinned from now on.")
@@ -104,6 +106,14 @@ def prepare(
         override.check_own_backend(context.work.data, verdict)
     else:
         override.check_initialised(context.work.data, job.backend)
+
+
+def _applied_here(job: Job) -> str | None:
+    """The commit of the last apply, if it was of this repository."""
+    last = job.last_apply
+    if last is None or last.repository not in (None, job.source.url):
+        return None
+    return last.commit
 
 
 def _planned(

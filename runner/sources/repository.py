@@ -94,6 +94,17 @@ class Git(git.Git):
         return os.fsdecode(done.stdout).rstrip("\n")  # names of files need not be text
 
 
+@dataclass(frozen=True)
+class Calls:
+    """git with one environment and within one set of limits, in any folder."""
+
+    environment: Mapping[str, str]
+    limits: Limits
+
+    def git(self, folder: Path) -> Git:
+        return Git(folder, self.environment, self.limits)
+
+
 def environment(work: Path, address: Address, login: Login | None) -> dict[str, str]:
     """The whole environment of the git that talks to this address, ssh's part excepted.
 

@@ -16,10 +16,10 @@ from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Login, Source, SshKey
 from runner.processes.ladder import go_on
-from runner.sources import checkout, mirror, ssh, tree
+from runner.sources import ancestry, checkout, mirror, ssh, tree
 from runner.sources.mirror import Mirror
 from runner.sources.refresh import refresh
-from runner.sources.repository import Git, GitError, Limits, environment, explain
+from runner.sources.repository import Calls, Git, GitError, Limits, environment, explain
 from runner.sources.review import review
 from runner.sources.tree import MOST_BYTES, Entry, too_large
 from runner.sources.url import Address, admit
@@ -39,7 +39,8 @@ class Checkout:
 
     `warnings` are sentences about removed files, see checkout.put_away, and about what is wrong
     elsewhere in the repository, see review.py. `host_keys` are known_hosts lines of hosts that were
-    seen for the first time, if the source accepts them.
+    seen for the first time, if the source accepts them. `has_ancestor`: the commit that was asked
+    for is this one, or in its history. What cannot be known is a no.
     """
 
     root: Path
@@ -50,6 +51,7 @@ class Checkout:
     author: str
     warnings: tuple[str, ...] = ()
     host_keys: str = ""
+    has_ancestor: bool = False
 
     @property
     def committed_state(self) -> Path | None:
@@ -91,10 +93,15 @@ def clone(
         _agent(source, address, work) as agent,
     ):
         known = agent.environment if agent else {}
-        calls = _Calls({**environment(work, address, login), **known}, limits)
+        calls = Calls({**environment(work, address, login), **known}, limits)
         commit = _arrive(source, address, into, calls)
         checked_out = _check_out(source, into, commit)
-        return replace(checked_out, host_keys=agent.learned_host_keys() if agent else "")
+        return replace(
+            checked_out,
+            host_keys=agent.learned_host_keys() if agent else "",
+            has_ancestor=source.ancestor is not None
+            and ancestry.contains(calls, address, commit.hash, source.ancestor, work),
+        )
 
 
 @contextlib.contextmanager
@@ -118,15 +125,6 @@ def _nothing_left_after_failure(into: Path) -> Iterator[None]:
     except BaseException:  # never leave half a checkout
         _forget(into)
         raise
-
-
-@dataclass(frozen=True)
-class _Calls:
-    environment: dict[str, str]
-    limits: Limits
-
-    def git(self, folder: Path) -> Git:
-        return Git(folder, self.environment, self.limits)
 
 
 def _checked(source: Source) -> Address:
@@ -169,7 +167,7 @@ def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent |
         yield agent
 
 
-def _arrive(source: Source, address: Address, into: Path, calls: _Calls) -> _Commit:
+def _arrive(source: Source, address: Address, into: Path, calls: Calls) -> _Commit:
     """Fetch the commit and unpack its files; what a mirror has already is not fetched again."""
     kept = mirror.of(source.mirrors, address.url, source.ref)
     if kept and (commit := _by_mirror(source, address, into, calls, kept)):
@@ -182,7 +180,7 @@ def _arrive(source: Source, address: Address, into: Path, calls: _Calls) -> _Com
 
 
 def _by_mirror(
-    source: Source, address: Address, into: Path, calls: _Calls, kept: Mirror
+    source: Source, address: Address, into: Path, calls: Calls, kept: Mirror
 ) -> _Commit | None:
     """The commit by way of the mirror, or None with nothing left in the folder.
 
@@ -211,7 +209,7 @@ def _is_full_name(ref: str | None) -> bool:
     return ref is not None and (ref.startswith("refs/") or _COMMIT.fullmatch(ref) is not None)
 
 
-def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
+def _fetch(source: Source, address: Address, into: Path, calls: Calls) -> str:
     """Fetch as little as the server allows for this ref, and return a name of the commit."""
     ref = source.ref
     if ref and _is_full_name(ref):
@@ -226,7 +224,7 @@ def _fetch(source: Source, address: Address, into: Path, calls: _Calls) -> str:
     return "HEAD"
 
 
-def _clone_tip(address: Address, ref: str | None, into: Path, calls: _Calls) -> None:
+def _clone_tip(address: Address, ref: str | None, into: Path, calls: Calls) -> None:
     git = calls.git(into.parent)
     git.check_unsafe_protocols(address.url)
     options = {"branch": ref} if ref else {}
@@ -241,7 +239,7 @@ def _clone_tip(address: Address, ref: str | None, into: Path, calls: _Calls) -> 
     )
 
 
-def _fetch_one(address: Address, ref: str, into: Path, calls: _Calls) -> str:
+def _fetch_one(address: Address, ref: str, into: Path, calls: Calls) -> str:
     """Fetch a commit or a ref by its full name. Not every server allows to fetch any commit."""
     git = _initialized(into, calls)
     try:
@@ -254,14 +252,14 @@ def _fetch_one(address: Address, ref: str, into: Path, calls: _Calls) -> str:
     return "FETCH_HEAD"
 
 
-def _fetch_all(address: Address, commit: str, into: Path, calls: _Calls) -> str:
+def _fetch_all(address: Address, commit: str, into: Path, calls: Calls) -> str:
     """Fetch all branches and tags, which an abbreviated commit needs. Size and time are limited."""
     git = _initialized(into, calls)
     git.fetch("--", address.url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*")
     return commit
 
 
-def _initialized(into: Path, calls: _Calls) -> Git:
+def _initialized(into: Path, calls: Calls) -> Git:
     calls.git(into.parent).init("--", str(into), quiet=True, template="")
     return calls.git(into)
 
@@ -278,7 +276,7 @@ class _Commit:
     entries: tuple[Entry, ...] = ()  # once it is unpacked
 
 
-def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
+def _commit(into: Path, name: str, calls: Calls) -> _Commit:
     try:
         said = calls.git(into).log(f"{name}^{{commit}}", "--", max_count=1, format="%H%n%s%n%an")
     except GitError:
@@ -294,7 +292,7 @@ def _commit(into: Path, name: str, calls: _Calls) -> _Commit:
     return _Commit(number, subject, author)
 
 
-def _unpack(into: Path, commit: _Commit, calls: _Calls) -> _Commit:
+def _unpack(into: Path, commit: _Commit, calls: Calls) -> _Commit:
     git = calls.git(into)
     entries = tree.listed(git, commit.hash)  # first: it refuses what is too large
     git.checkout(commit.hash, "--", detach=True, force=True, quiet=True)

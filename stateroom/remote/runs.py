@@ -38,6 +38,7 @@ DETAIL = LIST | {
     "add": "changes.add",
     "change": "changes.change",
     "destroy": "changes.destroy",
+    "goes back": "goes_back.message",
     "wrote versions": "state_versions",
     "what is wrong": "error.message",
 }
@@ -116,6 +117,11 @@ def command() -> None:
 @click.option(
     "--start-empty", is_flag=True, default=None,
     help="Begin with an empty state here, although earlier runs kept their state elsewhere.",
+)  # fmt: skip
+@click.option(
+    "--allow-older", is_flag=True, default=None,
+    help="Apply although the commit does not contain that of the last apply, or the template has "
+    "got another repository or path since.",
 )  # fmt: skip
 @click.option(
     "--wait", is_flag=True,

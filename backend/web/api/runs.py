@@ -75,6 +75,12 @@ class NewWorkspaceRun(Body):
         description="Begin with an empty state although earlier runs used another backend",
     )
 
+    allow_older: bool = Field(
+        default=False,
+        description="Apply although the sources do not contain the commit of the last apply, or "
+        "are of another repository or folder (see `goes_back`)",
+    )
+
 
 class NewRun(NewWorkspaceRun):
     workspace: Reference | None = Field(
@@ -86,6 +92,16 @@ class NewRun(NewWorkspaceRun):
 class RunError(Answer):
     code: str = Field(description="Stable, for programs")
     message: str = Field(description="For people: what is wrong, and what to do")
+
+
+class GoesBack(Answer):
+    reason: Literal["commit", "repository", "path"] = Field(
+        description="commit: it does not contain that of the last apply, as far as can be known; "
+        "repository, path: these were others at the last apply"
+    )
+    run: str = Field(description="The run of the last apply")
+    commit: str = Field(description="The commit of the last apply")
+    message: str
 
 
 class Step(Answer):
@@ -111,7 +127,12 @@ class Run(Answer):
     ref: str | None
     message: str
     start_empty: bool
+    allow_older: bool
     commit: str | None
+    goes_back: GoesBack | None = Field(
+        description="Why it may take back what the last apply made; null: it does not, or is not "
+        "that far yet"
+    )
     changes: dict[str, Any] | None = Field(description="add, change, destroy")
     error: RunError | None
     created_by: str
@@ -121,6 +142,8 @@ class Run(Answer):
 
 
 class RunDetail(Run):
+    repository: str | None = Field(description="What was checked out")
+    path: str | None
     blocked_by: str | None = Field(description="The id of the run that this one waits for")
     workspace_frozen: bool = Field(description="A queued run waits until this ends")
     cancel_requested_at: datetime | None
@@ -278,7 +301,7 @@ def _queue(
     workspace: Workspace,
     body: NewWorkspaceRun,
 ) -> RunDetail:
-    new = queue.NewRun(body.operation, body.ref, body.message, body.start_empty)
+    new = queue.NewRun(body.operation, body.ref, body.message, body.start_empty, body.allow_older)
     run = once(
         tx,
         header,

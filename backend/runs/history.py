@@ -1,0 +1,24 @@
+"""What the earlier runs of a workspace did."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session
+
+from backend.models import TRANSFERS, Run, Step, Workspace
+
+
+def last_apply(db: Session, workspace: Workspace) -> Run | None:
+    """The last run of the workspace that began to apply, however it ended."""
+    began = exists().where(Step.run_id == Run.id, Step.name == "apply")
+    return db.scalars(
+        select(Run)
+        .where(
+            Run.workspace_id == workspace.id,
+            Run.operation.not_in(TRANSFERS),
+            Run.commit.is_not(None),
+            or_(Run.status.in_(("applied", "lost")), began),
+        )
+        .order_by(Run.created_at.desc(), Run.id.desc())
+        .limit(1)
+    ).one_or_none()

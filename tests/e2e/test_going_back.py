@@ -1,0 +1,127 @@
+"""A run never takes back what the last apply made, unless somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.place import Place
+from tests.support.repositories import Repository
+
+TWO = {
+    "main.tf": 'resource "terraform_data" "old" {}\n',
+    "new.tf": 'resource "terraform_data" "new" {}\n',
+}
+
+
+@pytest.fixture
+def applied(run_place: Callable[..., Place], repository: Repository) -> Place:
+    """A workspace where the second commit of main was applied; the first lacks `new`."""
+    repository.replace({"main.tf": TWO["main.tf"]})
+    repository._git("branch", "feature")
+    place = run_place()
+    repository.commit(TWO)
+    place.queue("apply").wait("applied")
+    return place
+
+
+def resources(place: Place) -> list[str]:
+    return sorted(resource["name"] for resource in place.state.read().json()["resources"])
+
+
+def change_template(place: Place, **fields: Any) -> None:
+    place.api.patch(f"/projects/{place.project}/templates/module", **fields)
+
+
+def test_a_branch_that_lacks_what_was_applied_is_not_applied(
+    applied: Place, repository: Repository
+) -> None:
+    newest = repository._git("rev-parse", "HEAD")
+
+    ended = applied.queue("apply", ref="feature").wait("errored")
+
+    assert ended["error"]["code"] == "goes-back"
+    assert "allow_older" in ended["error"]["message"]
+    assert ended["goes_back"]["reason"] == "commit"
+    assert ended["goes_back"]["commit"] == newest
+    assert ended["changes"]["destroy"] == 1
+    assert resources(applied) == ["new", "old"]
+    assert not applied.is_locked()
+
+
+def test_it_is_applied_when_somebody_asks_for_it_and_is_the_last_apply_then(
+    applied: Place,
+) -> None:
+    asked = applied.queue("apply", ref="feature", allow_older=True).wait("applied")
+    again = applied.queue("apply", ref="feature").wait("planned_and_finished")
+
+    assert asked["allow_older"] is True
+    assert asked["goes_back"]["reason"] == "commit"
+    assert resources(applied) == ["old"]
+    assert again["goes_back"] is None
+
+
+def test_a_plan_of_an_older_commit_says_so(applied: Place, repository: Repository) -> None:
+    older = repository._git("rev-parse", "HEAD~1")
+
+    planned = applied.queue("plan", ref=older).wait("planned_and_finished")
+
+    assert planned["goes_back"]["message"] in planned["warnings"]
+
+
+def test_what_comes_after_the_last_apply_is_applied(applied: Place, repository: Repository) -> None:
+    for number in range(3):
+        repository.commit({"main.tf": TWO["main.tf"] + f"# {number}\n"})
+    repository.commit({"newer.tf": 'resource "terraform_data" "newer" {}\n'})
+
+    ended = applied.queue("apply").wait("applied")
+
+    assert ended["goes_back"] is None
+    assert resources(applied) == ["new", "newer", "old"]
+
+
+def test_an_apply_that_failed_counts_too(applied: Place, repository: Repository) -> None:
+    repository.commit(
+        {"bad.tf": 'resource "terraform_data" "bad" {\n  provisioner "local-exec" {\n'
+                   '    command = "false"\n  }\n}\n'}
+    )  # fmt: skip
+    failed = applied.queue("apply").wait("errored")
+
+    ended = applied.queue("apply", ref=repository._git("rev-parse", "HEAD~1")).wait("errored")
+
+    assert failed["error"]["code"] == "apply-failed"
+    assert ended["error"]["code"] == "goes-back"
+
+
+@pytest.mark.parametrize("reason", ["path", "repository"])
+def test_another_folder_or_repository_is_another_source(
+    applied: Place, repository: Repository, tmp_path: Path, reason: str
+) -> None:
+    newer = {"newer.tf": 'resource "terraform_data" "newer" {}\n'}
+    fork = Repository(tmp_path / "fork", TWO | newer)
+    repository.commit({f"moved/{name}": text for name, text in (TWO | newer).items()})
+    fields = {"path": {"path": "moved"}, "repository": {"repository": str(fork.folder)}}[reason]
+    change_template(applied, **fields)
+
+    refused = applied.queue("apply").wait("errored")
+    asked = applied.queue("apply", allow_older=True).wait("applied")
+    after = applied.queue("plan").wait("planned_and_finished")
+
+    assert refused["error"]["code"] == "goes-back"
+    assert refused["goes_back"]["reason"] == reason
+    assert asked["goes_back"]["reason"] == reason
+    assert after["goes_back"] is None
+
+
+def test_a_destroy_is_warned_and_done_and_nothing_is_left_to_go_back_behind(
+    applied: Place,
+) -> None:
+    destroyed = applied.queue("destroy", ref="feature").wait("applied")
+    fresh = applied.queue("apply", ref="feature").wait("applied")
+
+    assert destroyed["goes_back"]["reason"] == "commit"
+    assert fresh["goes_back"] is None
+    assert resources(applied) == ["old"]
