@@ -61,11 +61,13 @@ def resolve(tx: Transaction, run: Run) -> Job:
         tool_version=template.tool_version,
         backend_mode=template.backend_mode,  # type: ignore[arg-type]  # as above
         override_file=template.override_file,
+        ignored_wrappers=tuple(template.ignored_wrappers),
         standing=transfers.standing(db, state, here.keyring, here.blobs),
         elsewhere=transfers.elsewhere(db, workspace),
         last_apply=_last_apply(tx, run),
         allow_older=run.allow_older,
-        start_empty=run.start_empty,
+        start_empty=run.start_empty or workspace.start_empty,
+        workspace=workspace.name,
         variables=tuple(
             Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
             for v, value in variables.opened(db, here.keyring, workspace)

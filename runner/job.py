@@ -121,11 +121,13 @@ class Job:
     tool_version: str | None = None
     backend_mode: BackendMode = "auto"
     override_file: str | None = None
+    ignored_wrappers: tuple[str, ...] = ()  # as in runner.detection.wrappers.WRAPPERS
     standing: Standing = "unwritten"
     elsewhere: str | None = None  # the verdict of the last run that used the sources' backend
     last_apply: LastApply | None = None
     allow_older: bool = False  # apply sources that do not contain those of the last apply
-    start_empty: bool = False  # begin with an empty state although `elsewhere` is set
+    start_empty: bool = False  # begin with an empty state although there may be one elsewhere
+    workspace: str = "WORKSPACE"  # its name, for messages
     variables: tuple[Variable, ...] = ()
     module_key: SshKey | None = None  # for private modules, used by init only
     work_root: Path = Path("work")

@@ -16,6 +16,8 @@ from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.transactions import Transaction
 
 TOOLS = ("terraform", "tofu")
+# programs that run the tool and tell it where its state is: the runner finds them
+WRAPPERS = ("terragrunt", "terraspace", "terramate", "cdktf", "atmos")
 
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}", re.ASCII)  # the runner takes the same
 _CONFIGURATION = re.compile(r"[^./~#-][^/\\]{0,200}\.(tf|tofu)(\.json)?")
@@ -30,6 +32,7 @@ class Fields(TypedDict, total=False):
     tool_version: str | None
     backend_mode: str
     override_file: str | None
+    ignored_wrappers: list[str]
     key: str | None
 
 
@@ -155,6 +158,8 @@ def _assign_tool(template: Template, fields: Fields) -> None:
         template.backend_mode = fields["backend_mode"]
     if "override_file" in fields:
         template.override_file = _override_file(fields["override_file"])
+    if "ignored_wrappers" in fields:
+        template.ignored_wrappers = _wrappers(fields["ignored_wrappers"])
 
 
 def _version(version: str | None) -> str | None:
@@ -164,6 +169,15 @@ def _version(version: str | None) -> str | None:
             code="tool-version-invalid",
         )
     return version
+
+
+def _wrappers(given: list[str]) -> list[str]:
+    if unknown := sorted(set(given).difference(WRAPPERS)):
+        raise Invalid(
+            f"There is no wrapper {unknown[0]!r}: it is one of {', '.join(WRAPPERS)}.",
+            code="wrapper-invalid",
+        )
+    return [name for name in WRAPPERS if name in given]
 
 
 def _override_file(name: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import now
@@ -57,6 +57,7 @@ class Template(Base):
     tool_version: Mapped[str | None] = mapped_column(String(32))
     backend_mode: Mapped[str] = mapped_column(String(16), default="auto")
     override_file: Mapped[str | None]
+    ignored_wrappers: Mapped[list[str]] = mapped_column(JSON, default=list)
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(default=now())
@@ -79,6 +80,7 @@ class Workspace(Base):
     lock_timeout_seconds: Mapped[int | None]  # None: locks of clients are never taken over
     keep_versions: Mapped[int | None]  # None: the setting of the installation
     keep_days: Mapped[int | None]
+    start_empty: Mapped[bool] = mapped_column(default=False)  # though a state may be elsewhere
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     project: Mapped[Project] = relationship()

@@ -76,7 +76,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     tx.db.flush()
     audit.record(
         tx, "run.queue", run.id, project_id=run.project_id, operation=operation,
-        allow_older=new.allow_older or None,
+        allow_older=new.allow_older or None, start_empty=new.start_empty or None,
     )  # fmt: skip
     tx.ring(run.id)
     return run

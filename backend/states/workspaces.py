@@ -52,6 +52,7 @@ class Changes(TypedDict, total=False):
     lock_timeout_seconds: int | None
     keep_versions: int | None
     keep_days: int | None
+    start_empty: bool
 
 
 def create(
@@ -191,6 +192,8 @@ def update(tx: Transaction, workspace: Workspace, **changes: Unpack[Changes]) ->
         _set_module_key(tx, workspace, changes["module_key"])
     if limits := {name: changes.get(name) for name in LIMITS if name in changes}:
         _set_limits(tx, workspace, limits)
+    if "start_empty" in changes:
+        _decide(tx, workspace, "start_empty", value=changes["start_empty"])
     if "name" in changes and changes["name"] != workspace.name:
         _rename(tx, workspace, changes["name"])
 
@@ -232,6 +235,15 @@ def _set_template(tx: Transaction, workspace: Workspace, reference: str) -> None
         tx, "workspace.set_template", workspace.id, project_id=workspace.project_id,
         template=template.id,
     )  # fmt: skip
+
+
+def _decide(tx: Transaction, workspace: Workspace, name: str, *, value: bool) -> None:
+    """Record what a person decides about the state of the workspace."""
+    setattr(workspace, name, value)
+    tx.db.flush()
+    audit.record(
+        tx, f"workspace.set_{name}", workspace.id, project_id=workspace.project_id, value=value
+    )
 
 
 def _set_limits(tx: Transaction, workspace: Workspace, limits: Mapping[str, object]) -> None:

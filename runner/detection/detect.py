@@ -2,13 +2,14 @@
 
 The result (the verdict) is what terraform or tofu would find in the same folder. In backend mode
 auto, our backend is only configured for the verdict `none`. A file that cannot be read but may
-configure a backend gives `unreadable`, and the run is refused.
+configure a backend gives `unreadable`, and the run is refused. If the tools find nothing, but a
+wrapper such as Terragrunt runs the folder, the verdict is `wrapper:terragrunt`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from runner.detection.config_files import (
 )
 from runner.detection.hcl_blocks import Declaration, ParseBudget, in_hcl
 from runner.detection.json_blocks import in_json
+from runner.detection.wrappers import Listings, Wrapper, find
 from runner.job import ToolName
 
 VerdictKind = Literal["none", "empty", "backend", "cloud", "state_store", "conflict", "unreadable"]
@@ -35,7 +37,9 @@ _BOM = b"\xef\xbb\xbf"
 class Verdict:
     """`file` and `line` (from 1) are the place of the deciding block; `why` is for people.
 
-    Everything in it is safe to print and to store, whatever the repository contains.
+    `wrapper` runs the tool in this folder. The kind is what the tool itself would find. Everything
+    but the `settings` (the plain strings in a backend block) is safe to print and to store,
+    whatever the repository contains.
     """
 
     kind: VerdictKind
@@ -44,11 +48,13 @@ class Verdict:
     line: int | None = None
     why: str = ""
     warnings: tuple[str, ...] = ()
+    wrapper: Wrapper | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def explicit(self) -> bool:
         """Whether the sources configure, or may configure, where their state is stored."""
-        return self.kind not in ("none", "empty")
+        return self.kind not in ("none", "empty") or self.wrapper is not None
 
     @property
     def where(self) -> str:
@@ -56,6 +62,8 @@ class Verdict:
         return ":".join(str(part) for part in (self.file, self.line) if part is not None)
 
     def __str__(self) -> str:
+        if self.wrapper is not None and self.kind in ("none", "empty"):
+            return f"wrapper:{self.wrapper.name}"
         return self.kind if self.type is None else f"{self.kind}:{self.type}"
 
 
@@ -66,11 +74,48 @@ class _Finding:
     problem: str = ""
 
 
-def inspect(folder: Path, tool: ToolName, version: Version | None = None) -> Verdict:
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known about the folder besides its content.
+
+    `root` is that of the repository: without it, it is looked for. `ignored` are the names of
+    wrappers that do not count, because a person says so. `listings` remembers folders that several
+    modules have as parents.
+    """
+
+    root: Path | None = None
+    ignored: Collection[str] = ()
+    listings: Listings | None = None
+
+
+def inspect(
+    folder: Path,
+    tool: ToolName,
+    version: Version | None = None,
+    around: Surroundings = Surroundings(),
+) -> Verdict:
     """The verdict on the root module in this folder. Sub-folders do not count.
 
     Raises DetectionError with `folder-unreadable`. The content of a file never makes it raise.
     """
+    verdict = _of_the_tool(folder, tool, version)
+    wrappers = find(folder, around.root, around.listings)
+    ignored = [w for w in wrappers if w.name in around.ignored]
+    warnings = (*verdict.warnings, *(f"{w.where}: {w.why}, which is ignored" for w in ignored))
+    verdict = replace(verdict, warnings=warnings)
+    counting = [w for w in wrappers if w.name not in around.ignored]
+    return _wrapped(verdict, counting[0]) if counting else verdict
+
+
+def _wrapped(verdict: Verdict, wrapper: Wrapper) -> Verdict:
+    if verdict.explicit:
+        warning = f"{wrapper.where}: {wrapper.why}, and may configure it differently"
+        return replace(verdict, wrapper=wrapper, warnings=(*verdict.warnings, warning))
+    file, line, why = wrapper.file, wrapper.line, f"{wrapper.why}; {verdict.why}"
+    return replace(verdict, wrapper=wrapper, file=file, line=line, why=why)
+
+
+def _of_the_tool(folder: Path, tool: ToolName, version: Version | None) -> Verdict:
     files = configuration(folder, tool, version)
     if not files:
         return Verdict("empty", why=_empty_reason(tool))
@@ -145,7 +190,8 @@ def _at(finding: _Finding, kind: VerdictKind, warnings: tuple[str, ...], why: st
     declared = finding.declaration
     label = shown(declared.type) if declared.type is not None and kind != "conflict" else None
     reason = why or _reason(finding)
-    return Verdict(kind, label, shown(finding.file.name), declared.line, reason, warnings)
+    where = shown(finding.file.name), declared.line
+    return Verdict(kind, label, *where, reason, warnings, settings=declared.settings)
 
 
 def _reason(finding: _Finding) -> str:

@@ -9,9 +9,10 @@ knows the grammar: if it finds a block that the tokens do not show, the file is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from runner.detection.hcl_lexer import BrokenSyntax, Item, Token, items
@@ -30,15 +31,19 @@ class Declaration(NamedTuple):
     """One block that configures where the state is stored.
 
     `type` is the label of the block, if it has one. `line` counts from 1, or is None if unknown.
+    `settings` are its arguments that are plain strings.
     """
 
     kind: DeclarationKind
     type: str | None
     line: int | None
+    settings: Mapping[str, str] = MappingProxyType({})
 
 
 # There are four kinds. Of five blocks two have the same kind: that is a conflict, or unreadable.
 MAX_DECLARATIONS = 5
+MAX_SETTINGS = 100  # of one block; the backends of the tools have at most 60
+MAX_SETTING = 2000
 
 
 @dataclass
@@ -100,7 +105,19 @@ def _written(text: str, block: Token) -> Iterator[Declaration]:
         word = text[item[0].start : item[0].end]
         if item[0].kind == "word" and WORDS.fullmatch(word):
             kind, label = _header(text, word, item[1:])
-            yield Declaration(kind, label, text.count("\n", 0, item[0].start) + 1)
+            settings = _settings(text, item[-1]) if item[-1].kind == "block" else {}
+            yield Declaration(kind, label, text.count("\n", 0, item[0].start) + 1, settings)
+
+
+def _settings(text: str, block: Token) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in islice(items(text, block.start + 1, block.end - 1), MAX_SETTINGS):
+        kinds = [token.kind for token in item]
+        if kinds == ["word", "other", "string"] and text[item[1].start : item[1].end] == "=":
+            value = _label(text, item[2])
+            if value is not None:
+                found[text[item[0].start : item[0].end]] = value[:MAX_SETTING]
+    return found
 
 
 def _header(text: str, word: str, rest: list[Token]) -> tuple[DeclarationKind, str | None]:

@@ -10,8 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from itertools import islice
 
-from runner.detection.hcl_blocks import MAX_DECLARATIONS, Declaration, DeclarationKind
+from runner.detection.hcl_blocks import (
+    MAX_DECLARATIONS,
+    MAX_SETTING,
+    MAX_SETTINGS,
+    Declaration,
+    DeclarationKind,
+)
 
 _TOKEN = re.compile(
     r"""[ \t\r\n]*+(?:
@@ -22,6 +29,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _SPACE = re.compile(r"[ \t\r\n]*+")
+_LARGEST_BODY = 65_536
 _MAYBE = re.compile(r"backend|cloud|state_store|\\u")
 _LABELLED: dict[str, DeclarationKind] = {"backend": "backend", "state_store": "state_store"}
 
@@ -94,18 +102,20 @@ class _Reader:
         if first == "[":
             self._elements(lambda: self._block_element(kind, label, position))
             return
+        start = self.position
         text = self._skip()
         if first == "{":
-            self._add(kind, label, position)
+            self._add(kind, label, position, self.text[start : self.position])
         elif text != "null":
             self._add("unreadable", None, position)
 
     def _block_element(self, kind: DeclarationKind, label: str | None, position: int) -> None:
+        start = self.position
         self._skip()
-        self._add(kind, label, position)
+        self._add(kind, label, position, self.text[start : self.position])
 
-    def _add(self, kind: DeclarationKind, label: str | None, position: int) -> None:
-        self.found.append(Declaration(kind, label, self.line_of(position)))
+    def _add(self, kind: DeclarationKind, label: str | None, position: int, body: str = "") -> None:
+        self.found.append(Declaration(kind, label, self.line_of(position), _settings(body)))
         if len(self.found) >= MAX_DECLARATIONS:
             raise _Enough
 
@@ -181,6 +191,18 @@ class _Reader:
             raise _BrokenJson
         self.position = match.end()
         return match[match.lastgroup or 0]
+
+
+def _settings(body: str) -> dict[str, str]:
+    if len(body) > _LARGEST_BODY:
+        return {}
+    try:
+        found = json.loads(body, strict=False)
+    except (ValueError, RecursionError):
+        return {}
+    entries = found.items() if isinstance(found, dict) else ()
+    plain = ((k, v[:MAX_SETTING]) for k, v in entries if isinstance(v, str) and "${" not in v)
+    return dict(islice(plain, MAX_SETTINGS))
 
 
 def _string(raw: str) -> str:

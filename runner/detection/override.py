@@ -16,6 +16,7 @@ from runner.detection import override_name
 from runner.detection.config_files import Version, shown
 from runner.detection.detect import Verdict
 from runner.detection.hcl_text import hcl_string
+from runner.detection.wrappers import Wrapper
 from runner.errors import DetectionError
 from runner.job import Backend, BackendMode, ToolName
 
@@ -42,14 +43,16 @@ def plan_override(  # noqa: PLR0913 - each is one fact of the job, none belongs 
 ) -> Override | None:
     """The file to write for this verdict and mode, or None when the sources' own backend is used.
 
-    Raises DetectionError with `nothing-to-run` (in every mode), `backend-conflict`, `state-store`,
-    `unreadable-configuration`, `override-name-invalid`, `override-name-taken` or
-    `override-would-duplicate`.
+    Raises DetectionError with `nothing-to-run` (in every mode), `wrapper-found`,
+    `backend-conflict`, `state-store`, `unreadable-configuration`, `override-name-invalid`,
+    `override-name-taken` or `override-would-duplicate`.
     """
     if verdict.kind == "empty":
-        raise DetectionError("nothing-to-run", _nothing_message(folder, verdict))
+        raise _nothing_to_run(folder, verdict)
     if mode == "off" or (mode == "auto" and verdict.kind in ("backend", "cloud", "state_store")):
         return None
+    if verdict.wrapper is not None:
+        raise _wrapped(verdict, verdict.wrapper)
     _require_injectable(verdict, mode)
     name = override_name.choose(folder, tool, tool_version, verdict, requested_name)
     warnings = verdict.warnings
@@ -143,10 +146,26 @@ def _require_injectable(verdict: Verdict, mode: BackendMode) -> None:
         )
 
 
-def _nothing_message(folder: Path, verdict: Verdict) -> str:
-    return (
+def _wrapped(verdict: Verdict, wrapper: Wrapper) -> DetectionError:
+    nothing = f" Without it, {verdict.why.rpartition('; ')[2]}." if verdict.kind == "empty" else ""
+    return DetectionError(
+        "wrapper-found",
+        f"{wrapper.where}: {wrapper.why}, and may store the state of these sources where no file "
+        f"here says.{nothing} With our backend a run would begin a second state of everything that "
+        f"exists, so nothing was injected. Import that state first (`{wrapper.pull} > FILE` and "
+        "`stateroom states push --import FILE`), then say that the wrapper does not count here: "
+        f"`stateroom templates set TEMPLATE --ignore-wrapper {wrapper.name}`, or "
+        f'ignored_wrappers: ["{wrapper.name}"] in a PATCH of the template.',
+    )
+
+
+def _nothing_to_run(folder: Path, verdict: Verdict) -> DetectionError:
+    if verdict.wrapper is not None:
+        return _wrapped(verdict, verdict.wrapper)
+    return DetectionError(
+        "nothing-to-run",
         f"There is nothing to run in {shown(folder.name) or 'the folder'}: {verdict.why}. "
-        "Check the template's path, branch and tool."
+        "Check the template's path, branch and tool.",
     )
 
 

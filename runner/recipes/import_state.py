@@ -14,7 +14,7 @@ from runner.detection.detect import Verdict
 from runner.errors import ToolError, TransferError
 from runner.events import Outcome
 from runner.processes import found
-from runner.recipes import own_backend, pulled, steps
+from runner.recipes import committed, own_backend, pulled, steps
 from runner.recipes.context import RunContext
 from runner.recipes.own_backend import DEFAULT, STATE_FILE
 from runner.recipes.pulled import Pulled
@@ -84,19 +84,7 @@ def _read_source(context: RunContext, checkout: Checkout, verdict: Verdict) -> _
 
 def _committed(context: RunContext, checkout: Checkout) -> Pulled:
     """The state file in the repository, for sources that configure no backend."""
-    aside = checkout.root / ".git" / sources.COMMITTED
-    others = aside / f"{STATE_FILE}.d"
-    files = {DEFAULT: PurePosixPath(STATE_FILE)}
-    if others.is_dir():
-        names = sorted(path.name for path in others.iterdir())
-        files |= {name: PurePosixPath(others.name, name, STATE_FILE) for name in names}
-    held: dict[str, Pulled] = {}
-    for name, where in files.items():
-        body = found.content(aside, where, context.job.limits.state)
-        state = None if body is None else pulled.parse(body)
-        if state is not None and state.holds_something:
-            held[name] = state
-    return _only(held, "the repository")[1]
+    return _only(committed.states(checkout, context.job.limits.state), "the repository")[1]
 
 
 def _the_only_one(context: RunContext, checkout: Checkout, verdict: Verdict) -> _Source:

@@ -7,14 +7,15 @@ conflict, unreadable, or no file name works); 2 if a path could not be read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from runner.detection.config_files import EXTENSIONS, Version, is_ignored, shown
-from runner.detection.detect import Verdict, inspect
+from runner.detection.detect import Surroundings, Verdict, inspect
 from runner.detection.override import Override, plan_override
+from runner.detection.wrappers import Listings
 from runner.errors import DetectionError
 from runner.job import Backend, ToolName
 
@@ -62,11 +63,15 @@ class Finding:
 
 
 def inspect_many(
-    paths: Iterable[Path], tool: ToolName, version: Version | None = None
+    paths: Iterable[Path],
+    tool: ToolName,
+    version: Version | None = None,
+    ignored_wrappers: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Yield one finding for each path, in order. It never raises for a path."""
+    around = Surroundings(None, ignored_wrappers, Listings())
     for path in paths:
-        yield _inspect(path, tool, version)
+        yield _inspect(path, tool, version, around)
 
 
 def modules_under(root: Path) -> Iterator[Path]:
@@ -118,9 +123,9 @@ def exit_status(findings: Iterable[Finding]) -> int:
     return max((finding.exit_status for finding in findings), default=0)
 
 
-def _inspect(path: Path, tool: ToolName, version: Version | None) -> Finding:
+def _inspect(path: Path, tool: ToolName, version: Version | None, around: Surroundings) -> Finding:
     try:
-        verdict = inspect(path, tool, version)
+        verdict = inspect(path, tool, version, around)
     except DetectionError as error:
         return Finding(path, tool, error=error)
     try:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from runner.detection import detect, override
-from runner.detection.detect import Verdict
+from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
 from runner.errors import DetectionError
 from runner.job import BackendMode, Job
@@ -41,7 +41,8 @@ def clone(context: RunContext) -> Checkout:
 
 def find_backend(context: RunContext, checkout: Checkout) -> Verdict:
     with context.step("detect") as detail:
-        verdict = detect.inspect(checkout.folder, context.job.tool, context.tool.version)
+        around = Surroundings(checkout.root, context.job.ignored_wrappers)
+        verdict = detect.inspect(checkout.folder, context.job.tool, context.tool.version, around)
         detail |= {
             "verdict": str(verdict),
             "file": verdict.file,
@@ -58,6 +59,8 @@ def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) ->
     with context.step("override") as detail:
         planned = _planned(context, checkout, verdict, context.job.backend_mode)
         forks.refuse(context.job, verdict, injected=planned is not None)
+        if planned is not None:
+            forks.refuse_to_begin(context.job, verdict, checkout)
         if planned is None:
             _refuse_to_lose_the_state(context.job, verdict)
             context.use_own_backend()

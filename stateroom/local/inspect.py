@@ -31,8 +31,20 @@ CLONE_SECONDS = 600.0
 @click.option(
     "-r", "--recursive", is_flag=True, help="Look at every folder below that has configuration."
 )
+@click.option(
+    "--ignore-wrapper", "ignored", multiple=True, metavar="NAME",
+    help="Look at the sources without this wrapper: terragrunt, terraspace, terramate, cdktf, "
+    "atmos. May be given several times.",
+)  # fmt: skip
 @click.option("--json", "as_lines", is_flag=True, help="One JSON object a line.")
-def command(*, places: tuple[str, ...], tool: ToolName, recursive: bool, as_lines: bool) -> None:
+def command(
+    *,
+    places: tuple[str, ...],
+    tool: ToolName,
+    recursive: bool,
+    ignored: tuple[str, ...],
+    as_lines: bool,
+) -> None:
     """Say where configurations keep their state, and what a run would inject.
 
     A URL is cloned first. Exit status: 0 every folder can run in backend mode auto, 1 some cannot,
@@ -42,20 +54,23 @@ def command(*, places: tuple[str, ...], tool: ToolName, recursive: bool, as_line
 
     status = 0
     for place in places:
-        for finding in _look(place, tool, recursive=recursive):
+        for finding in _look(place, tool, ignored, recursive=recursive):
             row = inspection.as_json(finding)
             click.echo(json.dumps(row) if as_lines else inspection.as_text(finding))
             status = max(status, finding.exit_status)
     sys.exit(status)
 
 
-def _look(place: str, tool: ToolName, *, recursive: bool) -> Iterator[Finding]:
+def _look(
+    place: str, tool: ToolName, ignored: tuple[str, ...], *, recursive: bool
+) -> Iterator[Finding]:
     from runner.errors import DetectionError, RunnerError
     from runner.recipes.inspection import Finding, inspect_many, modules_under
 
     try:
         with _sources(place) as root:
-            for finding in inspect_many(modules_under(root) if recursive else [root], tool):
+            folders = modules_under(root) if recursive else [root]
+            for finding in inspect_many(folders, tool, ignored_wrappers=ignored):
                 below = finding.path.relative_to(root) if _is_url(place) else None
                 yield finding if below is None else replace(finding, name=f"{place}//{below}")
     except RunnerError as error:

@@ -116,7 +116,8 @@ def command() -> None:
 @click.option("--message", help="A note that is shown with the run: the reason for it.")
 @click.option(
     "--start-empty", is_flag=True, default=None,
-    help="Begin with an empty state here, although earlier runs kept their state elsewhere.",
+    help="Begin with an empty state here, although there may be one elsewhere: in another backend, "
+    "or in the repository.",
 )  # fmt: skip
 @click.option(
     "--allow-older", is_flag=True, default=None,

@@ -24,9 +24,20 @@ DETAIL: Columns = {
     **LIST,
     "tool's version": "tool_version",
     "override file": "override_file",
+    "ignored wrappers": "ignored_wrappers",
     "key": "key.name",
     "made": "created_at",
 }
+WRAPPERS = ("terragrunt", "terraspace", "terramate", "cdktf", "atmos")
+
+
+def _listed(
+    _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
+) -> list[str] | None:
+    """The names, no names for `none`, and None when the option was not used."""
+    return [name for name in names if name != "none"] if names else None
+
+
 _FIELDS = (
     click.option(
         "--ref",
@@ -50,6 +61,15 @@ _FIELDS = (
         "--override-file",
         type=TEXT_OR_NONE,
         help="The name of the override file; none: one that sorts last.",
+    ),
+    click.option(
+        "--ignore-wrapper",
+        "ignored_wrappers",
+        multiple=True,
+        callback=_listed,
+        type=click.Choice((*WRAPPERS, "none")),
+        help="Run the sources without this program, which may keep their state elsewhere: import "
+        "that first. May be given several times, and replaces earlier ones; none: take all away.",
     ),
     click.option(
         "--key",

@@ -40,6 +40,7 @@ DETAIL: Columns = {
     "lock timeout, seconds": "lock_timeout_seconds",
     "versions kept": "keep_versions",
     "days kept": "keep_days",
+    "starts empty": "start_empty",
 }
 CONTENTS = {
     "versions": ("version of its state", "versions of its state"),
@@ -123,10 +124,16 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
     type=NUMBER_OR_NONE,
     help="For how many days versions are kept; none: as the installation has it.",
 )
+@click.option(
+    "--start-empty/--no-start-empty",
+    default=None,
+    help="Whether runs may begin with an empty state, although the sources name another backend or "
+    "the repository has a state. Import that state first, if it is needed.",
+)
 @in_project
 @connected
 def change_workspace(api: Api, show: Show, *, project: str, workspace: str, **given: Any) -> None:
-    """Change the name, template, key or limits of a workspace."""
+    """Change the name, template, key or limits of a workspace, or how its state begins."""
     show.item(api.patch(project + path("workspaces", workspace), changes(given)), DETAIL)
 
 

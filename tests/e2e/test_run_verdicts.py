@@ -40,7 +40,7 @@ def test_an_explicit_s3_backend_is_left_alone(run_place: Callable[..., Place]) -
 def test_the_mode_override_replaces_an_explicit_backend(run_place: Callable[..., Place]) -> None:
     place = run_place({"main.tf": MODULE, "backend.tf": S3_BACKEND}, backend_mode="override")
 
-    ended = place.queue("apply").wait("applied")
+    ended = place.queue("apply", start_empty=True).wait("applied")
 
     assert ended["detection"]["verdict"] == "backend:s3"
     assert ended["detection"]["inject"] is True

@@ -72,7 +72,8 @@ class NewWorkspaceRun(Body):
     message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
     start_empty: bool = Field(
         default=False,
-        description="Begin with an empty state although earlier runs used another backend",
+        description="Begin with an empty state although there may be a state in another backend or "
+        "in the repository. A workspace has a field of this name for all of its runs",
     )
 
     allow_older: bool = Field(

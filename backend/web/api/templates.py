@@ -31,6 +31,7 @@ bp = blueprint("templates", "What to run: repository, branch or tag, path, tool,
 
 ToolName = Literal["terraform", "tofu"]
 BackendMode = Literal["auto", "override", "off"]
+Wrapper = Literal["terragrunt", "terraspace", "terramate", "cdktf", "atmos"]
 
 
 class TemplatePath(ProjectPath):
@@ -66,6 +67,13 @@ class TemplateChange(Body):
     override_file: str | None = Field(
         None, max_length=210, description="The name of the generated file; null: chosen for you"
     )
+    ignored_wrappers: list[Wrapper] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Wrappers that do not count. A run injects nothing where one of these programs "
+        "runs the sources (`wrapper-found`), because it may keep their state elsewhere. Name it "
+        "here once its state is imported, or if it has none",
+    )
     key: Reference | None = Field(None, description="The key that opens the repository")
 
 
@@ -90,6 +98,7 @@ class Template(Answer):
     tool_version: str | None
     backend_mode: BackendMode
     override_file: str | None
+    ignored_wrappers: list[Wrapper]
     key: Named | None
     default_workspace_id: str | None
     created_at: datetime

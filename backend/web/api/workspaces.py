@@ -68,6 +68,11 @@ class WorkspaceChange(Body):
         le=36_500,
         description="For how many days to keep them once they are replaced. Needs state:delete",
     )
+    start_empty: bool = Field(
+        default_factory=bool,
+        description="Begin with an empty state although the sources name another backend, or the "
+        "repository has a state. Without it such a run is refused until the state is imported",
+    )
 
 
 class Freezing(Body):
@@ -90,6 +95,9 @@ class Workspace(Answer):
     lock_timeout_seconds: int | None = Field(description="Null: a lock is never taken over")
     keep_versions: int | None = Field(description="Null: the setting of the installation")
     keep_days: int | None = Field(description="Null: the setting of the installation")
+    start_empty: bool = Field(
+        description="Whether runs may begin with an empty state although there may be another one"
+    )
     created_at: datetime
 
 

@@ -255,3 +255,14 @@ def test_a_password_goes_nowhere_without_the_permission_to_manage_keys(
         editor.patch(f"{shop}/templates/private", {"repository": elsewhere}), 403, "scope-missing"
     )
     assert editor.patch(f"{shop}/templates/private", {"ref": "main"}).status_code == 200
+
+
+def test_the_wrappers_that_do_not_count_are_a_list_of_known_names(boss: Caller, shop: str) -> None:
+    path = f"{shop}/templates/app"
+
+    named = boss.patch(path, {"ignored_wrappers": ["terramate", "terragrunt", "terramate"]})
+    unknown = boss.patch(path, {"ignored_wrappers": ["make"]})
+
+    assert named.json["ignored_wrappers"] == ["terragrunt", "terramate"]
+    assert unknown.status_code == 422
+    assert boss.get(path).json["ignored_wrappers"] == ["terragrunt", "terramate"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.detection import config_files
-from runner.detection.detect import Verdict, inspect
+from runner.detection.detect import Surroundings, Verdict, inspect
 from runner.errors import DetectionError
 from runner.job import ToolName
 from tests.runner.detection.detection_variants import HIT, PLAIN, VARIANTS, backend, local_then
@@ -34,12 +34,15 @@ def module(folder: Path, **files: str) -> Path:
 def test_every_recorded_case_gets_the_verdict_that_the_tools_gave(
     case: str, tool: ToolName
 ) -> None:
-    expected = json.loads((CASES / case / "expected.json").read_text())["verdicts"][tool]
+    recorded = json.loads((CASES / case / "expected.json").read_text())
+    root, expected = CASES / case / "input", recorded["verdicts"][tool]
 
-    verdict = inspect(CASES / case / "input", tool)
+    verdict = inspect(root / recorded.get("path", "."), tool, around=Surroundings(root))
 
     assert str(verdict) == expected
     assert verdict.explicit == (expected not in {"none", "empty"})
+    if "file" in recorded:
+        assert (verdict.file, verdict.line) == (recorded["file"], recorded["line"])
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -55,7 +58,7 @@ def test_no_trap_in_a_configuration_changes_the_verdict(
 
 
 def test_all_the_recorded_cases_are_here() -> None:
-    assert len(list(CASES.iterdir())) == 31
+    assert len(list(CASES.iterdir())) == 46
     assert (CASES / "25_symlink/input/backend.tf").is_symlink()
 
 

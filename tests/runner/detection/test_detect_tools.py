@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.detection.detect import inspect
+from runner.detection.detect import Surroundings, inspect
 from runner.detection.override import check_initialised, check_own_backend, plan_override, write
 from runner.errors import DetectionError
 from runner.job import Backend, ToolName
@@ -50,13 +50,13 @@ def ours(address: str) -> Backend:
     return Backend(address, f"{address}/lock", f"{address}/unlock", "run", "secret-of-the-run")
 
 
-def init(tool: Tool, folder: Path) -> tuple[int, str]:
+def init(tool: Tool, folder: Path, data: Path | None = None) -> tuple[int, str]:
     """Its exit code and what it said: terraform repeats a file's bytes, so it need not be text."""
     done = subprocess.run(
         [str(tool.command), "init", "-input=false", "-no-color"],
         cwd=folder,
         env=environment(folder)
-        | {"TF_DATA_DIR": str(folder.parent / "data")}
+        | {"TF_DATA_DIR": str((data or folder.parent) / "data")}
         | {"TF_HTTP_USERNAME": "run", "TF_HTTP_PASSWORD": "secret-of-the-run"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -112,20 +112,21 @@ def test_the_tool_refuses_what_we_call_broken(name: str, tool: Tool, tmp_path: P
 def test_our_override_gives_the_tool_our_address_in_every_case_that_we_inject(
     case: str, tool: Tool, tmp_path: Path, address: str
 ) -> None:
-    folder = tmp_path / "module"
-    shutil.copytree(CASES / case / "input", folder, symlinks=True)
-    expected = json.loads((CASES / case / "expected.json").read_text())["verdicts"][tool.name]
+    root = tmp_path / "repository"
+    shutil.copytree(CASES / case / "input", root, symlinks=True)
+    recorded = json.loads((CASES / case / "expected.json").read_text())
+    folder, expected = root / recorded.get("path", "."), recorded["verdicts"][tool.name]
     name = _name(tool)
-    verdict = inspect(folder, name)
+    verdict = inspect(folder, name, around=Surroundings(root))
 
-    if expected in {"empty", "conflict"}:
+    if expected in {"empty", "conflict"} or verdict.wrapper is not None:
         with pytest.raises(DetectionError):
             plan_override(folder, name, VERSION[name], verdict, "override", ours(address), None)
         return
     override = plan_override(folder, name, VERSION[name], verdict, "override", ours(address), None)
     assert override is not None
     write(folder, override)
-    code, said = init(tool, folder)
+    code, said = init(tool, folder, tmp_path)
 
     assert code == 0, said
     check_initialised(tmp_path / "data", ours(address))

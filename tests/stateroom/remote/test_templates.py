@@ -51,3 +51,20 @@ def test_what_is_wrong_with_a_template_is_one_line(cli: CommandLine) -> None:
     assert (nothing.exit_code, "Say what to change." in nothing.stderr) == (2, True)
     assert unknown.exit_code == 1
     assert unknown.stderr.count("\n") == 1
+
+
+def test_the_wrappers_that_do_not_count_are_named_and_taken_away(
+    cli: CommandLine, repository: Repository
+) -> None:
+    cli.must("templates", "create", str(repository.folder), "--name", "net")
+
+    [named] = cli.json(
+        *("templates", "set", "net", "--ignore-wrapper", "terramate"),
+        *("--ignore-wrapper", "terragrunt"),
+    )
+    [cleared] = cli.json("templates", "set", "net", "--ignore-wrapper", "none")
+    unknown = cli.run("templates", "set", "net", "--ignore-wrapper", "make")
+
+    assert named["ignored_wrappers"] == ["terragrunt", "terramate"]
+    assert cleared["ignored_wrappers"] == []
+    assert unknown.exit_code == 2

@@ -128,3 +128,10 @@ def test_what_is_not_destroyed_is_not_deleted(cli: CommandLine, place: Place) ->
     assert done.exit_code == 1
     assert "(409 no-template)" in done.stderr
     assert "kept" in cli.must("workspaces", "list")
+
+
+def test_a_workspace_may_start_empty_because_somebody_says_so(cli: CommandLine) -> None:
+    [said] = cli.json("workspaces", "set", "first", "--start-empty")
+    [taken_back] = cli.json("workspaces", "set", "first", "--no-start-empty")
+
+    assert (said["start_empty"], taken_back["start_empty"]) == (True, False)

@@ -1,0 +1,4 @@
+unit "net" {
+  source = "../units/net"
+  path   = "net"
+}

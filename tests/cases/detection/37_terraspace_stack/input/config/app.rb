@@ -1,0 +1,2 @@
+Terraspace.configure do |config|
+end

@@ -1,0 +1,9 @@
+# of every stack
+
+generate_hcl "backend.tf" {
+  content {
+    terraform {
+      backend "s3" {}
+    }
+  }
+}

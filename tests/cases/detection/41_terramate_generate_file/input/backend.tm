@@ -1,0 +1,3 @@
+generate_file "backend.tf" {
+  content = "terraform {}"
+}

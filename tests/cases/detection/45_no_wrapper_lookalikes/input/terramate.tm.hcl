@@ -1,0 +1,4 @@
+terramate {
+  required_version = "~> 0.11"
+}
+# generate_hcl "backend.tf" {}
