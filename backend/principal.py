@@ -26,6 +26,7 @@ SCOPES = (
 )
 
 # Scopes of runs, which no token can be issued with. The last one is for runs that lost their claim.
+LOCK = "state:lock"  # lock and unlock, without writing: what planning needs
 REPORT = "run:report"  # write status, steps and log into its own row
 PIN_HOSTS = "project:pin-hosts"  # store the keys of hosts that it saw for the first time
 RESCUE = "state:rescue"  # have a late state kept as a rescued write
@@ -78,6 +79,11 @@ class Principal:
     expires_at: datetime | None = None
     is_session: bool = False  # a person who signed in with a password
     use_is_due: bool = False  # the last use of its token is to be stored
+
+    @property
+    def holder_id(self) -> str:
+        """What a lock remembers of its holder: the id of a run, a token or an alias."""
+        return self.run_id or self.token_id
 
     def sees(self, project_id: str) -> bool:
         """Whether it may see the project. To everybody else the project does not exist."""

@@ -86,6 +86,8 @@ class Lock(Base):
     held: Mapped[bool] = mapped_column(default=False)
     info: Mapped[dict[str, Any]] = mapped_column(default=dict)
     held_by: Mapped[str] = mapped_column(default="")
+    # the id of the token, alias or run that took it; None: taken before this was stored
+    held_by_id: Mapped[str | None] = mapped_column(String(40))
     run_id: Mapped[str | None] = mapped_column(String(40))
     run_epoch: Mapped[int | None]
     version_at_release: Mapped[int] = mapped_column(default=0)

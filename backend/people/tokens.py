@@ -16,13 +16,15 @@ from backend.express import Statement
 from backend.models import ACTIVE, Alias, Member, Project, Run, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators
-from backend.principal import ALIASES, RESCUE, ROLES, SCOPES, Principal
+from backend.principal import ALIASES, LOCK, RESCUE, ROLES, SCOPES, Principal
 from backend.sealing import crypto
 from backend.transactions import Transaction
 
 PREFIX = "stateroom"
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
-RUN_SCOPES = ("state:read", "state:write")
+# What the credential of a run may do at most. A transfer writes nothing with it: its worker does.
+_PLANNING, _APPLYING = ("state:read", LOCK), ("state:read", "state:write")
+RUN_SCOPES = {"plan": _PLANNING, "apply": _APPLYING, "destroy": _APPLYING}
 RUN_TOKEN_LIFE = timedelta(days=2)
 
 
@@ -111,13 +113,16 @@ def parent(tx: Transaction) -> str | None:
 
 
 def issue_for_run(db: Session, run: Run, state_id: str) -> str:
-    """The credential of one claim of a run. It opens one state, until the claim ends."""
+    """The credential of one claim of a run. It opens one state, until the claim ends.
+
+    It reads and locks. Only the credential of an apply or a destroy writes, while the run applies.
+    """
     secret = crypto.new_token(PREFIX)
     db.add(
         Token(
             hash=crypto.token_hash(secret),
             name=f"run {run.id}",
-            scopes=" ".join(RUN_SCOPES),
+            scopes=" ".join(RUN_SCOPES.get(run.operation, ("state:read",))),
             project_id=run.project_id,
             state_id=state_id,
             run_id=run.id,
@@ -160,7 +165,7 @@ def principal_of(row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
     return Principal(
         name=row.token_name if row.user_id is None else row.user_name,
         token_id=row.token_id,
-        scopes=frozenset(row.scopes.split() if row.is_alive else [RESCUE]),
+        scopes=_scopes(row),
         project_id=row.only_project_id,
         state_id=row.only_state_id,
         run_id=row.run_id,
@@ -171,6 +176,19 @@ def principal_of(row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
         expires_at=row.expires_at,
         use_is_due=bool(row.use_is_due),
     )
+
+
+def _scopes(row: Any) -> frozenset[str]:
+    """What a token may do at this moment: that of a run writes only while the run applies.
+
+    What writes after its claim has ended is late, and kept as a rescued write.
+    """
+    scopes = frozenset(row.scopes.split())
+    if row.run_id is None or "state:write" not in scopes:
+        return scopes if row.is_alive else frozenset()
+    if not row.is_alive:
+        return frozenset({RESCUE})
+    return scopes if row.run_status == "applying" else scopes - {"state:write"} | {LOCK}
 
 
 def _roles(db: Session, user_id: str) -> dict[str, frozenset[str]]:
@@ -205,7 +223,7 @@ COLUMNS = (
     *(Token.project_id.label("only_project_id"), Token.state_id.label("only_state_id")),
     *(Token.run_id, Token.run_epoch, Token.expires_at, Token.user_id, Token.is_session),
     *(User.name.label("user_name"), User.is_admin),
-    _run_is_alive().label("is_alive"),
+    *(Run.status.label("run_status"), _run_is_alive().label("is_alive")),
     _use_is_due().label("use_is_due"),
 )
 

@@ -49,6 +49,7 @@ def write(arrival: Arrival, document: Received, lock_id: str | None) -> bool:
         "known": row.current,
         "made": number,
         "own_lock": lock_id,
+        "own": who.holder_id,
     }
     return here.database.change_if(_WRITE if who.run_id is None else _WRITE_OF_RUN, values)
 
@@ -139,8 +140,8 @@ _STILL_CLAIMED = (
 _AT_WORK = Statement(_STILL_CLAIMED)
 _FOR_UNLOCK = Statement(
     select(
-        *(Lock.held, Lock.lock_id, Lock.run_id, Lock.expires_at, Lock.info, Lock.held_by),
-        *(Lock.version_at_release, State.current),
+        *(Lock.held, Lock.lock_id, Lock.expires_at, Lock.info, Lock.held_by_id, Lock.held_by),
+        *(Lock.run_id, Lock.version_at_release, State.current),
     )
     .join(State, State.id == Lock.state_id)
     .where(_OF_STATE)
@@ -162,7 +163,7 @@ _UNCHANGED = (
     select(Lock.state_id)
     .join(State, State.id == Lock.state_id)
     .where(_OF_STATE, Lock.held, Lock.lock_id == bindparam("own_lock"), Lock.expires_at.is_(None))
-    .where(or_(Lock.run_id.is_(None), Lock.run_id == bindparam("run_id", type_=String())))
+    .where(Lock.held_by_id == bindparam("own", type_=String()))
     .where(State.current == bindparam("known"), State.deleted_at.is_(None))
     .with_for_update(of=(Lock, State))
 )

@@ -42,7 +42,7 @@ def hold(tx: Transaction, state: State, reason: str, until: datetime | None) -> 
         )
     if not lock.held:
         lock.lock_id, lock.acquired_at = _readable_id(principal), at
-    lock.held, lock.held_by = True, principal.name
+    lock.held, lock.held_by, lock.held_by_id = True, principal.name, principal.holder_id
     lock.run_id = lock.run_epoch = lock.taken_from = None
     lock.expires_at, lock.last_seen_at = until, at
     lock.info = _info(principal, reason, until, lock.acquired_at or at)

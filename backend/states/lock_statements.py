@@ -57,7 +57,7 @@ def _taking(*which: Any, **values: Any) -> Update:
             expires_at=None,
             **{
                 name: bindparam(name)
-                for name in ("lock_id", "info", "held_by", "run_id", "run_epoch")
+                for name in ("lock_id", "info", "held_by", "held_by_id", "run_id", "run_epoch")
             },
             **values,
         )
@@ -75,7 +75,7 @@ AGAIN = (
         Lock.state_id == bindparam("wanted_by"),
         Lock.held,
         Lock.lock_id == bindparam("again"),
-        or_(Lock.run_id.is_(None), Lock.run_id == bindparam("by_run", type_=String())),
+        Lock.held_by_id == bindparam("again_by", type_=String()),
         Lock.expires_at.is_(None),
     )
     .values(last_seen_at=now())

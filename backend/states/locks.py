@@ -4,6 +4,9 @@ A client's lock does not expire, because terraform's protocol has no heartbeat. 
 exceptions, both by the server's clock. A hold (a lock that a person takes by hand) ends at the time
 that the person gave. And where a workspace has a lock timeout, the next LOCK takes over the lock of
 a client that was silent for longer.
+
+Everybody who may lock a state is told the ID of its lock, so the ID proves nothing. A lock belongs
+to the token, alias or run that took it: nobody else locks again, writes or unlocks with its ID.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from backend.db import execute
 from backend.errors import Conflict, Invalid, Locked, NotFound
 from backend.models import Lock, Project, State, StateVersion, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.principal import Principal
+from backend.principal import LOCK, Principal
 from backend.states import fencing, refusals, retention
 from backend.states.lock_statements import AGAIN, EXPIRED, FOR_UPDATE, LATE, TAKE, TAKE_OVER
 from backend.transactions import Transaction
@@ -108,12 +111,12 @@ def acquire(tx: Transaction, state: State, info: LockInfo) -> None:
     A lock whose timeout is over is taken over. After that its former holder can neither write nor
     unlock.
     """
-    tx.require("state:write", state.project_id)
+    tx.require_any(("state:write", LOCK), state.project_id)
     fencing.fence(tx)
     db, principal = tx.db, tx.principal
     asked = wanted(principal, state.id, info)
     free = execute(db, TAKE, asked).rowcount == 1
-    again = {"wanted_by": state.id, "again": info.id, "by_run": principal.run_id}
+    again = {"wanted_by": state.id, "again": info.id, "again_by": principal.holder_id}
     if not free and execute(db, AGAIN, again).rowcount:
         return
     late = None if free else _take_over(db, asked)
@@ -138,6 +141,7 @@ def wanted(principal: Principal, state_id: str, info: LockInfo) -> dict[str, Any
         "lock_id": info.id,
         "info": info.fields,
         "held_by": principal.name,
+        "held_by_id": principal.holder_id,
         "run_id": principal.run_id,
         "run_epoch": principal.run_epoch,
     }
@@ -173,7 +177,7 @@ def release(tx: Transaction, state: State, lock_id: str) -> None:
     The lock of somebody else needs the scope state:unlock: without it, raises Forbidden. Raises
     Conflict, with the holder, when the lock has another ID. Then the state stays locked.
     """
-    tx.require("state:write", state.project_id)
+    tx.require_any(("state:write", LOCK), state.project_id)
     lock = for_update(tx, state)
     if lock.lock_id == lock_id:
         if lock.held:
@@ -242,10 +246,9 @@ def check_write(
 ) -> None:
     """Check that a write with this lock ID, or without one, may happen. Raises Locked, Conflict."""
     if lock.held:
-        if lock_id == lock.lock_id and lock.expires_at is None:
-            if lock.run_id in {None, tx.principal.run_id}:  # only a run may use its lock
-                return
-            raise locked(lock)
+        own = lock_id == lock.lock_id and took(lock, tx.principal)
+        if own and lock.expires_at is None:
+            return
         if lock_id is not None and lock_id == lock.taken_from:
             raise _taken_over(lock)
         raise locked(lock)
@@ -261,7 +264,11 @@ def check_write(
     written = 0 if newest is None else newest.number
     if lock_id == lock.taken_from:
         raise _taken_over(lock)
-    if lock.lock_id != lock_id or lock.version_at_release != written:
+    if (
+        lock.lock_id != lock_id
+        or lock.version_at_release != written
+        or not took(lock, tx.principal)
+    ):
         raise Conflict(
             "This ID no longer holds the lock, and the state was locked or written since then.",
             code="lock-lost",
@@ -278,9 +285,17 @@ def _taken_over(lock: Lock) -> Conflict:
 
 
 def is_holder(lock: Any, principal: Principal) -> bool:
-    """Whether this principal took the lock. The lock of a run belongs to that run alone."""
-    if lock.expires_at is not None:
-        return is_own_hold(lock, principal)
+    """Whether this principal may release the lock without breaking it."""
+    return is_own_hold(lock, principal) if lock.expires_at is not None else took(lock, principal)
+
+
+def took(lock: Any, principal: Principal) -> bool:
+    """Whether this token, alias or run took the lock.
+
+    Of a lock that was taken before this was stored only the name is known, or the run.
+    """
+    if lock.held_by_id is not None:
+        return bool(lock.held_by_id == principal.holder_id)
     if lock.run_id is not None:
         return bool(lock.run_id == principal.run_id)
     return bool(lock.held_by == principal.name)

@@ -14,7 +14,7 @@ from backend.audit import entries
 from backend.documents.intake import Incoming
 from backend.errors import Conflict, Gone
 from backend.models import State
-from backend.principal import RESCUE
+from backend.principal import LOCK, RESCUE
 from backend.states import archive, common_case, locks, refusals, rescued, states, trash
 from backend.states.arrivals import Arrival
 from backend.states.locks import LockInfo
@@ -65,7 +65,7 @@ def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
 
 def lock(arrival: Arrival, info: LockInfo) -> None:
     """Take the lock. Raises NotFound, Forbidden, Locked with the holder, and Conflict."""
-    arrival.require("state:write")
+    arrival.require(LOCK, "state:write")
     if not common_case.lock(arrival, info):
         with _slowly(arrival) as (tx, state):
             locks.acquire(tx, state, info)
@@ -73,7 +73,7 @@ def lock(arrival: Arrival, info: LockInfo) -> None:
 
 def unlock(arrival: Arrival, info: LockInfo) -> None:
     """Release the lock. Raises NotFound, Forbidden, and Conflict when another ID holds it."""
-    arrival.require("state:write")
+    arrival.require(LOCK, "state:write")
     if not common_case.unlock(arrival, info.id):
         with _slowly(arrival) as (tx, state):
             locks.release(tx, state, info.id)

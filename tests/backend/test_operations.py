@@ -18,7 +18,7 @@ from typing import NoReturn
 import pytest
 
 from backend.errors import Error, Forbidden, NotFound
-from backend.principal import PIN_HOSTS, REPORT, RESCUE, SCOPES
+from backend.principal import LOCK, PIN_HOSTS, REPORT, RESCUE, SCOPES
 from backend.states import arrivals, serving
 from backend.states.arrivals import Address, Arrival, Credential
 from backend.transactions import Caller, Installation, Transaction
@@ -27,7 +27,7 @@ from tests.support.operations import audit, catalogue, people, runs, states, upk
 from tests.support.operations.world import AT, INSTALLATION, Case, Look, World, build
 
 WINGS = ("audit", "people", "catalogue", "states", "runs", "upkeep")
-ALL = {*SCOPES, PIN_HOSTS, REPORT, RESCUE}
+ALL = {*SCOPES, LOCK, PIN_HOSTS, REPORT, RESCUE}
 
 CASES: Mapping[str, Case] = {
     **audit.CASES,

@@ -13,7 +13,7 @@ from backend.db import now
 from backend.errors import Conflict, Unauthorised
 from backend.models import AuditEntry, Project, Run, State, Workspace
 from backend.people import tokens
-from backend.principal import RESCUE
+from backend.principal import LOCK, RESCUE
 from backend.runs import claims, moves, queue
 from backend.states import fencing, freezing, locks, states
 from backend.states.locks import LockInfo
@@ -207,6 +207,7 @@ def test_the_credential_of_a_run_dies_with_its_epoch(
     with here.itself.transaction() as tx:
         state = states.of_workspace(tx.db, workspaces[0])
         secret = tokens.issue_for_run(tx.db, run, state.id)
+    move(here, run, "planning", "planned", "applying")
     with here.itself.reading() as tx:
         assert tokens.authenticate(tx.db, secret).holds("state:write")
 
@@ -217,6 +218,63 @@ def test_the_credential_of_a_run_dies_with_its_epoch(
     assert late.scopes == {RESCUE}
     with Caller(here, late).reading() as tx, pytest.raises(Conflict):
         fencing.fence(tx)
+
+
+@pytest.mark.parametrize("operation", ["apply", "destroy"])
+def test_the_credential_of_an_apply_writes_only_while_the_run_applies(
+    here: Installation, workspaces: list[Workspace], operation: str
+) -> None:
+    run = claim(here, queued(here, workspaces[0], operation))
+    assert run is not None
+    secret = credential(here, run)
+
+    before = scopes_of(here, secret)
+    move(here, run, "planning")
+    planning = scopes_of(here, secret)
+    move(here, run, "planned")
+    planned = scopes_of(here, secret)
+    move(here, run, "applying")
+    applying = scopes_of(here, secret)
+    move(here, run, "applied")
+
+    assert before == planning == planned == {"state:read", LOCK}
+    assert applying == {"state:read", "state:write"}
+    assert scopes_of(here, secret) == {RESCUE}
+
+
+@pytest.mark.parametrize(
+    ("operation", "scopes"),
+    [
+        ("plan", {"state:read", LOCK}),
+        ("import-state", {"state:read"}),
+        ("export-state", {"state:read"}),
+    ],
+)
+def test_the_credential_of_a_run_that_writes_no_state_never_writes(
+    here: Installation, workspaces: list[Workspace], operation: str, scopes: set[str]
+) -> None:
+    run = claim(here, queued(here, workspaces[0], operation))
+    assert run is not None
+    secret = credential(here, run)
+
+    at_work = scopes_of(here, secret)
+    move(here, run, "planning", "applying")
+    applying = scopes_of(here, secret)
+    move(here, run, "errored")
+
+    assert at_work == applying == scopes
+    assert scopes_of(here, secret) == set()
+
+
+def credential(here: Installation, run: Run) -> str:
+    with here.itself.transaction() as tx:
+        state = states.of_workspace(tx.db, tx.db.get_one(Workspace, run.workspace_id))
+        return tokens.issue_for_run(tx.db, run, state.id)
+
+
+def scopes_of(here: Installation, secret: str) -> frozenset[str]:
+    with here.itself.reading() as tx:
+        return tokens.authenticate(tx.db, secret).scopes
 
 
 def test_a_token_that_is_not_one_opens_nothing(here: Installation) -> None:

@@ -68,6 +68,23 @@ def test_a_read_write_login_frees_the_lock_of_another_but_deletes_nothing(
     assert login.send("DELETE").status_code == 403
 
 
+def test_the_login_of_an_alias_does_nothing_with_the_id_of_anothers_lock(
+    client: FlaskClient, boss: Caller, aliases: str, laptop: dict[str, Any]
+) -> None:
+    holder = AliasLogin(client, laptop)
+    other = AliasLogin(client, boss.made(aliases, {"name": "ci", "access": "read-write"}))
+    info = lock_info()
+    holder.send("LOCK", json=info)
+
+    told = json.loads(other.send("LOCK", json=lock_info()).data)["ID"]
+    wrote = other.send("POST", data=state_document(), query_string={"ID": told})
+    locked = other.send("LOCK", json=info)
+    own = holder.send("POST", data=state_document(), query_string={"ID": told})
+
+    assert told == info["ID"]
+    assert (wrote.status_code, locked.status_code, own.status_code) == (423, 423, 200)
+
+
 @pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "DELETE", "LOCK", "UNLOCK"])
 def test_whatever_does_not_fit_is_the_same_401(
     client: FlaskClient, boss: Caller, aliases: str, app: Flask, verb: str

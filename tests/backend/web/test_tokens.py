@@ -155,7 +155,7 @@ def test_a_person_makes_tokens_that_may_do_what_the_role_allows(boss: Caller, sh
 
     token = Caller(boss.client, made["secret"])
     assert made["user_id"] == ada.id
-    assert token.post(f"{shop}/runs").status_code == 201
+    assert token.post(f"{shop}/runs", {"operation": "plan"}).status_code == 201
     refused(token.get(f"{shop}/workspaces/app/states"), 403, "scope-missing")
     at_state = token.call("GET", "/api/terraform/state/shop/app")
     refused(at_state, 403, "scope-missing")

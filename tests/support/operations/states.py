@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from backend.principal import RESCUE
+from backend.principal import LOCK, RESCUE
 from backend.states import (
     aliases,
     archive,
@@ -118,10 +118,11 @@ CASES: dict[str, Case] = {
         "runs:read", call=lambda tx, w: locks.find_held(tx, project(tx, w))
     ),
     "states.locks.acquire": case(
-        "state:write", call=lambda tx, w: locks.acquire(tx, state(tx, w), LockInfo("id"))
+        any_of=("state:write", LOCK),
+        call=lambda tx, w: locks.acquire(tx, state(tx, w), LockInfo("id")),
     ),
     "states.locks.release": case(
-        "state:write", call=lambda tx, w: locks.release(tx, state(tx, w), "id")
+        any_of=("state:write", LOCK), call=lambda tx, w: locks.release(tx, state(tx, w), "id")
     ),
     "states.locks.break_lock": case(
         "state:unlock", call=lambda tx, w: locks.break_lock(tx, state(tx, w))
@@ -199,10 +200,14 @@ CASES: dict[str, Case] = {
         by_arrival=True,
     ),
     "states.serving.lock": case(
-        "state:write", call=lambda a, _w: serving.lock(a, LockInfo("id")), by_arrival=True
+        any_of=("state:write", LOCK),
+        call=lambda a, _w: serving.lock(a, LockInfo("id")),
+        by_arrival=True,
     ),
     "states.serving.unlock": case(
-        "state:write", call=lambda a, _w: serving.unlock(a, LockInfo("id")), by_arrival=True
+        any_of=("state:write", LOCK),
+        call=lambda a, _w: serving.unlock(a, LockInfo("id")),
+        by_arrival=True,
     ),
     "states.serving.force_unlock": case(
         "state:unlock", call=lambda a, _w: serving.force_unlock(a), by_arrival=True
