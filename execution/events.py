@@ -21,12 +21,12 @@ from backend.catalogue import projects
 from backend.documents.intake import Received, receive
 from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
 from backend.models import RescuedWrite, Run, State, StateVersion, new_id
-from backend.runs import claims, logs, moves
+from backend.runs import claims, logs, moves, own_backends
 from backend.states import archive, fencing, locks, rescued, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
 from execution.happened import Happened
-from runner.errors import Fenced, Stopped, TransferError
+from runner.errors import DetectionError, Fenced, Stopped, TransferError
 from runner.events import StepStatus, StopLevel
 
 log = structlog.get_logger()
@@ -92,6 +92,12 @@ class Execution:
             projects.pin_host_keys(tx, claims.own(tx).workspace.project, lines)
 
         self._write(pin)
+
+    def uses_backend(self, identity: str | None) -> None:
+        try:
+            self._write(lambda tx: own_backends.use(tx, identity))
+        except Conflict as refusal:
+            raise DetectionError(refusal.code, refusal.message) from None
 
     def planning(self) -> None:
         self._tell(self._happened.moved, "planning")

@@ -68,6 +68,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
         allow_older=run.allow_older,
         start_empty=run.start_empty or workspace.start_empty,
         workspace=workspace.name,
+        own_backend=workspace.own_backend,
         variables=tuple(
             Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
             for v, value in variables.opened(db, here.keyring, workspace)

@@ -31,6 +31,12 @@ class Events(Protocol):
     def host_keys(self, lines: str) -> None:
         """known_hosts lines of hosts that were seen for the first time, to store in the project."""
 
+    def uses_backend(self, identity: str | None) -> None:
+        """The run uses this backend (detection.identity) of its sources; None: it uses ours.
+
+        Raises DetectionError when the backend is that of another workspace.
+        """
+
     def planning(self) -> None: ...
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None: ...

@@ -128,6 +128,7 @@ class Job:
     allow_older: bool = False  # apply sources that do not contain those of the last apply
     start_empty: bool = False  # begin with an empty state although there may be one elsewhere
     workspace: str = "WORKSPACE"  # its name, for messages
+    own_backend: str | None = None  # the identity of the one that earlier runs used instead of ours
     variables: tuple[Variable, ...] = ()
     module_key: SshKey | None = None  # for private modules, used by init only
     work_root: Path = Path("work")

@@ -81,6 +81,8 @@ class Workspace(Base):
     keep_versions: Mapped[int | None]  # None: the setting of the installation
     keep_days: Mapped[int | None]
     start_empty: Mapped[bool] = mapped_column(default=False)  # though a state may be elsewhere
+    own_backend: Mapped[str | None] = mapped_column(index=True)  # outside, as a run has found it
+    shares_backend: Mapped[bool] = mapped_column(default=False)  # with another workspace
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     project: Mapped[Project] = relationship()

@@ -44,6 +44,13 @@ class Run(Base):
             sqlite_where=text("blocking"),
             postgresql_where=text("blocking"),
         ),
+        Index(
+            "one_active_run_per_own_backend",
+            "own_backend",
+            unique=True,
+            sqlite_where=text("blocking"),
+            postgresql_where=text("blocking"),
+        ),
         Index("runs_by_status", "status", "created_at"),
         Index("runs_by_workspace", "workspace_id", "created_at"),
         Index("runs_by_project", "project_id", "created_at"),
@@ -70,6 +77,7 @@ class Run(Base):
     cancel_requested_at: Mapped[datetime | None]
     force_cancel: Mapped[bool] = mapped_column(default=False)
     start_empty: Mapped[bool] = mapped_column(default=False)  # though a state was elsewhere
+    own_backend: Mapped[str | None]  # the identity of a backend outside that it works with
     detection: Mapped[dict[str, Any] | None]
     changes: Mapped[dict[str, Any] | None]  # {"add": n, "change": n, "destroy": n}
     plan_sha256: Mapped[str | None] = mapped_column(String(64))

@@ -24,11 +24,11 @@ _OTHER = aliased(Run)  # another run of the workspace; making one takes millisec
 
 
 def claimable(db: Session, limit: int) -> Sequence[str]:
-    """The oldest queued runs whose workspace is free, and not frozen."""
+    """The oldest queued runs whose workspace and shared backend are free, and not frozen."""
     busy = exists().where(_OTHER.workspace_id == Run.workspace_id, _OTHER.blocking)
     return db.scalars(
         select(Run.id)
-        .where(Run.status == "queued", ~busy, ~_frozen())
+        .where(Run.status == "queued", ~busy, ~_shared_backend_is_busy(), ~_frozen())
         .order_by(Run.created_at, Run.id)
         .limit(limit)
     ).all()
@@ -57,13 +57,16 @@ def claim(tx: Transaction, run_id: str, worker: str, lease: timedelta) -> Run | 
             worker=worker,
             lease_expires_at=now(lease),
             started_at=func.coalesce(Run.started_at, now()),
+            own_backend=select(Workspace.own_backend)
+            .where(Workspace.id == Run.workspace_id)
+            .scalar_subquery(),
         )
         .execution_options(synchronize_session=False)
     )
     try:
         with db.begin_nested():
             taken = db.execute(taking).rowcount  # type: ignore[attr-defined]
-    except IntegrityError:  # another run of the workspace was claimed in the same moment
+    except IntegrityError:  # another run of the workspace, or one that shares its backend, has it
         return None
     if taken == 0:
         return None
@@ -88,6 +91,14 @@ def claimed_by(db: Session, process: str) -> Sequence[Run]:
     """The runs at work in a process, by its `process_name`."""
     begins = Run.worker.startswith(f"{process}:", autoescape=True)
     return db.scalars(select(Run).where(Run.status.in_(ACTIVE), begins).order_by(Run.id)).all()
+
+
+def _shared_backend_is_busy() -> ColumnElement[bool]:
+    return exists().where(
+        Workspace.id == Run.workspace_id,
+        _OTHER.own_backend == Workspace.own_backend,
+        _OTHER.blocking,
+    )
 
 
 def _frozen() -> ColumnElement[bool]:

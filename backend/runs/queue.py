@@ -127,12 +127,19 @@ def find_all(  # noqa: PLR0913 the filters of one list
 
 
 def blocked_by(db: Session, run: Run) -> Run | None:
-    """The run that a queued one waits for: the one at work, or else the one queued before it."""
+    """The run that a queued one waits for: the one at work, or else the one queued before it.
+
+    It may be of another workspace, if the two share a backend.
+    """
     if run.status != "queued":
         return None
+    beside = or_(
+        and_(_OTHER.workspace_id == run.workspace_id, _OTHER.id != run.id),
+        and_(_OTHER.own_backend == run.workspace.own_backend, _OTHER.blocking),
+    )
     return db.scalars(
         select(_OTHER)
-        .where(_OTHER.workspace_id == run.workspace_id, _OTHER.id != run.id)
+        .where(beside)
         .where(or_(_OTHER.blocking, and_(_OTHER.status == "queued", came_before(_OTHER, run))))
         .order_by(_OTHER.blocking.desc(), _OTHER.created_at, _OTHER.id)
         .limit(1)

@@ -53,6 +53,7 @@ class Changes(TypedDict, total=False):
     keep_versions: int | None
     keep_days: int | None
     start_empty: bool
+    shares_backend: bool
 
 
 def create(
@@ -194,6 +195,10 @@ def update(tx: Transaction, workspace: Workspace, **changes: Unpack[Changes]) ->
         _set_limits(tx, workspace, limits)
     if "start_empty" in changes:
         _decide(tx, workspace, "start_empty", value=changes["start_empty"])
+    if "shares_backend" in changes:
+        _decide(tx, workspace, "shares_backend", value=changes["shares_backend"])
+        if not workspace.shares_backend:
+            workspace.own_backend = None  # who was there first keeps it; its next run decides
     if "name" in changes and changes["name"] != workspace.name:
         _rename(tx, workspace, changes["name"])
 

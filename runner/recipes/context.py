@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,6 +81,12 @@ class RunContext:
             self.events.step_ended(name, "failed", detail | {"error": error.code})
             raise
         self.events.step_ended(name, "done", detail)
+
+    def without_secrets(self, identity: str) -> str:
+        """The text, or its hash if a secret is in it: another text stays another one."""
+        if self._redactor.mask(identity) == identity:
+            return identity
+        return f"sha256:{hashlib.sha256(identity.encode()).hexdigest()}"
 
     def say(self, text: str) -> None:
         self.events.output(self._redactor.mask(text).encode() + b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from runner.detection import detect, override
+from runner.detection import detect, identity, override
 from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
 from runner.errors import DetectionError
@@ -70,6 +70,8 @@ def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) ->
             )
             detail.update(inject=False, override_file=None, override=None)
         else:
+            if context.job.own_backend is not None:
+                context.events.uses_backend(None)
             detail.update(_inject(context, checkout, planned))
         found = {"verdict": str(verdict), "file": verdict.file, "line": verdict.line}
         context.events.noted({"detection": {**found, "why": verdict.why, **detail}})
@@ -107,6 +109,8 @@ def prepare(
         )
     if injected is None:
         override.check_own_backend(context.work.data, verdict)
+        if found := identity.of(override.noted_backend(context.work.data), context.environment):
+            context.events.uses_backend(context.without_secrets(found))
     else:
         override.check_initialised(context.work.data, job.backend)
 

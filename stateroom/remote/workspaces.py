@@ -41,6 +41,8 @@ DETAIL: Columns = {
     "versions kept": "keep_versions",
     "days kept": "keep_days",
     "starts empty": "start_empty",
+    "backend of the sources": "own_backend",
+    "shares that backend": "shares_backend",
 }
 CONTENTS = {
     "versions": ("version of its state", "versions of its state"),
@@ -129,6 +131,12 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
     default=None,
     help="Whether runs may begin with an empty state, although the sources name another backend or "
     "the repository has a state. Import that state first, if it is needed.",
+)
+@click.option(
+    "--shares-backend/--no-shares-backend",
+    default=None,
+    help="Whether the backend of its sources may be that of another workspace too: their runs take "
+    "turns.",
 )
 @in_project
 @connected

@@ -73,6 +73,11 @@ class WorkspaceChange(Body):
         description="Begin with an empty state although the sources name another backend, or the "
         "repository has a state. Without it such a run is refused until the state is imported",
     )
+    shares_backend: bool = Field(
+        default_factory=bool,
+        description="The sources may keep their state in a backend that another workspace uses "
+        "too. Their runs take turns. Without it the second one is refused (`backend-shared`)",
+    )
 
 
 class Freezing(Body):
@@ -98,6 +103,10 @@ class Workspace(Answer):
     start_empty: bool = Field(
         description="Whether runs may begin with an empty state although there may be another one"
     )
+    own_backend: str | None = Field(
+        description="The backend outside of Stateroom that its runs use, as the last one found it"
+    )
+    shares_backend: bool = Field(description="Whether it may share that with another workspace")
     created_at: datetime
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from backend.principal import REPORT
-from backend.runs import claims, logs, moves, overviews, queue, steps, workers
+from backend.runs import claims, logs, moves, overviews, own_backends, queue, steps, workers
 from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
 
 PARTS = {"runs.claims.taken_away"}
@@ -36,6 +36,9 @@ CASES: dict[str, Case] = {
     "runs.overviews.of_run": case(
         any_of=("runs:read", "runs:create", "runs:cancel", "runs:approve"),
         call=lambda tx, w: overviews.of_run(tx, run(tx, w)),
+    ),
+    "runs.own_backends.use": case(
+        REPORT, call=lambda tx, _w: own_backends.use(tx, "s3 bucket=x"), as_run=True
     ),
     "runs.queue.queue": case(
         "runs:create",
