@@ -153,6 +153,7 @@ def beside_stalled(bench: Bench, addresses: Addresses, extent: Extent) -> None:
 def _stalled_uploads(addresses: Addresses) -> Iterator[None]:
     head = (
         f"POST {addresses.path(1)} HTTP/1.1\r\nHost: bench\r\n{addresses.header}"
+        "Content-Type: application/json\r\n"
         'Content-Length: 100000\r\n\r\n{"version": 4,'
     )
     port = addresses.installation.port

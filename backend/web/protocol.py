@@ -21,7 +21,7 @@ from backend.states import arrivals, serving
 from backend.states.arrivals import Address, Arrival, Credential
 from backend.states.locks import MAX_INFO_BYTES, LockInfo
 from backend.transactions import Installation
-from backend.web import documents, problems
+from backend.web import browsers, documents, problems
 from backend.web.current import SAY_WHO, principal
 from backend.web.metrics import Count
 
@@ -71,12 +71,15 @@ class Protocol:
             return problems.from_bug(bug, request.path)
 
     def _answer(self, request: Request, route: Route | None) -> Response:
+        browsers.refuse(request)
         if route is None:
             return self._unknown(request)
         address, verbs = route
         verb = verbs.get(request.method)
         if verb is None:
             raise MethodNotAllowed(valid_methods=[*verbs])
+        if verb in WITH_BODY:
+            browsers.demand_json(request)
         with_body = verb is _read
         arrival = arrivals.arrive(self._here, address, _credential(request), with_body=with_body)
         return verb(request, arrival)
@@ -179,10 +182,15 @@ LOCK_VERBS: Mapping[str, Verb] = {
 }
 
 
+WITH_BODY: tuple[Verb, ...] = (_write, _lock)  # always; an UNLOCK may have none
+
+
 def _lock_body(request: Request) -> bytes:
     body = request.stream.read(MAX_INFO_BYTES + 1)
     if len(body) > MAX_INFO_BYTES:
         raise errors.TooLarge(MAX_INFO_BYTES)
+    if body:
+        browsers.demand_json(request)
     expected = documents.content_md5(request)
     if expected not in {None, hashlib.md5(body, usedforsecurity=False).digest()}:
         raise errors.Invalid("The body was changed on the way.", code="md5-mismatch")

@@ -114,7 +114,8 @@ def an_upload_that_is_cut_changes_nothing(target: Target) -> None:
     with target.wire.open("POST", path, _headers(target, body)) as exchange:
         exchange.send(body[:1_500])
     chunked = {**target.credentials, "Transfer-Encoding": "chunked"}
-    with target.wire.open("POST", path, chunked) as exchange:
+    typed = chunked | {"Content-Type": "application/json"}
+    with target.wire.open("POST", path, typed) as exchange:
         exchange.send(f"{len(body):x}\r\n".encode() + body + b"\r\n")  # without the last chunk
 
     _expect_nothing_happens(target, before, info["ID"])

@@ -9,6 +9,7 @@ from typing import Literal
 
 from client.conformance import (
     addresses,
+    browsers,
     force_unlock,
     limits,
     locks,
@@ -23,7 +24,7 @@ from client.conformance.target import Blocked, Target
 from client.conformance.wire import Broken
 
 MODULES = (
-    network, redirects, reads, locks, force_unlock, writes, serials, limits, addresses,
+    network, redirects, reads, locks, force_unlock, writes, serials, limits, browsers, addresses,
 )  # fmt: skip
 CHECKS = [check for module in MODULES for check in checks_of(module)]
 

@@ -37,6 +37,7 @@ class Upload:
                 f"{verb} {place.state.path} HTTP/1.1",
                 f"Host: {host.netloc}",
                 f"Authorization: {basic(place.state.token)['Authorization']}",
+                "Content-Type: application/json",
                 *headers,
             ]
         )

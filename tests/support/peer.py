@@ -131,7 +131,18 @@ class Peer:
             raise Refusal(403)
         raise Refusal(401, {"given": bool(given)})
 
+    def _check_browser(self, request: Request) -> None:
+        """Check that no web page sent this. Raises Refusal."""
+        page = {"origin", "sec-fetch-site"} & request.headers.keys()
+        if page and not self.broken("web pages"):
+            raise Refusal(403)
+        with_body = request.verb in {"POST", "PUT", "LOCK"}
+        typed = request.headers.get("content-type", "").startswith("application/json")
+        if with_body and not typed and not self.broken("any type"):
+            raise Refusal(415)
+
     def _act(self, request: Request) -> Reply:
+        self._check_browser(request)
         if request.path.rstrip("/").endswith("/lock"):
             return self._at_lock(request)
         self._check_md5(request)

@@ -47,7 +47,8 @@ class StateAddress:
         self, verb: str, pieces: Iterable[bytes], headers: Mapping[str, str]
     ) -> Answer:
         """Without Content-Length, as terraform sends an empty body."""
-        return self.wire.send(verb, self.path, list(pieces), basic(self.token) | dict(headers))
+        described = basic(self.token) | {"Content-Type": "application/json"} | dict(headers)
+        return self.wire.send(verb, self.path, list(pieces), described)
 
     def delete(self) -> Answer:
         return self.send("DELETE")

@@ -16,8 +16,9 @@ from werkzeug.exceptions import UnsupportedMediaType
 from backend import idempotency, names, paging
 from backend.errors import Forbidden, Invalid, NotFound
 from backend.transactions import Transaction
+from backend.web import browsers
 from backend.web.api.part import Part
-from backend.web.current import principal
+from backend.web.current import installation, principal
 from backend.web.problems import problem
 
 PREFIX = "/api/v1"
@@ -214,6 +215,7 @@ def invalid_request(error: ValidationError) -> Response:
 
 
 def _let_in() -> None:
+    browsers.refuse_writes_of_other_sites(request, installation().settings.url)
     if principal().run_id is not None:
         raise Forbidden("The credential of a run opens only its state.", code="run-token")
     if "\0" in request.path:

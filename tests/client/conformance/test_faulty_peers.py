@@ -118,6 +118,8 @@ FAULTS: dict[str, list[str]] = {
     "impatient": ["an upload that stalls for a while is not cut"],
     "keeps what is cut, any body": ["an upload that is cut changes nothing"],
     "keeps what is cut": ["a force unlock that is cut frees nothing"],
+    "any type": ["a body that is not said to be json is refused and changes nothing"],
+    "web pages": ["a request of a web page is refused and changes nothing"],
     "any verb": ["other verbs are a 405 with those there are"],
     "no /lock": [
         "the lock address of gitlab takes the lock",
