@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -21,6 +23,9 @@ OF_THE_CLIENT = {
 }
 _CLIENTS_URL = f"{PREFIX}URL"  # in 0.1 it was the server's
 _PUBLIC_URL = f"{PREFIX}PUBLIC_URL"
+
+
+Network = IPv4Network | IPv6Network
 
 
 class WrongSetting(Exception):
@@ -44,6 +49,16 @@ def _broker_url(value: str) -> str:
     if not value.startswith(("filesystem://", "redis://", "rediss://", "redis+socket://")):
         raise ValueError("must be filesystem:// or start with redis://")
     return value
+
+
+def _networks(value: str) -> str:
+    _parsed(value)  # its ValueError says what is wrong
+    return value
+
+
+@lru_cache(maxsize=8)
+def _parsed(value: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
 def _metrics_token(value: str) -> str:
@@ -80,6 +95,11 @@ class Settings(BaseModel):
     public_url: Annotated[str, AfterValidator(_http_url)] = Field(
         "",
         description="URL at which terraform and people reach the server; default http://HOST:PORT",
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "",
+        description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For "
+        "names the client",
     )
     server_processes: int = Field(
         1, ge=1, le=64, description="Number of server processes; more than 1 needs PostgreSQL"
@@ -248,6 +268,10 @@ class Settings(BaseModel):
     @property
     def tools_path(self) -> Path:
         return self.tools_dir or self.data_dir / "tools"
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        return _parsed(self.trusted_proxies)
 
     @property
     def local_roots(self) -> tuple[Path, ...]:

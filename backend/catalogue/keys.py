@@ -24,6 +24,7 @@ from backend.transactions import Caller, Transaction
 KINDS = ("ssh", "password", "none")
 FIELDS = {"ssh": {"private_key", "passphrase"}, "password": {"username", "password"}, "none": set()}
 MAX_PASSWORD = 4096
+MIN_LOGIN_PASSWORD = 12  # characters, as for people: of a key that is the login of an alias
 
 
 class Given(TypedDict, total=False):
@@ -154,6 +155,10 @@ def _update(tx: Transaction, key: Key, secret: Secret, name: str | None) -> Key:
         key.name = names.check(name)
     _put(tx.keyring, key, secret)
     names.store(tx.db, key, "key")
+    password = (secret.sealed or {}).get("password")
+    used = select(Alias.id).where(Alias.key_id == key.id, Alias.revoked_at.is_(None)).limit(1)
+    if password is not None and tx.db.scalar(used) is not None:
+        refuse_short_login(password)
     if secret.username is not None:
         tx.db.execute(
             update_rows(Alias).where(Alias.key_id == key.id).values(username=secret.username)
@@ -163,6 +168,16 @@ def _update(tx: Transaction, key: Key, secret: Secret, name: str | None) -> Key:
         replaced=secret.sealed is not None or None,
     )  # fmt: skip
     return key
+
+
+def refuse_short_login(password: str) -> None:
+    """Raise Invalid when a password is too short to be the login of an alias."""
+    if len(password) < MIN_LOGIN_PASSWORD:
+        raise Invalid(
+            f"The password of an alias needs at least {MIN_LOGIN_PASSWORD} characters. Give the "
+            "key a longer one, or let the alias have a generated one.",
+            code="password-too-short",
+        )
 
 
 def delete(tx: Transaction, project: Project, reference: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.models.base import Base, new_id
 from backend.models.catalogue import Key, Project, Template, Variable, Workspace
-from backend.models.people import Member, Token, User
+from backend.models.people import Attempts, Member, Token, User
 from backend.models.records import AuditEntry, AuditKey, AuditLink, Canary, IdempotencyKey
 from backend.models.runs import (
     ACTIVE,
@@ -24,6 +24,7 @@ __all__ = [
     "ENDED",
     "TRANSFERS",
     "Alias",
+    "Attempts",
     "AuditEntry",
     "AuditKey",
     "AuditLink",

@@ -38,6 +38,15 @@ class Member(Base):
     user: Mapped[User] = relationship()
 
 
+class Attempts(Base):
+    """A counter of attempts at a password. `until` is ahead by the attempts not yet forgiven."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    until: Mapped[datetime] = mapped_column(index=True)
+
+
 class Token(Base):
     """An API credential, stored as a hash. A run's credential is one too, for one claim only."""
 

@@ -14,14 +14,16 @@ from backend import audit, names
 from backend.db import now
 from backend.errors import Unauthorised
 from backend.models import Token, User
-from backend.people import passwords, tokens
-from backend.people.passwords import Throttle
+from backend.people import passwords, throttles, tokens
+from backend.people.throttles import Counter, Limit
 from backend.principal import Principal
 from backend.transactions import Caller, Installation, Transaction
 
 CLIENT_LIFE = timedelta(hours=1)
 SESSION_LIFE = timedelta(hours=12)
 KEPT = timedelta(days=30)  # how long the token of a login is kept after it has expired
+# refused logins that are written into the audit log, and who reads it: 100 a minute
+NOTED = Counter.of(Limit(free=100, every=0.6), "noted refusals")
 UNKNOWN = "unknown"  # recorded instead of what was typed as a name, which may be the password
 
 
@@ -44,19 +46,23 @@ class _Person:
     password_hash: str | None
 
 
-def sign_in(here: Installation, throttle: Throttle, name: str, password: str) -> tuple[Token, str]:
+def sign_in(here: Installation, name: str, password: str, address: str) -> tuple[Token, str]:
     """Sign a person in: returns a session (a token that soon expires) and its secret.
 
-    Raises Throttled after too many attempts for the name, LoginRefused for a wrong password, and
-    Unavailable when too many passwords are being checked.
+    `address` is the client's. Raises Throttled after too many attempts for the name, LoginRefused
+    for a wrong password, and Unavailable when too many passwords are being checked.
     """
-    throttle.attempt(name)
+    database = here.database
+    counters = throttles.of_login("user", name, address)
+    throttles.check(database, counters)
     with here.itself.reading() as tx:
         person = _person(tx.db, name)
-    match = passwords.verify(person.password_hash, password)
+    match = passwords.verify(
+        person.password_hash, password, lambda: throttles.count(database, counters)
+    )
     if not match.fits:
         raise LoginRefused(person.id)
-    throttle.forget(name)
+    throttles.forgive(database, counters)
     rehashed = passwords.hashed(password) if match.outdated else None
     with here.itself.transaction() as tx:
         return _begin_session(tx, person, rehashed)
@@ -78,7 +84,12 @@ def exchange(
 
 
 def note_refused(here: Installation, refused: LoginRefused) -> None:
-    """Write a refused login into the audit log, without what was typed: it may be the password."""
+    """Write a refused login into the audit log, without what was typed: it may be the password.
+
+    At most 100 a minute are written.
+    """
+    if throttles.is_over(here.database, NOTED):
+        return
     with here.itself.transaction() as tx:
         audit.record(tx, "login.refused", refused.thing, project_id=refused.project_id)
 

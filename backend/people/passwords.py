@@ -1,28 +1,21 @@
-"""Passwords of people: hashed with argon2id, a few at a time, and protected against guessing."""
+"""Passwords that people chose: hashed with argon2id, a few at a time."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
-import time
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from backend.errors import Invalid, Throttled
+from backend.errors import Invalid
 from backend.offload import Room, off_loop
 
 MIN_LENGTH = 12
 MAX_LENGTH = 1024
 MEMORY_KIB = 46 * 1024
 PASSES = 2
-
-FREE_ATTEMPTS = 10  # for a name; after them one more every
-ATTEMPT_EVERY_SECONDS = 30.0
-NAMES_REMEMBERED = 10_000
 
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
 # each check takes that memory and one core
@@ -48,18 +41,25 @@ def hash_new(password: str) -> str:
     return hashed(password)
 
 
-def hashed(password: str) -> str:
+def hashed(password: str, *, room: Room = ROOM) -> str:
     """The hash of a password. Raises Unavailable when too many are being computed.
 
     Like `verify`, it takes a tenth of a second: do not call it inside a transaction.
     """
-    with ROOM.enter():
+    with room.enter():
         return off_loop(_HASHER.hash, _bytes(password))
 
 
-def verify(kept: str | None, password: str) -> Match:
-    """Whether the password is right. None takes the same time. Raises Unavailable as `hashed`."""
-    with ROOM.enter():
+def verify(
+    kept: str | None, password: str, count: Callable[[], None], *, room: Room = ROOM
+) -> Match:
+    """Whether the password is right. None takes the same time. Raises Unavailable as `hashed`.
+
+    `count` counts the attempt, when it is this one's turn: many that wait cost no writes, and all
+    of them are counted before they learn anything. It may raise.
+    """
+    with room.enter():
+        count()
         fits = off_loop(_verify, kept, password)
     return Match(fits, outdated=fits and kept is not None and _HASHER.check_needs_rehash(kept))
 
@@ -79,49 +79,3 @@ def _bytes(password: str) -> bytes:
 @cache
 def _nobodys() -> str:
     return _HASHER.hash(b"nobody's")
-
-
-class Throttle:
-    """Limits the attempts for each name. They are counted in the memory of this process.
-
-    A table would be slower, and somebody who guesses could fill the disk. The count is lost at a
-    restart, and N server processes allow N times as many attempts: with passwords of at least 12
-    characters neither helps to guess.
-    """
-
-    def __init__(self, free: int = FREE_ATTEMPTS, every: float = ATTEMPT_EVERY_SECONDS) -> None:
-        self._free, self._every = free, every
-        self._spent: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
-        self._guard = threading.Lock()
-
-    def attempt(self, name: str) -> None:
-        """Count one attempt. Raises Throttled, with the seconds to wait."""
-        wait = self._take(_key(name))
-        if wait > 0:
-            raise Throttled("Too many wrong passwords for this name.", seconds=wait)
-
-    def is_over(self, name: str) -> bool:
-        """Count one attempt, and return whether it is one too many."""
-        return self._take(_key(name)) > 0
-
-    def forget(self, name: str) -> None:
-        """Reset the count after a right password."""
-        with self._guard:
-            self._spent.pop(_key(name), None)
-
-    def _take(self, key: bytes) -> float:
-        """Count the attempt and return 0, or return the seconds until the next one is allowed."""
-        with self._guard:
-            spent, at = self._spent.get(key, (0.0, 0.0))
-            spent = max(0.0, spent - (time.monotonic() - at) / self._every)
-            if spent > self._free - 1:
-                return (spent - self._free + 1) * self._every
-            self._spent[key] = (spent + 1, time.monotonic())
-            self._spent.move_to_end(key)
-            while len(self._spent) > NAMES_REMEMBERED:
-                self._spent.popitem(last=False)
-            return 0.0
-
-
-def _key(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

@@ -13,8 +13,7 @@ from backend.db import now
 from backend.errors import Conflict, Forbidden, NotFound
 from backend.models import Member, User
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.people import administrators, passwords, tokens
-from backend.people.passwords import Throttle
+from backend.people import administrators, passwords, throttles, tokens
 from backend.transactions import Caller, Transaction
 
 ME = "me"
@@ -116,18 +115,24 @@ def _said(changes: Changes) -> str | None:
     return "removed" if changes["password_hash"] is None else "set"
 
 
-def change_own_password(caller: Caller, throttle: Throttle, old: str, new: str) -> User:
+def change_own_password(caller: Caller, old: str, new: str, address: str) -> User:
     """Change the password of the person who asks, and end their other sessions.
 
-    Raises Forbidden when the old one is wrong, Throttled after too many wrong ones, NotFound for a
-    token without an owner, and Conflict when the password was changed in the meantime.
+    `address` is the client's. Raises Forbidden when the old one is wrong, Throttled after too many
+    wrong ones, NotFound for a token without an owner, and Conflict when the password was changed in
+    the meantime.
     """
     with caller.reading() as tx:
         before = oneself(tx)
-    throttle.attempt(before.name)
-    if not passwords.verify(before.password_hash, old).fits:
+    database = caller.here.database
+    counters = throttles.of_login("user", before.name, address)
+
+    def count() -> None:
+        throttles.count(database, counters)
+
+    if not passwords.verify(before.password_hash, old, count).fits:
         raise Forbidden("The old password is wrong.", code="old-password-wrong")
-    throttle.forget(before.name)
+    throttles.forgive(database, counters)
     new_hash = passwords.hash_new(new)
     with caller.transaction() as tx:
         return _replace_own_password(tx, before.password_hash, new_hash)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session, joinedload
@@ -15,12 +13,11 @@ from sqlalchemy.orm import Session, joinedload
 from backend import audit, names
 from backend.catalogue import keys
 from backend.db import now
-from backend.errors import Conflict, Invalid, NotFound, Unauthorised
+from backend.errors import Conflict, Invalid, NotFound
 from backend.express import Statement
 from backend.models import Alias, Key, Project, State
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import tokens
-from backend.principal import Principal
 from backend.sealing import crypto
 from backend.sealing.crypto import Keyring
 from backend.sealing.faults import Fault
@@ -39,7 +36,6 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 _LETTERS = string.digits + string.ascii_lowercase
 _LENGTH = 26  # of an address: 134 random bits
-_NOBODY = bytes(32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,8 @@ class NewAlias:
 def create(tx: Transaction, state: State, new: NewAlias) -> tuple[Alias, str | None]:
     """Create an alias and return it with its password, which is never shown again.
 
-    The password is None when the alias uses the login of a stored key. An alias made with a token
+    The password is None when the alias uses the login of a stored key, whose password needs at
+    least MIN_LOGIN_PASSWORD characters. An alias made with a token
     ends with that token; one made by a person who is signed in stays. Needs templates:manage and
     every scope of the alias, and keys:manage for the login of a key. Raises Forbidden, Invalid,
     Conflict.
@@ -72,6 +69,7 @@ def create(tx: Transaction, state: State, new: NewAlias) -> tuple[Alias, str | N
         tx.require(scope, state.project_id)
     db = tx.db
     key = keys.chosen(db, db.get_one(Project, state.project_id), new.key)
+    username = new.name if key is None else _username(tx, key)
     db.refresh(state, with_for_update=True)  # one at a time: two could take the same name
     if db.scalar(select(Alias.id).where(_alive(state), Alias.name == names.check(new.name))):
         raise Conflict(f"This state has an alias {new.name!r} already.", code="name-taken")
@@ -82,7 +80,7 @@ def create(tx: Transaction, state: State, new: NewAlias) -> tuple[Alias, str | N
         name=new.name,
         address=_new_address(),
         access=new.access,
-        username=new.name if key is None else _username(key),
+        username=username,
         password_hash=None if password is None else crypto.token_hash(password),
         key=key,
         token_id=tokens.parent(tx),
@@ -138,35 +136,6 @@ def revoke(tx: Transaction, state: State, reference: str) -> None:
         )  # fmt: skip
 
 
-def principal_of(keyring: Keyring, row: Any, username: str, password: str) -> Principal:
-    """The principal of a login at an alias, with the scopes of the alias for its state only.
-
-    `row` has the COLUMNS, or is None for an unknown, revoked or expired alias. That and a wrong
-    login raise the same Unauthorised, after the same work. Raises Unreadable when the stored key
-    of the login cannot be opened.
-    """
-    expected = (_NOBODY, _NOBODY)
-    if row is not None:
-        expected = (crypto.token_hash(row.username), _password_hash(keyring, row))
-    fits = hmac.compare_digest(
-        b"".join(expected), crypto.token_hash(username) + crypto.token_hash(password)
-    )
-    if row is None or not fits:
-        raise Unauthorised(
-            "This login does not open this address: one of them is mistyped, or the alias is "
-            "expired or revoked. Send the alias's username and password, or a token."
-        )
-    return Principal(
-        name=f"alias {row.alias_name}",
-        token_id=row.alias_id,
-        scopes=frozenset(SCOPES[row.access]),
-        project_id=row.project_id,
-        state_id=row.state_id,
-        expires_at=row.expires_at,
-        use_is_due=bool(row.use_is_due),
-    )
-
-
 def fault(keyring: Keyring, alias: Alias) -> Fault | None:
     """Why the key that is its login does not open; None when it does, or when it needs none."""
     return None if alias.key is None else keys.fault(keyring, alias.key)
@@ -181,19 +150,14 @@ def checked(address: str) -> str:
     return address if address.isascii() and address.isalnum() else ""
 
 
-def _username(key: Key) -> str:
+def _username(tx: Transaction, key: Key) -> str:
     if key.kind != "password" or key.username is None:
         raise Invalid(
             f"The key {key.name!r} is of kind {key.kind}; a login needs a username and password.",
             code="key-kind",
         )
+    keys.refuse_short_login(keys.opened(tx.keyring, key)["password"])
     return key.username
-
-
-def _password_hash(keyring: Keyring, row: Any) -> bytes:
-    if row.login_key_id is None:
-        return row.password_hash or _NOBODY
-    return crypto.token_hash(keys.opened_row(keyring, row.login_key_id, row.secret)["password"])
 
 
 def _use_is_due() -> ColumnElement[bool]:
@@ -214,7 +178,7 @@ def _of(state: State) -> Select[Alias]:
 
 
 AT = and_(Alias.address == bindparam("address"), _is_open())
-# The columns of an alias and its key that `principal_of` reads.
+# The columns of an alias and its key that a login is checked with.
 COLUMNS = (
     *(Alias.id.label("alias_id"), Alias.name.label("alias_name"), Alias.access, Alias.expires_at),
     *(Alias.username, Alias.password_hash, Alias.key_id.label("login_key_id"), Key.secret),

@@ -17,7 +17,7 @@ from backend.models import Alias, Key, Lock, Member, Project, State, StateVersio
 from backend.people import tokens
 from backend.principal import ROLES, Principal
 from backend.sealing import crypto
-from backend.states import aliases
+from backend.states import alias_logins, aliases
 from backend.transactions import Caller, Installation
 
 
@@ -37,6 +37,7 @@ class Credential(NamedTuple):
 
     secret: str
     username: str | None = None
+    address: str = ""  # of the client, which wrong passwords are counted by
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def arrive(
 ) -> Arrival:
     """Find out who asks for which state. Raises Unauthorised for an unknown credential.
 
+    Raises also Throttled, Unavailable and Forbidden as `alias_logins.log_in`.
+
     At an alias the credential is the login of the alias, or a token. Elsewhere it is a token, sent
     alone, or as the password with any username.
     """
@@ -80,7 +83,7 @@ def arrive(
     if by_login and not tokens.looks_like_one(given.secret):
         row = _ask(here, _BY_LOGIN[with_body], address)
         username = given.username or ""
-        who = aliases.principal_of(here.keyring, row, username, given.secret)
+        who = alias_logins.log_in(here, row, username, given.secret, given.address)
         _note_use(here, who, aliases.NOTE_USE)
         return Arrival(here, who, row)
     if not crypto.token_well_formed(given.secret):

@@ -36,4 +36,5 @@ def _of_every_process(here: Installation) -> list[Duty]:
         Duty("expire-leases", reconciler.expire_leases, poll),
         Duty("prune", reconciler.prune, poll),
         Duty("sweep", reconciler.sweep, poll),
+        Duty("forget-attempts", reconciler.forget_attempts, poll),
     ]

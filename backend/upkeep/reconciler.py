@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from backend.config import Settings
 from backend.db import now
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
+from backend.people import throttles
 from backend.runs import claims
 from backend.states import retention
 from backend.states.retention import Policy, Size
@@ -22,6 +23,7 @@ from backend.transactions import Installation
 
 KEPT_FOR = timedelta(days=1)
 SWEEP_EVERY_SECONDS = 3600.0
+FORGET_ATTEMPTS_EVERY_SECONDS = 60.0
 LOOK_AT_STATES_EVERY_SECONDS = 60.0
 PRUNED_AT_ONCE = 10  # transactions of one call, because leases expire in the same thread
 ORPHAN_SECONDS = 24 * 3600.0
@@ -72,6 +74,12 @@ class Reconciler:
             log.info("history_fits_again", state=size.state_id)
         else:
             log.warning("history_full", state=size.state_id, bytes=size.history_bytes)
+
+    def forget_attempts(self) -> float:
+        """Remove the counters of attempts at passwords that no longer limit anything."""
+        with self._here.database.transaction() as db:
+            throttles.forget_old(db)
+        return FORGET_ATTEMPTS_EVERY_SECONDS
 
     def sweep(self) -> float:
         """Remove expired rows, and files that no row refers to."""

@@ -8,9 +8,9 @@ from flask import current_app, g, request
 
 from backend.errors import Unauthorised
 from backend.people import tokens
-from backend.people.passwords import Throttle
 from backend.principal import Principal
 from backend.transactions import Caller, Installation, Transaction
+from backend.web import clients
 
 EXTENSION = "stateroom"
 SAY_WHO = "A credential is needed: send a token as Bearer, or as the password of Basic."
@@ -36,17 +36,9 @@ def reading() -> AbstractContextManager[Transaction]:
     return caller().reading()
 
 
-def throttle() -> Throttle:
-    """Limits wrong passwords, in this process."""
-    found: Throttle = current_app.extensions.setdefault(f"{EXTENSION}-throttle", Throttle())
-    return found
-
-
-def noted_refusals() -> Throttle:
-    """Limits the refused logins that are written into the audit log to 100 a minute."""
-    name = f"{EXTENSION}-noted-refusals"
-    found: Throttle = current_app.extensions.setdefault(name, Throttle(free=100, every=0.6))
-    return found
+def client_address() -> str:
+    """The address of the client, by which wrong passwords are counted."""
+    return clients.address_of(request, installation().settings.trusted_networks)
 
 
 def principal() -> Principal:

@@ -21,7 +21,7 @@ from backend.states import arrivals, serving
 from backend.states.arrivals import Address, Arrival, Credential
 from backend.states.locks import MAX_INFO_BYTES, LockInfo
 from backend.transactions import Installation
-from backend.web import browsers, documents, problems
+from backend.web import browsers, clients, documents, problems
 from backend.web.current import SAY_WHO, principal
 from backend.web.metrics import Count
 
@@ -80,13 +80,23 @@ class Protocol:
             raise MethodNotAllowed(valid_methods=[*verbs])
         if verb in WITH_BODY:
             browsers.demand_json(request)
-        with_body = verb is _read
-        arrival = arrivals.arrive(self._here, address, _credential(request), with_body=with_body)
+        given = self._credential(request)
+        arrival = arrivals.arrive(self._here, address, given, with_body=verb is _read)
         return verb(request, arrival)
+
+    def _credential(self, request: Request) -> Credential:
+        """The credential of the request. Raises Unauthorised when there is none."""
+        given = request.authorization
+        if given is not None and given.type == "bearer" and given.token:
+            return Credential(given.token)
+        if given is not None and given.type == "basic":
+            address = clients.address_of(request, self._here.settings.trusted_networks)
+            return Credential(given.password or "", given.username or "", address)
+        raise errors.Unauthorised(SAY_WHO)
 
     def _unknown(self, request: Request) -> Response:
         with self._here.database.reading() as db:
-            tokens.authenticate(db, _credential(request).secret)
+            tokens.authenticate(db, self._credential(request).secret)
         return _no_such_address()
 
 
@@ -118,16 +128,6 @@ def _template(route: Route | None) -> str:
     else:
         named = "state/<project>" + ("/<workspace>" if address.workspace is not None else "")
     return f"{PREFIX}{named}{'/lock' if verbs is LOCK_VERBS else ''}"
-
-
-def _credential(request: Request) -> Credential:
-    """The credential of the request. Raises Unauthorised when there is none."""
-    given = request.authorization
-    if given is not None and given.type == "bearer" and given.token:
-        return Credential(given.token)
-    if given is not None and given.type == "basic":
-        return Credential(given.password or "", given.username or "")
-    raise errors.Unauthorised(SAY_WHO)
 
 
 def _read(request: Request, arrival: Arrival) -> Response:

@@ -9,6 +9,7 @@ from client.conformance.target import Target
 from client.conformance.wire import Answer, basic, bearer, md5_of
 
 VERBS = ("GET", "POST", "PUT", "LOCK", "UNLOCK", "DELETE")
+THROTTLED = "too-many-attempts"  # the code of a 429, at an alias that got ten wrong passwords
 
 
 @fresh
@@ -120,6 +121,8 @@ def an_unknown_address_never_says_that_there_is_no_state(target: Target) -> None
 def an_unknown_address_and_a_wrong_password_answer_alike(target: Target) -> None:
     for verb in VERBS:
         known = target.send(verb, _body(verb), headers=target.stranger())
+        if known.code == THROTTLED:
+            raise Skipped("this alias got so many wrong passwords that it answers no more of them")
         unknown = target.send(
             verb, _body(verb), path=f"{target.path}-mistyped", headers=target.stranger()
         )
@@ -170,7 +173,7 @@ def _body(verb: str) -> bytes | None:
 
 def _expect_refusal(answer: Answer, asked: str) -> None:
     expect.not_empty(answer, asked)
-    if answer.status in {401, 403}:
+    if answer.status in {401, 403} or answer.code == THROTTLED:
         return
     raise Failed(
         f"{asked} was answered {answer.status}, not 401 or 403.",

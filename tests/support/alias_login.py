@@ -16,6 +16,6 @@ class AliasLogin:
         self.auth = (made["username"], password or made["password"])
 
     def send(self, verb: str, path: str = "", **options: Any) -> TestResponse:
-        if "data" in options:
+        if verb in {"POST", "PUT", "LOCK"}:
             options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
         return self.client.open(path or self.path, method=verb, auth=self.auth, **options)

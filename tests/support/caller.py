@@ -33,7 +33,7 @@ class Caller:
         """Any verb; a path that begins with /api is taken as it is."""
         headers = {"Authorization": f"Bearer {self.token}", **(options.pop("headers", None) or {})}
         where = path if path.startswith("/api") else f"/api/v1{path}"
-        if "data" in options:
+        if where.startswith("/api/terraform") and "data" in options:
             headers = {"Content-Type": "application/json", **headers}
         return self.client.open(where, method=verb, headers=headers, **options)
 

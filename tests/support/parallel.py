@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import TypeVar
 
-from tests.support.wire import Answer
+Found = TypeVar("Found")
 
 
-def all_at_once(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
+def all_at_once(calls: Sequence[Callable[[], Found]]) -> list[Found]:
     start = Barrier(len(calls))
 
-    def run(call: Callable[[], Answer]) -> Answer:
+    def run(call: Callable[[], Found]) -> Found:
         start.wait()
         return call()
 

@@ -47,7 +47,9 @@ class NewAlias(Expiring):
         description="read-only: plan and pull. read-write: apply, locks and force-unlock too"
     )
     key: Reference | None = Field(
-        None, description="A stored key whose username and password to use; null: generate them"
+        None,
+        description="A stored key whose username and password to use; the password has 12 "
+        "characters or more. Null: generate them",
     )
 
 

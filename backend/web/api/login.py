@@ -16,7 +16,7 @@ from backend.people import logins
 from backend.people.passwords import MAX_LENGTH
 from backend.web.api.answers import MAX_BODY_BYTES, Answer, answer, problems
 from backend.web.api.part import Part
-from backend.web.current import installation, noted_refusals, throttle
+from backend.web.current import client_address, installation
 
 log = structlog.get_logger()
 
@@ -134,7 +134,8 @@ def _log_in(body: Login) -> Response:
 
 
 def _as_person(body: Login) -> tuple[Token, str]:
-    return logins.sign_in(installation(), throttle(), body.username or "", body.password or "")
+    name, password = body.username or "", body.password or ""
+    return logins.sign_in(installation(), name, password, client_address())
 
 
 def _as_client(body: Login) -> tuple[Token, str]:
@@ -143,10 +144,7 @@ def _as_client(body: Login) -> tuple[Token, str]:
 
 
 def _note(refused: logins.LoginRefused) -> None:
-    """Write the refusal into the audit log, unless it was written too often lately."""
     log.warning("login_refused", thing=refused.thing)
-    if noted_refusals().is_over("login"):
-        return
     logins.note_refused(installation(), refused)
 
 

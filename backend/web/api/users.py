@@ -22,7 +22,7 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.current import caller, reading, throttle, transaction
+from backend.web.current import caller, client_address, reading, transaction
 
 bp = blueprint("users", "People, who sign in with a name and a password")
 
@@ -129,7 +129,8 @@ def get_me() -> Response:
 @bp.patch("/users/me", responses={200: User, **WITH_BODY, **problems(409, 429)})
 def change_my_password(body: PasswordChange) -> Response:
     """Change your own password. It ends your other sessions; your tokens stay valid."""
-    user = users.change_own_password(caller(), throttle(), body.old_password, body.password)
+    old, new = body.old_password, body.password
+    user = users.change_own_password(caller(), old, new, client_address())
     return answer(shown(user))
 
 

@@ -196,12 +196,12 @@ def test_a_key_that_is_changed_changes_the_login_of_its_aliases(
     boss.made(f"{shop}/keys", LOGIN)
     made = boss.made(aliases, {"name": "team", "access": "read-only", "key": "laptops"})
 
-    boss.patch(f"{shop}/keys/laptops", {"username": "bob", "password": "another one"})
+    boss.patch(f"{shop}/keys/laptops", {"username": "bob", "password": "another horse"})
 
     assert AliasLogin(client, made, "correct horse").send("GET").status_code == 401
     shown = boss.get(f"{aliases}/team").json
     assert shown["username"] == "bob"
-    assert AliasLogin(client, shown, "another one").send("GET").status_code == 404
+    assert AliasLogin(client, shown, "another horse").send("GET").status_code == 404
 
 
 def test_a_key_whose_secret_is_damaged_is_an_error_and_no_empty_state(

@@ -81,7 +81,7 @@ def test_a_variable_under_a_key_that_the_keyring_lacks_says_so(
 def test_keys_and_aliases_are_listed_when_one_secret_does_not_open(
     boss: Caller, shop: str, aliases: str, damage: Damage
 ) -> None:
-    login = {"kind": "password", "username": "ann", "password": "long enough"}
+    login = {"kind": "password", "username": "ann", "password": "long enough for it"}
     made = [boss.made(f"{shop}/keys", {**login, "name": name}) for name in ("one", "other")]
     boss.made(f"{shop}/keys", {"kind": "none", "name": "none"})
     for key in ("one", "other"):
