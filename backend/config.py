@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
@@ -59,6 +60,13 @@ def _networks(value: str) -> str:
 @lru_cache(maxsize=8)
 def _parsed(value: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _hosts(value: str) -> str:
+    hosts = [host.strip().lower() for host in value.split(",") if host.strip()]
+    if not all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", host) for host in hosts):
+        raise ValueError("must be hosts like git.example.com or git.example.com:2222")
+    return ",".join(hosts)
 
 
 def _metrics_token(value: str) -> str:
@@ -186,6 +194,11 @@ class Settings(BaseModel):
         default=False, description="Allow repositories on loopback and private addresses"
     )
     allow_plain_http: bool = Field(default=False, description="Allow repositories over http://")
+    ssh_rsa_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        description="Old ssh servers that may use ssh-rsa with SHA-1, as HOST or HOST:PORT, "
+        "separated by commas",
+    )
     tools_dir: Path | None = Field(
         None, description="Folder with tools as NAME/VERSION/NAME; default DATA_DIR/tools"
     )

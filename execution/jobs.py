@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.catalogue import keys, variables
+from backend.catalogue import git_credentials, keys, variables
 from backend.models import Key, Run
 from backend.people import tokens
 from backend.runs import history
@@ -11,6 +11,7 @@ from backend.transactions import Installation, Transaction
 from execution import repositories
 from runner.job import (
     Backend,
+    GitCredential,
     Job,
     LastApply,
     Limits,
@@ -74,6 +75,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
             for v, value in variables.opened(db, here.keyring, workspace)
         ),
         module_key=_module_key(here, workspace.module_key),
+        git_credentials=_git_credentials(tx, run),
         work_root=settings.work_dir,
         tools_dir=settings.tools_path,
         provider_mirror=settings.provider_mirror,
@@ -100,6 +102,12 @@ def _credential(here: Installation, key: Key | None) -> SshKey | Login | None:
     if key.kind == "ssh":
         return SshKey(secret["private_key"], secret.get("passphrase"))
     return Login(secret["username"], secret["password"])
+
+
+def _git_credentials(tx: Transaction, run: Run) -> tuple[GitCredential, ...]:
+    found = git_credentials.of_workspace(tx.db, run.workspace)
+    opened = [(one.prefix, _credential(tx.here, one.key)) for one in found]
+    return tuple(GitCredential(prefix, key) for prefix, key in opened if key is not None)
 
 
 def _module_key(here: Installation, key: Key | None) -> SshKey | None:

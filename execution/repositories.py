@@ -13,7 +13,10 @@ from runner.sources.url import check_address
 
 def policy(settings: Settings) -> SourcePolicy:
     return SourcePolicy(
-        settings.local_roots, settings.allow_private_hosts, settings.allow_plain_http
+        settings.local_roots,
+        settings.allow_private_hosts,
+        settings.allow_plain_http,
+        frozenset(host for host in settings.ssh_rsa_hosts.split(",") if host),
     )
 
 

@@ -28,7 +28,9 @@ class DetectionError(RunnerError):
 
 
 class ToolError(RunnerError):
-    """The tool is missing, or ended with an error of its own."""
+    """The tool is missing, or ended with an error of its own. `said`: its errors, on one line."""
+
+    said = ""
 
 
 class TransferError(RunnerError):

@@ -30,12 +30,21 @@ class Login:
 
 
 @dataclass(frozen=True)
+class GitCredential:
+    """For repositories below a prefix: HOST, HOST:PORT or HOST/PATH. Not for the template's own."""
+
+    prefix: str
+    credential: SshKey | Login
+
+
+@dataclass(frozen=True)
 class SourcePolicy:
     """What an administrator allows beyond public https and ssh hosts."""
 
     local_roots: tuple[Path, ...] = ()  # folders whose repositories may be cloned by path
     private_hosts: bool = False  # loopback, link-local, private and metadata addresses
     plain_http: bool = False
+    ssh_rsa_hosts: frozenset[str] = frozenset()  # HOST or HOST:PORT: old servers
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,7 @@ class Job:
     own_backend: str | None = None  # the identity of the one that earlier runs used instead of ours
     variables: tuple[Variable, ...] = ()
     module_key: SshKey | None = None  # for private modules, used by init only
+    git_credentials: tuple[GitCredential, ...] = ()  # for modules and submodules
     work_root: Path = Path("work")
     tools_dir: Path | None = None
     provider_mirror: Path | None = None
@@ -141,7 +151,8 @@ class Job:
         """Every value that must be masked in logs."""
         values = [self.backend.password]
         values += [v.value for v in self.variables if v.sensitive]
-        for key in (self.source.credential, self.module_key):
+        others = [one.credential for one in self.git_credentials]
+        for key in (self.source.credential, self.module_key, *others):
             if isinstance(key, SshKey):
                 values += [key.private_key, key.passphrase or ""]
             elif isinstance(key, Login):

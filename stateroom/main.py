@@ -26,6 +26,7 @@ REMOTE = {
     "aliases": "Addresses of a state for laptops and other systems.",
     "audit": "The audit log: list, export and verify it.",
     "doctor": "Examine a deployment, through every proxy before it.",
+    "git-credentials": "Stored keys for the repositories of modules and submodules.",
     "locks": "Locks of states: list, hold, release and break them.",
     "login": "Sign in: the other commands use the token from then on.",
     "logout": "Sign out: revoke the token, and forget it.",

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from backend import audit, names
 from backend.catalogue import projects, ssh_keys
 from backend.errors import Conflict, Invalid, NotFound, Unreadable
-from backend.models import Alias, Key, Project, Template, Workspace, new_id
+from backend.models import Alias, GitCredential, Key, Project, Template, Workspace, new_id
 from backend.offload import off_loop
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.sealing import bindings, faults
@@ -189,13 +189,18 @@ def delete(tx: Transaction, project: Project, reference: str) -> None:
         "workspaces": list(
             db.scalars(select(Workspace.name).where(Workspace.module_key_id == key.id))
         ),
+        "git credentials": list(
+            db.scalars(select(GitCredential.prefix).where(GitCredential.key_id == key.id))
+        ),
         "aliases": list(db.scalars(select(Alias.name).where(Alias.key_id == key.id))),
     }
     used = {noun: found for noun, found in users.items() if found}
     if used:
         said = " and ".join(f"the {noun} {', '.join(found)}" for noun, found in used.items())
         raise Conflict(
-            f"The key is used by {said}. Give them another key first.", code="key-in-use", **used
+            f"The key is used by {said}. Give them another key first.",
+            code="key-in-use",
+            **{noun.replace(" ", "_"): found for noun, found in used.items()},
         )
     db.delete(key)
     audit.record(tx, "key.delete", key.id, project_id=key.project_id, name=key.name)

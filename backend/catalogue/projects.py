@@ -13,6 +13,7 @@ from backend import audit, names
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
     ENDED,
+    GitCredential,
     Key,
     Member,
     Project,
@@ -156,6 +157,7 @@ def delete(tx: Transaction, project: Project) -> None:
         )
     db.execute(delete_from(Member).where(Member.project_id == project.id))
     db.execute(delete_from(Token).where(Token.project_id == project.id))
+    db.execute(delete_from(GitCredential).where(GitCredential.project_id == project.id))
     db.execute(delete_from(Key).where(Key.project_id == project.id))
     db.delete(project)
     audit.record(tx, "project.delete", project.id, project_id=project.id, name=project.name)

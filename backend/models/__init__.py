@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.models.base import Base, new_id
-from backend.models.catalogue import Key, Project, Template, Variable, Workspace
+from backend.models.catalogue import GitCredential, Key, Project, Template, Variable, Workspace
 from backend.models.people import Attempts, Member, Token, User
 from backend.models.records import AuditEntry, AuditKey, AuditLink, Canary, IdempotencyKey
 from backend.models.runs import (
@@ -30,6 +30,7 @@ __all__ = [
     "AuditLink",
     "Base",
     "Canary",
+    "GitCredential",
     "IdempotencyKey",
     "Key",
     "Lock",

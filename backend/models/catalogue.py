@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import now
@@ -41,6 +41,33 @@ class Key(Base):
     public_key: Mapped[str | None]
     secret: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class GitCredential(Base):
+    """A stored key for the repositories below a prefix, which modules and submodules come from."""
+
+    __tablename__ = "git_credentials"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "prefix"),
+        Index(
+            "one_git_credential_per_prefix_of_a_project",
+            "project_id",
+            "prefix",
+            unique=True,
+            sqlite_where=text("workspace_id IS NULL"),
+            postgresql_where=text("workspace_id IS NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("git"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    workspace_id: Mapped[str | None] = mapped_column(ForeignKey("workspaces.id"))  # None: all
+    prefix: Mapped[str] = mapped_column(String(512))  # HOST, HOST:PORT or HOST/PATH
+    key_id: Mapped[str] = mapped_column(ForeignKey("keys.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    key: Mapped[Key] = relationship(lazy="joined")
+    workspace: Mapped[Workspace | None] = relationship(lazy="joined")
 
 
 class Template(Base):

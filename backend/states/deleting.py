@@ -14,6 +14,7 @@ from backend.catalogue import projects
 from backend.errors import Conflict
 from backend.models import (
     Alias,
+    GitCredential,
     Lock,
     LogChunk,
     Project,
@@ -141,7 +142,7 @@ def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
     for kept in (Alias, RescuedWrite, StateVersion, Lock):
         db.execute(delete_from(kept).where(kept.state_id == state.id))
-    for owned in (State, Run, Variable):
+    for owned in (State, Run, Variable, GitCredential):
         db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))
     for model_with_default in (Project, Template):
         db.execute(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from runner.detection import detect, identity, override
 from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
-from runner.errors import DetectionError
+from runner.errors import DetectionError, ToolError
 from runner.job import BackendMode, Job
 from runner.recipes import forks
 from runner.recipes.context import RunContext
-from runner.sources import source, ssh
-from runner.sources.repository import module_environment
+from runner.sources import modules, source
 from runner.sources.source import Checkout
-from runner.sources.ssh import Agent
 from runner.tools import commands
 
 
@@ -100,13 +97,18 @@ def prepare(
     """Initialise the folder with the tool, and check that it uses the intended backend."""
     job = context.job
     command = commands.init_cloud if not injected and verdict.kind == "cloud" else commands.init
-    with _modules_agent(context) as agent:
-        context.run(
-            command(context.tool, job.variables),
-            checkout.folder,
-            {**module_environment(job.source.policy), **(agent.environment if agent else {})},
-            writable=(agent.folder,) if agent else (),
-        )
+    with modules.access(job, context.work.root) as access:
+        try:
+            context.run(
+                command(context.tool, job.variables),
+                checkout.folder,
+                access.environment,
+                writable=access.folders,
+            )
+        except ToolError as error:
+            raise modules.explain(
+                error, job, access, context.work.root, context.events.stop
+            ) from None
     if injected is None:
         override.check_own_backend(context.work.data, verdict)
         if found := identity.of(override.noted_backend(context.work.data), context.environment):
@@ -156,12 +158,3 @@ def _refuse_to_lose_the_state(job: Job, verdict: Verdict) -> None:
             "would be a file in the run's folder, and be lost with it. Use backend mode "
             + ("auto or override." if verdict.kind == "none" else "override."),
         )
-
-
-def _modules_agent(context: RunContext) -> AbstractContextManager[Agent | None]:
-    """The ssh agent for private modules. Without a module key it offers no key."""
-    job = context.job
-    keys = () if job.module_key is None else (job.module_key,)
-    if not keys and not ssh.installed():
-        return nullcontext()
-    return ssh.agent(*keys, work=context.work.root, known_hosts=job.source.known_hosts)

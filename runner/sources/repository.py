@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -25,7 +25,8 @@ from runner.errors import SourceError, ToolError
 from runner.events import StopLevel
 from runner.job import Login, SourcePolicy
 from runner.processes.process import capture, child_environment
-from runner.sources.url import SSH_PORT, Address
+from runner.sources.credentials import Helper
+from runner.sources.url import SSH_PORT, Address, path_of
 
 _OPTIONS = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"),
@@ -34,6 +35,7 @@ _OPTIONS = (
     *("http.lowSpeedLimit=1", "http.lowSpeedTime=60"),
     "fetch.unpackLimit=1",  # one pack instead of up to 100 files
 )
+NO_HELPER = Helper()
 _GENERIC = (
     "Could not read from remote repository",
     "Please make sure you have the correct access rights",
@@ -120,11 +122,12 @@ def environment(work: Path, address: Address, login: Login | None) -> dict[str, 
     return child_environment(work, work, os.environ.get("PATH", os.defpath), given)
 
 
-def module_environment(policy: SourcePolicy) -> dict[str, str]:
+def module_environment(policy: SourcePolicy, helper: Helper = NO_HELPER) -> dict[str, str]:
     """What protects the git that terraform init calls for modules; Agent.environment joins it."""
     more = [*(["file"] if policy.local_roots else []), *(["http"] if policy.plain_http else [])]
     settings = [(name, value) for name, _, value in (o.partition("=") for o in _OPTIONS)]
-    return {**_protective(*more), **_as_variables(settings)}
+    settings += helper.settings  # after the empty one, which forgets those of other files
+    return {**_protective(*more), **_as_variables(settings), **helper.environment}
 
 
 def _protective(*schemes: str) -> dict[str, str]:
@@ -179,6 +182,11 @@ class Refusal:
     advice: str = field(default="")
 
 
+SSH_RSA = (
+    "It offers only the signatures ssh-rsa with SHA-1, which ssh refuses because they can be "
+    "forged: upgrade the server, or ask an administrator to list the host in "
+    "STATEROOM_SSH_RSA_HOSTS."
+)
 _REFUSALS = (
     Refusal(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -193,6 +201,11 @@ _REFUSALS = (
         "The project does not know the host key of {host}: `stateroom projects host-keys scan "
         "{place}` shows its fingerprint, to be compared with the one that the host's owner "
         "publishes, and adds it",
+    ),
+    Refusal(
+        r"no matching host key type found|no mutual signature",
+        "ssh-rsa-refused",
+        "{host} has an old ssh server. " + SSH_RSA.rstrip("."),
     ),
     Refusal(
         r"Remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object",
@@ -224,6 +237,8 @@ _REFUSALS = (
         "template's key",
     ),
 )
+_NO_WAY = re.compile(r"timed out|refused|No route to host|Network is unreachable")
+_ON_443 = {"github.com": "ssh.github.com", "gitlab.com": "altssh.gitlab.com"}
 _UNREACHABLE = Refusal("", "repository-unreachable", "The repository at {host} cannot be read")
 
 
@@ -234,7 +249,30 @@ def explain(error: GitError, address: Address, ref: str | None, login: Login | N
     advice = refusal.advice.format(
         host=address.host or "this path", place=_place(address), ref=ref or "HEAD"
     )
-    return SourceError(refusal.code, f"{advice}. git said: {_last_line(said)}")
+    more = "".join(f" {hint}" for hint in _hints(address, said))
+    return SourceError(refusal.code, f"{advice}. git said: {_last_line(said)}{more}")
+
+
+def _hints(address: Address, said: str) -> Iterator[str]:
+    """How ssh on another port is written, where that may be what is wrong."""
+    if address.scheme != "ssh":
+        return
+    path = path_of(address)
+    port, slash, rest = path.partition("/")
+    if "://" not in address.url and slash and port.isdigit() and 0 < int(port) < 65536:
+        user = address.url.partition("@")[0] if "@" in address.url else "git"
+        yield (
+            f"In USER@HOST:PATH there is no port, so {port} is the name of a folder. If it is the "
+            f"port, write ssh://{user}@{address.host}:{port}/{rest}"
+        )
+    elif address.port == SSH_PORT and _NO_WAY.search(said):
+        door = _ON_443.get(address.host.lower())
+        yield (
+            f"Where a firewall lets no ssh out, {address.host} has it on port 443: write "
+            f"ssh://git@{door}:443/{path}.git"
+            if door
+            else "If its ssh is on another port, write ssh://USER@HOST:PORT/PATH"
+        )
 
 
 def _place(address: Address) -> str:

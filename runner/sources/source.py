@@ -16,7 +16,7 @@ from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Login, Source, SshKey
 from runner.processes.ladder import go_on
-from runner.sources import ancestry, checkout, mirror, ssh, tree
+from runner.sources import ancestry, checkout, mirror, redirects, ssh, tree
 from runner.sources.mirror import Mirror
 from runner.sources.refresh import refresh
 from runner.sources.repository import Calls, Git, GitError, Limits, environment, explain
@@ -94,7 +94,8 @@ def clone(
     ):
         known = agent.environment if agent else {}
         calls = Calls({**environment(work, address, login), **known}, limits)
-        commit = _arrive(source, address, into, calls)
+        with redirects.explained(calls, address, work):
+            commit = _arrive(source, address, into, calls)
         checked_out = _check_out(source, into, commit)
         return replace(
             checked_out,
@@ -163,7 +164,13 @@ def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent |
         return
     keys = [source.credential] if isinstance(source.credential, SshKey) else []
     checking: ssh.HostKeyChecking = "accept-new" if source.accept_new_host_keys else "yes"
-    with ssh.agent(*keys, work=work, known_hosts=source.known_hosts, checking=checking) as agent:
+    with ssh.agent(
+        *keys,
+        work=work,
+        known_hosts=source.known_hosts,
+        checking=checking,
+        ssh_rsa_hosts=source.policy.ssh_rsa_hosts,
+    ) as agent:
         yield agent
 
 

@@ -9,31 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from runner.errors import SourceError
 from runner.job import SshKey
 from runner.processes import proc, starter
-from runner.sources import host_keys, ssh_agent
+from runner.sources import host_keys, ssh_agent, ssh_command
 from runner.sources.ssh_agent import Admits
+from runner.sources.ssh_command import HostKeyChecking
 from runner.sources.ssh_key import open_key
 
-HostKeyChecking = Literal["yes", "accept-new"]
+__all__ = ["Agent", "HostKeyChecking", "agent", "installed"]
 
 _SOCKET_PATH_BYTES = 100  # a unix socket's address holds 108
-_OPTIONS = (
-    *("IdentitiesOnly=yes", "BatchMode=yes", "PreferredAuthentications=publickey"),
-    *("GlobalKnownHostsFile=/dev/null", "UpdateHostKeys=no", "CheckHostIP=no"),
-    *("ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes"),
-    # a network that went away must not hold a run until its deadline
-    *("ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=4"),
-)
 
 
 @dataclass(frozen=True)
@@ -51,30 +43,35 @@ class Agent:
 
 
 @contextlib.contextmanager
-def agent(
+def agent(  # noqa: PLR0913 - each is a promise that the caller has to choose
     *keys: SshKey,
     work: Path,
     known_hosts: str = "",
     checking: HostKeyChecking = "yes",
     admits: Admits | None = None,
     owner: int | None = None,
+    reserved: Sequence[tuple[str, SshKey]] = (),
+    ssh_rsa_hosts: Collection[str] = (),
 ) -> Iterator[Agent]:
     """Hold the keys in an agent for as long as the block runs; without keys there is no agent.
 
     `known_hosts`: the project's lines; host_keys.py adds the shipped ones. `admits` says of a pid
     whether it may use the keys: by default the commands may that this process starts with the
     agent's environment, and what they start. `owner` is their user, if not this one.
+    `reserved`: prefixes of repositories, the longest first, each with the key for them alone.
+    `ssh_rsa_hosts` may use signatures with SHA-1.
     Raises SourceError: `ssh-not-installed`, `ssh-key-invalid`, `ssh-key-passphrase`,
     `known-hosts-invalid`.
     """
-    opened = [open_key(key) for key in keys]
+    prefixes = [prefix for prefix, _ in reserved]
+    opened = [open_key(key) for key in (*keys, *(key for _, key in reserved))]
     if not installed():
         raise SourceError(
             "ssh-not-installed", "The worker has no ssh on its PATH: install OpenSSH's client."
         )
     with _private_folder(work) as folder, contextlib.ExitStack() as stack:
         _write_known_hosts(folder, known_hosts)
-        command = _command(folder, len(opened), checking)
+        command = _command(folder, len(keys), prefixes, ssh_rsa_hosts, checking)
         given = {"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}
         for number, key in enumerate(opened):
             _public_file(folder, number).write_text(key.line + "\n")
@@ -135,22 +132,21 @@ def _write_known_hosts(folder: Path, own: str) -> None:
         (folder / name).write_text(text)
 
 
-def _command(folder: Path, keys: int, checking: HostKeyChecking) -> str:
-    """The ssh command for git. IdentitiesOnly is told by file which of the agent's keys to use."""
-    options = [*_OPTIONS, f"StrictHostKeyChecking={checking}"]
-    options.append(f"UserKnownHostsFile={_quoted(folder / 'known_hosts')}")
-    options += [f"IdentityFile={_quoted(_public_file(folder, n))}" for n in range(keys)]
-    if not keys:
-        options += ["IdentityFile=none", "IdentityAgent=none"]
-    words = ["ssh", "-F", "none", *(word for option in options for word in ("-o", option))]
-    return shlex.join(words)
+def _command(
+    folder: Path,
+    general: int,
+    prefixes: Sequence[str],
+    ssh_rsa_hosts: Collection[str],
+    checking: HostKeyChecking,
+) -> str:
+    """The ssh command for git. The public files tell it which of the agent's keys to use."""
+    files = [_public_file(folder, number) for number in range(general + len(prefixes))]
+    keys, known_hosts = files[:general], folder / "known_hosts"
+    if not prefixes and not ssh_rsa_hosts:
+        return ssh_command.command(known_hosts, keys, checking)
+    reserved = list(zip(prefixes, files[general:], strict=True))
+    return ssh_command.choosing(known_hosts, keys, reserved, ssh_rsa_hosts, checking)
 
 
 def _public_file(folder: Path, number: int) -> Path:
     return folder / f"key-{number}.pub"
-
-
-def _quoted(path: Path) -> str:
-    """A path as ssh reads it in an option: blanks separate words, % begins a token."""
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'

@@ -31,7 +31,7 @@ _SCP_FORM = re.compile(
 )
 _HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+", re.ASCII)
 SSH_PORT = 22
-_PORTS = {"https": 443, "http": 80, "ssh": SSH_PORT}
+PORTS = {"https": 443, "http": 80, "ssh": SSH_PORT}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # the one cloud metadata address that looks public: Azure's
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
@@ -87,6 +87,16 @@ def check_address(url: str, policy: SourcePolicy) -> Address:
     raise _refused("only https://, ssh:// and user@host:path are allowed")
 
 
+def path_of(address: Address) -> str:
+    """The path of the repository at its host, without a slash before it and .git after it."""
+    if "://" in address.url:
+        path = urlsplit(address.url).path
+    else:
+        match = _SCP_FORM.fullmatch(address.url)
+        path = match["path"] if match else ""
+    return path.strip("/").removesuffix(".git")
+
+
 def _refuse_tricks(url: str) -> None:
     """What git, ssh or a shell could take for something else than an address."""
     without_ipv6 = re.sub(r"\[[0-9A-Fa-f:.]+\]", "", url)
@@ -121,7 +131,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _remote(url: str, parts: SplitResult) -> Address:
-    return Address(url, parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    return Address(url, parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme])
 
 
 def _scp_form(url: str) -> Address:

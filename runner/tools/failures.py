@@ -23,6 +23,10 @@ _SHIM = (
     "The tool is a script, and what it starts cannot be started in the sandbox. Name its folder in "
     f"{READABLE_SETTING}, or put the program itself into the tools folder."
 )
+_SSH_RSA = (
+    "The server offers only ssh-rsa with SHA-1: upgrade it, or ask an administrator to list it in "
+    "STATEROOM_SSH_RSA_HOSTS."
+)
 _KEPT_STATE = "The new state is kept as a rescued write."
 # messages of the tools, our code, and what to do
 _KNOWN = (
@@ -42,7 +46,17 @@ _KNOWN = (
     ("workspaces not supported", "workspaces-unsupported", "The backend has one state only."),
     ("HOST IDENTIFICATION HAS CHANGED", "host-key-changed", f"Ask who runs the host. {_REPLACE}"),
     ("host key is known for", "host-key-unknown", f"Add the host's key: {_SCAN}."),
-    ("Failed to download module", "module-unavailable", "Check its address and the module key."),
+    (
+        "The requested URL returned error: 30",
+        "module-redirected",
+        "The address of a module leads elsewhere, and redirects are not followed.",
+    ),
+    ("no matching host key type found", "ssh-rsa-refused", _SSH_RSA),
+    (
+        "Failed to download module",
+        "module-unavailable",
+        "Check its address, the module key and the git credentials.",
+    ),
 )
 
 
@@ -73,7 +87,9 @@ class Diagnosis:
         how = self._first() or self._plain(step) or _ending(returncode)
         if self._crashed:
             code, how = "tool-crashed", "it crashed, see the log"
-        return ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
+        error = ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
+        error.said = " ".join(said.split())
+        return error
 
     def _listen(self, line: bytes) -> None:
         said = line.decode(errors="replace").rstrip()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -28,6 +29,8 @@ from tests.support.processes import Process, free_port, wait_until
 from tests.support.required import missing
 
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
+# keys of clients cannot be old too: a new sshd announces newer signatures even if it takes none
+_SSH_RSA = "HostKeyAlgorithms ssh-rsa"
 _SERVED = ("git-upload-pack", "git-receive-pack", "git-upload-archive")
 
 
@@ -37,8 +40,8 @@ class HostKey:
     public: str
 
 
-def host_key() -> HostKey:
-    key = Ed25519PrivateKey.generate()
+def host_key(*, is_rsa: bool = False) -> HostKey:
+    key = rsa.generate_private_key(65537, 2048) if is_rsa else Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return HostKey(private.decode(), public.decode())
@@ -83,22 +86,25 @@ class Sshd:
         return f"ssh://{self.user}@{self.host}:{self.port}{repository}"
 
 
-def prepared(folder: Path) -> Sshd:
+def prepared(folder: Path, *, is_rsa: bool = False) -> Sshd:
     folder.mkdir(parents=True)
     (folder / "authorized_keys").touch(mode=0o600)
-    return Sshd(folder, free_port(), host_key())
+    return Sshd(folder, free_port(), host_key(is_rsa=is_rsa))
 
 
 @contextlib.contextmanager
-def real_sshd(folder: Path) -> Iterator[Sshd]:
-    """The sshd of this machine, which ends the test when it is missing (it fails in CI)."""
+def real_sshd(folder: Path, *, only_ssh_rsa: bool = False) -> Iterator[Sshd]:
+    """The sshd of this machine, which ends the test when it is missing (it fails in CI).
+
+    `only_ssh_rsa`: as servers of before 2016 are.
+    """
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
         missing("sshd is not installed")
     if os.geteuid() == 0:
         _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-    server = prepared(folder)
-    process = _start(program, server)
+    server = prepared(folder, is_rsa=only_ssh_rsa)
+    process = _start(program, server, _SSH_RSA if only_ssh_rsa else "")
     try:
         yield server
     finally:
@@ -115,7 +121,7 @@ def any_sshd(folder: Path) -> Iterator[Sshd]:
         yield server
 
 
-def _start(program: str, server: Sshd) -> Process:
+def _start(program: str, server: Sshd, more: str) -> Process:
     key, settings = server.folder / "host_key", server.folder / "sshd_config"
     key.write_text(server.key.private)
     key.chmod(0o600)
@@ -132,6 +138,7 @@ def _start(program: str, server: Sshd) -> Process:
         KbdInteractiveAuthentication no
         PermitRootLogin yes
         UseDNS no
+        {more}
         """
     )
     log = server.folder / "log"

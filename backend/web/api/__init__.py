@@ -9,6 +9,7 @@ from backend.web.api import (
     aliases,
     archive,
     audit,
+    git_credentials,
     keys,
     locks,
     login,
@@ -32,6 +33,7 @@ __all__ = ["SECURITY_SCHEMES", "Problem", "install", "invalid_request"]
 PARTS = (
     projects,
     keys,
+    git_credentials,
     templates,
     workspaces,
     variables,

@@ -85,6 +85,10 @@ def settings(world: World) -> None:
     key = {"kind": "password", "name": "login", "username": "u", "password": "p"}
     world.does("POST", f"{P}/keys", "key.create", key)
     world.does("PATCH", f"{P}/keys/{{key}}", "key.update", {"password": "q"}, key="login")
+    opens = {"prefix": "git.example.com", "key": "login"}
+    made = world.does("POST", f"{P}/git-credentials", "git_credential.create", opens)
+    path = f"{P}/git-credentials/{{credential}}"
+    world.does("DELETE", path, "git_credential.delete", credential=made["id"])
     world.does("DELETE", f"{P}/keys/{{key}}", "key.delete", key="login")
     template = {"repository": "https://git.example.com/x.git", "name": "x"}
     world.does("POST", f"{P}/templates", "template.create", template)

@@ -133,6 +133,7 @@ def test_a_redirect_is_not_followed(http: GitHttp, work: Path) -> None:
     error = refusal(source, work)
 
     assert error.code == "repository-redirected"
+    assert http.url("network") in error.message
     assert {path.startswith("/moved/") for path, _ in http.seen} == {True}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from runner.errors import SourceError
 from runner.job import Source, SourcePolicy, SshKey
 from runner.processes.process import capture, child_environment
 from runner.sources import ssh
-from runner.sources.repository import module_environment
+from runner.sources.repository import GitError, explain, module_environment
 from runner.sources.source import Checkout, clone
+from runner.sources.url import check_address
 from runner.tools import tool
 from tests.support.processes import living_in
 from tests.support.repositories import Repository
@@ -170,6 +172,84 @@ def test_a_server_that_nobody_runs_is_unreachable(
 
     assert error.code == "repository-unreachable"
     assert "refused" in str(error)
+
+
+@pytest.fixture
+def old_server(tmp_path: Path) -> Iterator[Sshd]:
+    """One that knows no other signature than ssh-rsa with SHA-1."""
+    with real_sshd(tmp_path / "old", only_ssh_rsa=True) as server:
+        yield server
+
+
+def test_an_old_server_is_explained_with_the_setting_that_allows_it(
+    old_server: Sshd, repository: Repository, work: Path
+) -> None:
+    url, known = old_server.url(repository.folder), old_server.known_hosts_line
+
+    error = refusal(Source(url, known_hosts=known, policy=ANYWHERE), work)
+
+    assert error.code == "ssh-rsa-refused"
+    assert "STATEROOM_SSH_RSA_HOSTS" in error.message
+
+
+def test_an_old_server_that_an_administrator_listed_is_used(
+    old_server: Sshd, repository: Repository, work: Path
+) -> None:
+    key, public = ssh_key("rsa")
+    old_server.authorize(public)
+    listed = frozenset({f"{old_server.host}:{old_server.port}"})
+    source = Source(
+        old_server.url(repository.folder),
+        credential=key,
+        known_hosts=old_server.known_hosts_line,
+        policy=replace(ANYWHERE, ssh_rsa_hosts=listed),
+    )
+
+    assert fetched(source, work).commit == repository._git("rev-parse", "HEAD")
+
+
+def test_another_host_that_is_listed_does_not_open_an_old_server(
+    old_server: Sshd, repository: Repository, work: Path
+) -> None:
+    policy = replace(ANYWHERE, ssh_rsa_hosts=frozenset({"git.example.com", old_server.host}))
+    url, known = old_server.url(repository.folder), old_server.known_hosts_line
+
+    error = refusal(Source(url, known_hosts=known, policy=policy), work)
+
+    assert error.code == "ssh-rsa-refused"
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "hint"),
+    [
+        (
+            "git@git.example.com:2222/team/x.git",
+            "fatal: no such",
+            "ssh://git@git.example.com:2222/team/x",
+        ),
+        (
+            "git@github.com:team/x.git",
+            "Connection timed out",
+            "ssh://git@ssh.github.com:443/team/x.git",
+        ),
+        (
+            "ssh://git@gitlab.com/team/x",
+            "Connection refused",
+            "ssh://git@altssh.gitlab.com:443/team/x",
+        ),
+        ("git@git.example.com:team/x.git", "Network is unreachable", "ssh://USER@HOST:PORT/PATH"),
+    ],
+)
+def test_another_port_of_ssh_is_explained(url: str, said: str, hint: str) -> None:
+    error = explain(GitError(["git"], 128, said), check_address(url, ANYWHERE), None, None)
+
+    assert hint in error.message
+
+
+def test_a_folder_of_digits_is_not_taken_for_a_port_in_an_address_with_a_port() -> None:
+    address = check_address("ssh://git@git.example.com:22/2222/x.git", ANYWHERE)
+
+    assert "is no port" not in explain(GitError(["git"], 128, "no"), address, None, None).message
 
 
 def test_terraform_fetches_a_private_module_with_the_modules_key(

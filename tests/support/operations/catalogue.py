@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.catalogue import keys, projects, templates, variables
+from backend.catalogue import git_credentials, keys, projects, templates, variables
 from backend.catalogue.variables import NewVariable
 from backend.principal import PIN_HOSTS
 from tests.support.operations.world import (
@@ -39,6 +39,19 @@ CASES: dict[str, Case] = {
     ),
     "catalogue.keys.delete": case(
         "keys:manage", call=lambda tx, w: keys.delete(tx, project(tx, w), "login")
+    ),
+    "catalogue.git_credentials.create": case(
+        "keys:manage",
+        call=lambda tx, w: git_credentials.create(
+            tx, project(tx, w), prefix="git.example.com", key="login"
+        ),
+    ),
+    "catalogue.git_credentials.find_all": case(
+        "keys:manage", call=lambda tx, w: git_credentials.find_all(tx, project(tx, w))
+    ),
+    "catalogue.git_credentials.delete": case(
+        "keys:manage",
+        call=lambda tx, w: git_credentials.delete(tx, project(tx, w), w.git_credential_id),
     ),
     "catalogue.projects.find_all": case("runs:read", call=lambda tx, _w: projects.find_all(tx)),
     "catalogue.projects.get": case("runs:read", call=lambda tx, _w: projects.get(tx, "shop")),

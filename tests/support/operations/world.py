@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backend.catalogue import keys, projects, variables
+from backend.catalogue import git_credentials, keys, projects, variables
 from backend.catalogue.variables import NewVariable
 from backend.documents import intake
 from backend.documents.intake import Incoming, Received
@@ -38,6 +38,7 @@ class World:
     state_id: str
     run_id: str
     rescued_id: str
+    git_credential_id: str
     address: str
 
     def document(self, serial: int = 9) -> Received:
@@ -98,6 +99,7 @@ def build(here: Installation) -> World:
         app = workspaces.named(tx, *AT)
         variables.create(tx, app, NewVariable("terraform", "x", {"value": "1"}))
         keys.create(tx, shop, kind="password", secret=SECRET, name="login")
+        opens = git_credentials.create(tx, shop, prefix="h.example/modules", key="login")
         users.create(tx, "ann")
         members.put(tx, shop, "ann", "manager")
         at = states.of_workspace(tx.db, app)
@@ -108,7 +110,7 @@ def build(here: Installation) -> World:
         late = _received(here, state_document(1, lineage=LINEAGE, size=999))
         refused = rescued.keep(tx, at, late, "serial-too-low")
         assert refused is not None
-        return World(here, shop.id, app.id, at.id, queued.id, refused.id, laptop.address)
+        return World(here, shop.id, app.id, at.id, queued.id, refused.id, opens.id, laptop.address)
 
 
 def _received(here: Installation, document: bytes) -> Received:

@@ -1,0 +1,82 @@
+"""Private modules over https, from a login in the key store to a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.git_http import GitHttp, git_http
+from tests.support.installations import Installations
+from tests.support.place import Place
+from tests.support.repositories import Repository
+from tests.support.stateroom import Stateroom
+
+PASSWORD = "correct-horse-battery-staple"
+CALLER = """
+module "private" {{
+  source = "git::{source}"
+}}
+output "said" {{
+  value = module.private.greeting
+}}
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitHttp]:
+    """Gives out `modules/network` to ci only, and redirects what is below `moved/`."""
+    Repository(tmp_path / "modules" / "network")
+    with git_http(tmp_path, ("ci", PASSWORD)) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def private_web(installations: Installations) -> Stateroom:
+    """An installation that may clone from this machine over http."""
+    installation = installations.server(allow_private_hosts=True, allow_plain_http=True)
+    if not installation.workers:
+        installation.start_worker()
+    return installation
+
+
+def place_with_module(installation: Stateroom, tmp_path: Path, source: str) -> Place:
+    root = Repository(tmp_path / "root", {"main.tf": CALLER.format(source=source)})
+    place = installation.place(repository=str(root.folder))
+    login = {"kind": "password", "name": "modules", "username": "ci", "password": PASSWORD}
+    place.api.post(f"/projects/{place.project}/keys", **login)
+    return place
+
+
+def test_a_git_credential_opens_a_private_module_and_is_in_no_log(
+    private_web: Stateroom, server: GitHttp, tmp_path: Path
+) -> None:
+    place = place_with_module(private_web, tmp_path, server.url("modules/network/.git"))
+    host = f"127.0.0.1:{server.server.server_address[1]}"
+
+    without = place.queue("apply").wait("errored")
+    place.api.post(
+        f"/projects/{place.project}/git-credentials",
+        prefix=f"{host}/modules",
+        key="modules",
+        workspace=place.workspace,
+    )
+    run = place.queue("apply")
+    run.wait("applied")
+
+    assert without["error"]["code"] == "module-unavailable"
+    assert "git credentials" in without["error"]["message"]
+    assert place.state.read().json()["outputs"]["said"]["value"] == "hello"
+    assert PASSWORD not in run.log()
+
+
+def test_a_module_that_has_moved_is_explained_with_its_new_address(
+    private_web: Stateroom, server: GitHttp, tmp_path: Path
+) -> None:
+    place = place_with_module(private_web, tmp_path, server.url("moved/modules/network"))
+
+    ended = place.queue("plan").wait("errored")
+
+    assert ended["error"]["code"] == "module-redirected"
+    assert f"is now {server.url('modules/network')}:" in ended["error"]["message"]
