@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
 from flask_openapi3.openapi import OpenAPI
@@ -20,7 +18,7 @@ def create_app(settings: Settings) -> OpenAPI:
 
     Raises installation.NotReady when the keyring does not belong to the database.
     """
-    here = replace(installation.prepare(settings), check_repository=repositories.check(settings))
+    here = repositories.knowing_the_rules(installation.prepare(settings))
     app = OpenAPI(
         "stateroom",
         info=Info(title="Stateroom", version=installation.version()),

@@ -7,10 +7,10 @@ With a `Session` it only reads, for an operation that has checked the scope.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from sqlalchemy.orm import Session
@@ -25,8 +25,8 @@ from backend.sealing.keyring import Keyring
 log = structlog.get_logger()
 
 
-def _no_rule(_url: str) -> None:
-    raise RuntimeError("Nothing says in this process which repositories may be run.")
+def _no_rule(*_: object) -> NoReturn:
+    raise RuntimeError("Nothing says in this process which repositories and refs may be run.")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Installation:
     bell: Bell
     # raises Invalid for a repository that no worker here would clone: the runner knows the rule
     check_repository: Callable[[str], None] = _no_rule
+    # the rule that allows a ref, by the template's own and its patterns; raises Forbidden
+    rule_of_ref: Callable[[str | None, str | None, Sequence[str]], str | None] = _no_rule
 
     @property
     def itself(self) -> Caller:

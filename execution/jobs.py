@@ -17,21 +17,30 @@ from runner.job import (
     Limits,
     Login,
     Mirrors,
+    RefRules,
     Source,
     SshKey,
     Variable,
 )
+from runner.sources import refs
 
 
 def resolve(tx: Transaction, run: Run) -> Job:
     """The job of a run that was just claimed: its secrets resolved, its credential minted.
 
-    For Stateroom itself. Raises Unreadable when a sealed value does not open.
+    For Stateroom itself. Raises Unreadable when a sealed value does not open, and SourceError when
+    the template does not allow the ref any more.
     """
     db, here = tx.db, tx.here
     template, workspace, project = run.template, run.workspace, run.workspace.project
     state = states.of_workspace(db, workspace)
     settings = here.settings
+    rules = RefRules(template.ref, tuple(template.allowed_refs))
+    shares_secrets = refs.judge(run.ref, rules).is_merged or template.secrets_for_pull_requests
+    given = [
+        Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]  # as below
+        for v, value in variables.opened(db, here.keyring, workspace)
+    ]
     at = addresses.of_workspace(settings.url, project.name, workspace.name)
     return Job(
         run_id=run.id,
@@ -40,6 +49,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
         source=Source(
             url=template.repository,
             ref=run.ref or template.ref,
+            rules=rules,
             path=template.path,
             credential=_credential(here, template.key),
             known_hosts=project.known_hosts,
@@ -70,10 +80,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
         start_empty=run.start_empty or workspace.start_empty,
         workspace=workspace.name,
         own_backend=workspace.own_backend,
-        variables=tuple(
-            Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]
-            for v, value in variables.opened(db, here.keyring, workspace)
-        ),
+        variables=tuple(v for v in given if shares_secrets or not v.sensitive),
+        withheld=tuple(v.name for v in given if v.sensitive and not shares_secrets),
         module_key=_module_key(here, workspace.module_key),
         git_credentials=_git_credentials(tx, run),
         work_root=settings.work_dir,

@@ -1,14 +1,33 @@
-"""The repositories that an installation allows: the runner's rules with its settings."""
+"""The repositories and refs that an installation allows: the runner's rules with its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from backend.config import Settings
-from backend.errors import Invalid
+from backend.errors import Forbidden, Invalid
+from backend.transactions import Installation
 from runner.errors import SourceError
-from runner.job import SourcePolicy
+from runner.job import RefRules, SourcePolicy
+from runner.sources import refs
 from runner.sources.url import check_address
+
+
+def knowing_the_rules(here: Installation) -> Installation:
+    """The installation of a server, which refuses what its workers would refuse."""
+    return replace(here, check_repository=check(here.settings), rule_of_ref=rule_of_ref)
+
+
+def rule_of_ref(ref: str | None, own: str | None, allowed: Sequence[str]) -> str | None:
+    """The rule of a template that allows a ref; None for a commit, which only a worker can check.
+
+    Raises Forbidden for one that no rule allows.
+    """
+    try:
+        return refs.judge(ref, RefRules(own, tuple(allowed))).rule
+    except SourceError as refused:
+        raise Forbidden(refused.message, code=refused.code, field="ref") from None
 
 
 def policy(settings: Settings) -> SourcePolicy:

@@ -60,8 +60,22 @@ class Mirrors:
 
 
 @dataclass(frozen=True)
+class RefRules:
+    """Which refs may run: the template's own, and those that match a pattern. See sources/refs.py.
+
+    `own` is None for the default branch.
+    """
+
+    own: str | None = None
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
-    """Where the configuration comes from. A `ref` of None is the default branch."""
+    """Where the configuration comes from. A `ref` of None is the default branch, or the own one.
+
+    Without `rules` every ref may be checked out.
+    """
 
     url: str
     ref: str | None = None
@@ -71,6 +85,7 @@ class Source:
     accept_new_host_keys: bool = False
     policy: SourcePolicy = SourcePolicy()
     mirrors: Mirrors | None = None
+    rules: RefRules | None = None
     ancestor: str | None = None  # a commit: does the history of what is checked out have it?
 
 
@@ -139,6 +154,7 @@ class Job:
     workspace: str = "WORKSPACE"  # its name, for messages
     own_backend: str | None = None  # the identity of the one that earlier runs used instead of ours
     variables: tuple[Variable, ...] = ()
+    withheld: tuple[str, ...] = ()  # names of variables that a pull request does not get
     module_key: SshKey | None = None  # for private modules, used by init only
     git_credentials: tuple[GitCredential, ...] = ()  # for modules and submodules
     work_root: Path = Path("work")

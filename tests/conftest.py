@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def settings(database: str, tmp_path: Path, migrated_file: Path) -> Settings:
 @pytest.fixture
 def here(settings: Settings) -> Iterator[Installation]:
     """A fresh installation, without a server."""
-    made = replace(installation.prepare(settings), check_repository=repositories.check(settings))
+    made = repositories.knowing_the_rules(installation.prepare(settings))
     yield made
     made.database.close()
 

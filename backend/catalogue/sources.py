@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Sequence
 
 from backend.errors import Invalid
 
@@ -22,6 +23,20 @@ def check_ref(ref: str | None) -> str | None:
             f"{ref!r} cannot be a branch, a tag or a commit.", code="ref-invalid", field="ref"
         )
     return ref
+
+
+def check_ref_patterns(patterns: Sequence[str]) -> list[str]:
+    """Check patterns of refs, each once. In one, `*` is any text. Raises Invalid."""
+    for pattern in patterns:
+        if pattern.startswith("*") or "***" in pattern:
+            raise Invalid(
+                f"{pattern!r} cannot be a pattern of refs: it begins with text, like release/* or "
+                "refs/tags/v*. The word any allows every ref.",
+                code="ref-invalid",
+                field="allowed_refs",
+            )
+        check_ref(pattern.replace("*", "x"))
+    return list(dict.fromkeys(patterns))
 
 
 def check_path(path: str) -> str:

@@ -33,6 +33,8 @@ class Fields(TypedDict, total=False):
     backend_mode: str
     override_file: str | None
     ignored_wrappers: list[str]
+    allowed_refs: list[str]
+    secrets_for_pull_requests: bool
     key: str | None
 
 
@@ -136,6 +138,10 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
         template.repository = fields["repository"]
     if "ref" in fields:
         template.ref = sources.check_ref(fields["ref"])
+    if "allowed_refs" in fields:
+        template.allowed_refs = sources.check_ref_patterns(fields["allowed_refs"])
+    if "secrets_for_pull_requests" in fields:
+        template.secrets_for_pull_requests = fields["secrets_for_pull_requests"]
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):

@@ -85,6 +85,8 @@ class Template(Base):
     backend_mode: Mapped[str] = mapped_column(String(16), default="auto")
     override_file: Mapped[str | None]
     ignored_wrappers: Mapped[list[str]] = mapped_column(JSON, default=list)
+    allowed_refs: Mapped[list[str]] = mapped_column(JSON, default=list)  # beside its own ref
+    secrets_for_pull_requests: Mapped[bool] = mapped_column(default=False)
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(default=now())

@@ -64,6 +64,7 @@ class Run(Base):
     status: Mapped[str] = mapped_column(String(24), default="queued")
     blocking: Mapped[bool] = mapped_column(default=False)  # lost: blocks its workspace
     ref: Mapped[str | None]
+    ref_rule: Mapped[str | None]  # which rule of the template allows it; None: not known yet
     message: Mapped[str] = mapped_column(default="")
     commit: Mapped[str | None] = mapped_column(String(64))
     repository: Mapped[str | None]  # what was checked out; the template may have changed since

@@ -11,7 +11,7 @@ from backend import audit
 from backend.catalogue import sources
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import ENDED, TRANSFERS, Project, Run, Workspace, came_before
+from backend.models import ENDED, TRANSFERS, Project, Run, Template, Workspace, came_before
 from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.runs.moves import move
 from backend.states import refusals, states, workspaces
@@ -40,8 +40,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     """Queue a run in its workspace. The workers are told after the commit.
 
     What changes infrastructure or a state also needs runs:approve, and a transfer of a state
-    state:write. Raises Forbidden, Invalid, and Conflict for a workspace without a template, or one
-    whose state takes no lock.
+    state:write. Raises Forbidden, also for a ref that the template does not allow, Invalid, and
+    Conflict for a workspace without a template, or one whose state takes no lock.
     """
     tx.require("runs:create", workspace.project_id)
     operation = new.operation
@@ -61,12 +61,16 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     refusal = refusals.of(tx.db, states.of_workspace(tx.db, workspace))
     if refusal and refusal.code != "state-archived":  # its plan would find no lock
         raise refusal.as_conflict()
+    template = tx.db.get_one(Template, workspace.template_id)
+    ref = sources.check_ref(new.ref)
+    rule = tx.here.rule_of_ref(ref, template.ref, template.allowed_refs)
     run = Run(
         project_id=workspace.project_id,
-        template_id=workspace.template_id,
+        template_id=template.id,
         workspace_id=workspace.id,
         operation=operation,
-        ref=sources.check_ref(new.ref),
+        ref=ref,
+        ref_rule=rule,
         message=new.message,
         start_empty=new.start_empty,
         allow_older=new.allow_older,

@@ -54,6 +54,12 @@ class RunContext:
         self.say(f"{name}, sandbox: {layer}")
         self.events.noted({"tool": name, "sandbox": layer})
         self.warn(*given.warnings)
+        if self.job.withheld:
+            self.warn(
+                "This run is of a pull request, so it does not get the variables that are marked "
+                f"sensitive: {', '.join(self.job.withheld)}. The template can allow it: "
+                "secrets_for_pull_requests."
+            )
         tool.check_confined(self.tool, confinement(self.tool, self.job, self.work), self.work.home)
 
     def use_our_backend(self) -> None:

@@ -27,7 +27,7 @@ def clone(context: RunContext) -> Checkout:
         )
         context.say(f"{context.job.source.url} at {checkout.commit}")
         ran = {"repository": context.job.source.url, "path": context.job.source.path}
-        context.events.noted({"commit": checkout.commit, **ran})
+        context.events.noted({"commit": checkout.commit, "ref_rule": checkout.ref_rule, **ran})
         context.warn(*checkout.warnings)
         if checkout.host_keys:
             context.say("New host keys were accepted. They are pinned from now on.")

@@ -38,43 +38,56 @@ def contains(calls: Calls, address: Address, tip: str, commit: str, work: Path) 
     `tip`: a commit, or a ref of the remote by its full name. `calls`: git as the clone calls it,
     with its credential. Raises Stopped when the run is canceled, or out of time.
     """
-    if tip == commit:
-        return True
+    return containing(calls, address, (tip,), commit, work) is not None
+
+
+def containing(
+    calls: Calls, address: Address, tips: Sequence[str], commit: str, work: Path
+) -> str | None:
+    """The first of the tips that `contains` the commit, or None. It searches them all at once."""
+    if commit in tips:
+        return commit
+    if not tips:
+        return None
     folder = work / f"history-{uuid4().hex}"
     limits = calls.limits
     bounded = Limits(min(limits.ends, monotonic() + MOST_SECONDS), _bounded(folder, limits.stop))
     calls = replace(calls, limits=bounded)
     try:
         calls.git(work).init("--", str(folder), bare=True, quiet=True, template="")
-        return _is_found(calls.git(folder), address, tip, commit)
+        return _found(calls.git(folder), address, tips, commit)
     except (GitError, SourceError) as error:
         reason = getattr(error, "code", type(error).__name__)
-        log.info("history not known", extra={"commit": commit, "tip": tip, "reason": reason})
-        return False
+        log.info("history not known", extra={"commit": commit, "tips": tips, "reason": reason})
+        return None
     except Stopped as stopped:
         if stopped.code != "timed-out" or not limits.left():
             raise
-        return False
+        return None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_found(git: Git, address: Address, tip: str, commit: str) -> bool:
-    refs: Sequence[str] = (tip,)
-    here = "FETCH_HEAD"
+def _found(git: Git, address: Address, tips: Sequence[str], commit: str) -> str | None:
+    here = {tip: f"refs/tips/{number}" for number, tip in enumerate(tips)}
+    refs: Sequence[str] = [f"+{tip}:{name}" for tip, name in here.items()]
     for depth in _DEPTHS:
         try:
             _fetch(git, address, refs, depth)
         except GitError:
-            if not _COMMIT.fullmatch(tip):
+            if not any(map(_COMMIT.fullmatch, tips)):
                 raise
-            refs, here = _EVERYTHING, tip  # the server gives out no commit by its number
+            # the server gives out no commit by its number
+            named = [ref for tip, ref in zip(tips, refs, strict=True) if not _COMMIT.fullmatch(tip)]
+            refs = [*_EVERYTHING, *named]
+            here |= {tip: tip for tip in tips if _COMMIT.fullmatch(tip)}
             _fetch(git, address, refs, depth)
-        if _is_ancestor(git, commit, here):
-            return True
+        for tip, name in here.items():
+            if _is_ancestor(git, commit, name):
+                return tip
         if not (git.folder / "shallow").exists():
-            return False
-    return False
+            return None
+    return None
 
 
 def _fetch(git: Git, address: Address, refs: Sequence[str], depth: int) -> None:

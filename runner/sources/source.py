@@ -16,9 +16,10 @@ from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Login, Source, SshKey
 from runner.processes.ladder import go_on
-from runner.sources import ancestry, checkout, mirror, redirects, ssh, tree
+from runner.sources import ancestry, checkout, mirror, permission, redirects, ssh, tree
 from runner.sources.mirror import Mirror
 from runner.sources.refresh import refresh
+from runner.sources.refs import ABBREVIATED, COMMIT, OWN
 from runner.sources.repository import Calls, Git, GitError, Limits, environment, explain
 from runner.sources.review import review
 from runner.sources.tree import MOST_BYTES, Entry, too_large
@@ -26,8 +27,6 @@ from runner.sources.url import Address, admit
 
 log = logging.getLogger(__name__)
 
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
 _NOT_IN_A_REF = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^[-./@]")
 _LONGEST_REF = 255
 _LONGEST_SHOWN = 200
@@ -40,7 +39,8 @@ class Checkout:
     `warnings` are sentences about removed files, see checkout.put_away, and about what is wrong
     elsewhere in the repository, see review.py. `host_keys` are known_hosts lines of hosts that were
     seen for the first time, if the source accepts them. `has_ancestor`: the commit that was asked
-    for is this one, or in its history. What cannot be known is a no.
+    for is this one, or in its history. What cannot be known is a no. `ref_rule`: by which rule of
+    the source the ref may run.
     """
 
     root: Path
@@ -52,6 +52,7 @@ class Checkout:
     warnings: tuple[str, ...] = ()
     host_keys: str = ""
     has_ancestor: bool = False
+    ref_rule: str = OWN
 
     @property
     def committed_state(self) -> Path | None:
@@ -81,8 +82,8 @@ def clone(
     """Check out the sources into a new or empty folder, within `deadline` seconds.
 
     `work` is the run's own folder, for git's home and ssh's files. Raises Stopped (`canceled`,
-    `timed-out`) and SourceError with the codes of check, ssh.agent, checkout, review, tree,
-    repository.explain, and `repository-empty`. Then `into` is removed.
+    `timed-out`) and SourceError with the codes of check, ssh.agent, permission, checkout, review,
+    tree, repository.explain, and `repository-empty`. Then `into` is removed.
     """
     address = _checked(source)
     login = source.credential if isinstance(source.credential, Login) else None
@@ -94,11 +95,15 @@ def clone(
     ):
         known = agent.environment if agent else {}
         calls = Calls({**environment(work, address, login), **known}, limits)
+        remote = permission.Remote(address, calls, work)
         with redirects.explained(calls, address, work):
+            source, allowed = permission.settle(source, remote)
             commit = _arrive(source, address, into, calls)
+        rule = permission.rule_of(allowed, source.rules, commit.hash, remote)
         checked_out = _check_out(source, into, commit)
         return replace(
             checked_out,
+            ref_rule=rule,
             host_keys=agent.learned_host_keys() if agent else "",
             has_ancestor=source.ancestor is not None
             and ancestry.contains(calls, address, commit.hash, source.ancestor, work),
@@ -213,7 +218,7 @@ def _by_mirror(
 
 
 def _is_full_name(ref: str | None) -> bool:
-    return ref is not None and (ref.startswith("refs/") or _COMMIT.fullmatch(ref) is not None)
+    return ref is not None and (ref.startswith("refs/") or COMMIT.fullmatch(ref) is not None)
 
 
 def _fetch(source: Source, address: Address, into: Path, calls: Calls) -> str:
@@ -224,7 +229,7 @@ def _fetch(source: Source, address: Address, into: Path, calls: Calls) -> str:
     try:
         _clone_tip(address, ref, into, calls)
     except GitError as refused:
-        if not ref or not _ABBREVIATED.fullmatch(ref) or not _is_missing(refused, address):
+        if not ref or not ABBREVIATED.fullmatch(ref) or not _is_missing(refused, address):
             raise
         _forget(into)
         return _fetch_all(address, ref, into, calls)

@@ -28,6 +28,7 @@ LIST = {
 }
 DETAIL = LIST | {
     "ref": "ref",
+    "allowed by": "ref_rule",
     "commit": "commit",
     "message": "message",
     "waits for": "blocked_by",
@@ -112,7 +113,9 @@ def command() -> None:
     help="import-state moves the state here from the backend of the sources, export-state moves "
     "it there. All but plan need the scope runs:approve beside runs:create.",
 )  # fmt: skip
-@click.option("--ref", help="Run this branch, tag or commit instead of the template's.")
+@click.option(
+    "--ref", help="Run this branch, tag or commit instead of the template's, which has to allow it."
+)
 @click.option("--message", help="A note that is shown with the run: the reason for it.")
 @click.option(
     "--start-empty", is_flag=True, default=None,

@@ -25,6 +25,8 @@ DETAIL: Columns = {
     "tool's version": "tool_version",
     "override file": "override_file",
     "ignored wrappers": "ignored_wrappers",
+    "allowed refs": "allowed_refs",
+    "secrets for pull requests": "secrets_for_pull_requests",
     "key": "key.name",
     "made": "created_at",
 }
@@ -70,6 +72,22 @@ _FIELDS = (
         type=click.Choice((*WRAPPERS, "none")),
         help="Run the sources without this program, which may keep their state elsewhere: import "
         "that first. May be given several times, and replaces earlier ones; none: take all away.",
+    ),
+    click.option(
+        "--allow-ref",
+        "allowed_refs",
+        metavar="PATTERN",
+        multiple=True,
+        callback=_listed,
+        help="Let runs name these refs beside the template's own: release/* (branches), "
+        "refs/tags/v*, any. May be given several times, and replaces earlier ones; none: take all "
+        "away.",
+    ),
+    click.option(
+        "--secrets-for-pull-requests/--no-secrets-for-pull-requests",
+        default=None,
+        help="Whether runs of pull requests get the variables that are marked sensitive. Default: "
+        "no.",
     ),
     click.option(
         "--key",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -24,7 +23,7 @@ RUNS = 200
 
 def queue_runs(settings: Settings) -> set[str]:
     """A run in each of as many workspaces."""
-    here = replace(installation.prepare(settings), check_repository=repositories.check(settings))
+    here = repositories.knowing_the_rules(installation.prepare(settings))
     with here.itself.transaction() as tx:
         project = Project(name="many")
         tx.db.add(project)

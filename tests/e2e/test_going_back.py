@@ -22,7 +22,7 @@ def applied(run_place: Callable[..., Place], repository: Repository) -> Place:
     """A workspace where the second commit of main was applied; the first lacks `new`."""
     repository.replace({"main.tf": TWO["main.tf"]})
     repository._git("branch", "feature")
-    place = run_place()
+    place = run_place(allowed_refs=["feature"])
     repository.commit(TWO)
     place.queue("apply").wait("applied")
     return place

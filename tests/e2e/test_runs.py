@@ -114,7 +114,7 @@ def test_runs_of_one_workspace_go_one_after_the_other(run_place: Callable[..., P
 def test_a_branch_a_tag_or_a_commit_can_be_run(
     run_place: Callable[..., Place], repository: Repository
 ) -> None:
-    place = run_place()
+    place = run_place(allowed_refs=["other"])
     commit = repository.branch("other", {"main.tf": MODULE.replace("hello", "other")})
 
     by_branch = place.queue("apply", ref="other").wait("applied")

@@ -13,6 +13,7 @@ from backend.models import Key, Run, Template, Variable, Workspace
 from backend.runs import claims, queue
 from backend.transactions import Installation
 from execution import jobs
+from runner.errors import SourceError
 from tests.support.databases import one_database
 from tests.support.rows import add_workspaces
 
@@ -73,3 +74,58 @@ def test_the_mirrors_of_a_run_are_those_of_its_project_and_its_key(
     assert job.source.mirrors is not None
     assert job.source.mirrors.owner == names
     assert job.source.mirrors.root == here.settings.data_dir / "mirrors"
+
+
+def queued(here: Installation, template: dict[str, object], ref: str | None) -> Run:
+    """A run of this ref, claimed after the template was changed."""
+    [workspace] = add_workspaces(here, "one")
+    with here.itself.transaction() as tx:
+        at = tx.db.get_one(Workspace, workspace.id)
+        tx.db.get_one(Template, at.template_id).allowed_refs = ["any"]
+        for name, sensitive in (("password", True), ("region", False)):
+            new = NewVariable("terraform", name, {"value": "1", "sensitive": sensitive})
+            variables.create(tx, at, new)
+    with here.itself.transaction() as tx:
+        at = tx.db.get_one(Workspace, workspace.id)
+        run_id = queue.queue(tx, at, queue.NewRun("plan", ref=ref)).id
+        for name, changed in template.items():
+            setattr(at.template, name, changed)
+    with here.itself.transaction() as tx:
+        claimed = claims.claim(tx, run_id, "w1", timedelta(seconds=30))
+        assert claimed is not None
+        return claimed
+
+
+def test_a_ref_that_is_no_longer_allowed_when_its_run_is_claimed_does_not_run(
+    here: Installation,
+) -> None:
+    run = queued(here, {"allowed_refs": []}, "feature")
+
+    with here.itself.transaction() as tx, pytest.raises(SourceError) as refusal:
+        jobs.resolve(tx, tx.db.get_one(Run, run.id))
+
+    assert refusal.value.code == "ref-not-allowed"
+
+
+@pytest.mark.parametrize(
+    ("template", "ref", "given"),
+    [
+        ({}, None, {"password", "region"}),
+        ({}, "feature", {"password", "region"}),
+        ({}, "refs/tags/v1", {"password", "region"}),
+        ({}, "refs/pull/7/head", {"region"}),
+        ({}, "refs/merge-requests/7/head", {"region"}),
+        ({"ref": "refs/changes/01/1/1"}, None, {"region"}),
+        ({"secrets_for_pull_requests": True}, "refs/pull/7/head", {"password", "region"}),
+    ],
+)
+def test_only_what_was_merged_gets_sensitive_variables_unless_the_template_says_otherwise(
+    here: Installation, template: dict[str, object], ref: str | None, given: set[str]
+) -> None:
+    run = queued(here, template, ref)
+
+    with here.itself.transaction() as tx:
+        job = jobs.resolve(tx, tx.db.get_one(Run, run.id))
+
+    assert {variable.name for variable in job.variables} == given
+    assert set(job.withheld) == {"password", "region"} - given

@@ -67,7 +67,11 @@ class NewWorkspaceRun(Body):
         ),
     )
     ref: str | None = Field(
-        None, max_length=255, description="A branch, tag or commit instead of the template's"
+        None,
+        max_length=255,
+        description="A branch, tag or commit instead of the template's. The template has to allow "
+        "it (`allowed_refs`): a name that it does not allow is refused with `ref-not-allowed` at "
+        "once, a commit that no allowed branch or tag contains by the worker",
     )
     message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
     start_empty: bool = Field(
@@ -126,6 +130,11 @@ class Run(Answer):
     workspace: Named
     template: Named
     ref: str | None
+    ref_rule: str | None = Field(
+        description="Which rule of the template allows the ref: `own` (the template's own ref, or "
+        "a commit in it), a pattern of `allowed_refs`, or `any`. null: a commit that the worker "
+        "has not checked yet"
+    )
     message: str
     start_empty: bool
     allow_older: bool

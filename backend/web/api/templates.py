@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from backend.catalogue import projects, templates
 from backend.states import workspaces
@@ -74,6 +74,21 @@ class TemplateChange(Body):
         "runs the sources (`wrapper-found`), because it may keep their state elsewhere. Name it "
         "here once its state is imported, or if it has none",
     )
+    allowed_refs: list[Annotated[str, StringConstraints(min_length=1, max_length=255)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Which refs a run may name beside the template's own. `release/*` are "
+        "branches, `refs/tags/v*` tags, `refs/pull/*/head` pull requests; `*` is any text without "
+        "a slash, `**` any text; `any` is every ref. A commit may run if an allowed branch or "
+        "tag, or the template's own, contains it. Default: only the template's own ref and its "
+        "commits",
+    )
+    secrets_for_pull_requests: bool = Field(
+        default=False,
+        description="Whether runs of pull requests (every ref that is neither a branch nor a tag) "
+        "get the variables that are marked sensitive. Whoever can open a pull request can then "
+        "read them",
+    )
     key: Reference | None = Field(None, description="The key that opens the repository")
 
 
@@ -99,6 +114,8 @@ class Template(Answer):
     backend_mode: BackendMode
     override_file: str | None
     ignored_wrappers: list[Wrapper]
+    allowed_refs: list[str]
+    secrets_for_pull_requests: bool
     key: Named | None
     default_workspace_id: str | None
     created_at: datetime

@@ -37,11 +37,11 @@ def test_a_run_is_queued_in_a_named_workspace_or_in_a_templates_own(
 
     named = boss.made(f"{shop}/runs", {"workspace": "second", "operation": "plan"})
     shortcut = boss.made(f"{shop}/workspaces/second/runs", {"operation": "destroy"})
-    templates = boss.made(f"{shop}/runs", {"template": "net", "ref": "v1", "message": "try"})
+    templates = boss.made(f"{shop}/runs", {"template": "net", "message": "try"})
 
     assert (named["workspace"]["name"], named["operation"]) == ("second", "plan")
     assert (shortcut["workspace"]["name"], shortcut["operation"]) == ("second", "destroy")
-    assert (templates["workspace"]["name"], templates["ref"]) == ("net", "v1")
+    assert (templates["workspace"]["name"], templates["message"]) == ("net", "try")
 
 
 def test_a_run_behind_another_names_it(boss: Caller, shop: str) -> None:
@@ -208,6 +208,44 @@ def test_a_stranger_neither_lists_nor_queues_runs(shop: str, stranger: Caller) -
     refused(stranger.get(f"{shop}/runs"), 404, "not-found")
     refused(stranger.post(f"{shop}/runs"), 404, "not-found")
     refused(stranger.post(f"{shop}/workspaces/app/runs"), 404, "not-found")
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("ref", "rule"),
+    [
+        (None, "own"),
+        ("main", "own"),
+        ("refs/heads/main", "own"),
+        ("release/1", "refs/heads/release/*"),
+        ("v1", "refs/tags/v*"),
+        ("refs/pull/7/head", "refs/pull/*/head"),
+        ("c" * 40, None),  # the worker finds it out
+    ],
+)
+def test_a_queued_run_says_which_rule_allows_its_ref(
+    boss: Caller, shop: str, ref: str | None, rule: str | None
+) -> None:
+    allowed = ["release/*", "refs/tags/v*", "refs/pull/*/head"]
+    boss.patch(f"{shop}/templates/app", {"ref": "main", "allowed_refs": allowed})
+
+    run = boss.made(f"{shop}/runs", {"operation": "plan", "ref": ref})
+
+    assert (run["ref"], run["ref_rule"]) == (ref, rule)
+
+
+@one_database
+@pytest.mark.parametrize("ref", ["feature", "refs/pull/7/head", "refs/heads/feature", "MAIN"])
+def test_a_ref_that_the_template_does_not_allow_is_refused_for_everybody(
+    boss: Caller, shop: str, ref: str
+) -> None:
+    boss.patch(f"{shop}/templates/app", {"ref": "main"})
+
+    problem = refused(boss.post(f"{shop}/runs", {"ref": ref}), 403, "ref-not-allowed")
+
+    assert "its own ref main" in problem["detail"]
+    assert problem["field"] == "ref"
+    assert boss.get(f"{shop}/runs").json["items"] == []
 
 
 @one_database

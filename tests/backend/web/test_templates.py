@@ -266,3 +266,52 @@ def test_the_wrappers_that_do_not_count_are_a_list_of_known_names(boss: Caller, 
     assert named.json["ignored_wrappers"] == ["terragrunt", "terramate"]
     assert unknown.status_code == 422
     assert boss.get(path).json["ignored_wrappers"] == ["terragrunt", "terramate"]
+
+
+def test_a_template_allows_only_its_own_ref_until_somebody_allows_more(
+    boss: Caller, shop: str
+) -> None:
+    path = f"{shop}/templates/app"
+    before = boss.get(path).json
+
+    patterns = ["release/*", "refs/tags/v*", "any", "release/*"]
+    after = boss.patch(path, {"allowed_refs": patterns, "secrets_for_pull_requests": True}).json
+
+    assert (before["allowed_refs"], before["secrets_for_pull_requests"]) == ([], False)
+    assert after["allowed_refs"] == ["release/*", "refs/tags/v*", "any"]
+    assert after["secrets_for_pull_requests"] is True
+    assert boss.get(path).json == after
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"allowed_refs": ["*"]}, "ref-invalid"),
+        ({"allowed_refs": ["**"]}, "ref-invalid"),
+        ({"allowed_refs": ["a/***"]}, "ref-invalid"),
+        ({"allowed_refs": ["-x"]}, "ref-invalid"),
+        ({"allowed_refs": ["a..b"]}, "ref-invalid"),
+        ({"allowed_refs": ["a b"]}, "ref-invalid"),
+        ({"allowed_refs": ["main", "rel\nease"]}, "ref-invalid"),
+        ({"allowed_refs": [""]}, "invalid-request"),
+        ({"allowed_refs": "main"}, "invalid-request"),
+        ({"allowed_refs": None}, "invalid-request"),
+        ({"allowed_refs": [f"b{n}" for n in range(51)]}, "invalid-request"),
+        ({"secrets_for_pull_requests": None}, "invalid-request"),
+        ({"secrets_for_pull_requests": "often"}, "invalid-request"),
+    ],
+)
+def test_wrong_patterns_of_refs_are_refused(
+    boss: Caller, shop: str, fields: dict[str, Any], code: str
+) -> None:
+    refused(boss.patch(f"{shop}/templates/app", fields), 422, code)
+
+    assert boss.get(f"{shop}/templates/app").json["allowed_refs"] == []
+
+
+@one_database
+def test_who_may_only_queue_runs_allows_no_refs(boss: Caller, shop: str) -> None:
+    runner = boss.with_scopes("runs:create", "runs:approve", "runs:read", project="shop")
+
+    refused(runner.patch(f"{shop}/templates/app", {"allowed_refs": ["any"]}), 403, "scope-missing")

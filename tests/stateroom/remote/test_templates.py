@@ -68,3 +68,24 @@ def test_the_wrappers_that_do_not_count_are_named_and_taken_away(
     assert named["ignored_wrappers"] == ["terragrunt", "terramate"]
     assert cleared["ignored_wrappers"] == []
     assert unknown.exit_code == 2
+
+
+def test_refs_are_allowed_and_taken_away(cli: CommandLine, repository: Repository) -> None:
+    cli.must("templates", "create", str(repository.folder), "--name", "net", "--ref", "main")
+
+    refused = cli.run("runs", "queue", "--ref", "release/1", "-w", "net")
+    [allowed] = cli.json(
+        *("templates", "set", "net", "--allow-ref", "release/*", "--allow-ref", "refs/tags/v*"),
+        "--secrets-for-pull-requests",
+    )
+    queued = cli.must("runs", "queue", "--ref", "release/1", "-w", "net")
+    [cleared] = cli.json(
+        *("templates", "set", "net", "--allow-ref", "none", "--no-secrets-for-pull-requests")
+    )
+
+    assert refused.exit_code == 1
+    assert "does not allow the ref release/1" in refused.stderr
+    assert allowed["allowed_refs"] == ["release/*", "refs/tags/v*"]
+    assert allowed["secrets_for_pull_requests"] is True
+    assert "refs/heads/release/*" in queued
+    assert (cleared["allowed_refs"], cleared["secrets_for_pull_requests"]) == ([], False)
