@@ -8,6 +8,7 @@ msgspec that the whole document is JSON in UTF-8.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,22 +19,30 @@ from backend.errors import Invalid
 LONGEST_VALUE = 1024  # bytes of a serial, lineage or version as written; real ones have up to 40
 LARGEST_SERIAL = 2**63 - 1  # the largest integer of a database column
 _WHOLE_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)")
+# the key of a value that a piece of a document goes on with; nobody outside knows it
+CONTINUED = secrets.token_hex(8)
 _SPACE = b" \t\r\n"
 _TRUNCATED = "Input data was truncated"
 _REASON = re.compile(r"^JSON is malformed: | \(byte \d+\)$")  # removed from msgspec's message
 
 
-class _Fields(msgspec.Struct):
+Part = msgspec.Raw | msgspec.UnsetType
+
+
+class TopLevel(msgspec.Struct):
     """The top level as written. Other keys are skipped; the last of several equal keys counts."""
 
-    serial: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    lineage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    version: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    terraform_version: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    encrypted_data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    serial: Part = msgspec.UNSET
+    lineage: Part = msgspec.UNSET
+    version: Part = msgspec.UNSET
+    terraform_version: Part = msgspec.UNSET
+    encrypted_data: Part = msgspec.UNSET
+    outputs: Part = msgspec.UNSET
+    continued: Part = msgspec.field(default=msgspec.UNSET, name=CONTINUED)
 
 
-_decoder = msgspec.json.Decoder(_Fields)
+_HEADING = ("serial", "lineage", "version", "terraform_version", "encrypted_data")
+_decoder = msgspec.json.Decoder(TopLevel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +87,28 @@ def _check_utf8(body: bytes) -> None:
 
 def fields_of(text: bytes, *, at_end: bool) -> dict[str, bytes]:
     """The first bytes of each heading value in a JSON object, as written. Raises Invalid."""
+    return first_bytes(top_level(text, at_end=at_end))
+
+
+def first_bytes(found: TopLevel) -> dict[str, bytes]:
+    """The first bytes of each heading value, as written."""
+    return {
+        name: bytes(memoryview(raw)[: LONGEST_VALUE + 1])
+        for name in _HEADING
+        if (raw := getattr(found, name)) is not msgspec.UNSET
+    }
+
+
+def top_level(text: bytes, *, at_end: bool) -> TopLevel:
+    """The values of a JSON object that somebody asks for. Raises Invalid."""
     try:
-        found = _decoder.decode(text)
+        return _decoder.decode(text)
     except RecursionError:
         raise not_json("it is nested too deeply") from None
     except msgspec.DecodeError as error:
         if at_end and str(error) == _TRUNCATED:
             raise Invalid("The body ends before its JSON does.", code="state-truncated") from None
         raise not_json(_REASON.sub("", str(error))) from None
-    return {
-        name: bytes(memoryview(raw)[: LONGEST_VALUE + 1])
-        for name in _Fields.__struct_fields__
-        if (raw := getattr(found, name)) is not msgspec.UNSET
-    }
 
 
 def heading_of(fields: Mapping[str, bytes]) -> Heading:

@@ -1,7 +1,8 @@
 """Intake: receive a state document, check, hash and seal it; and open it again for a download.
 
 A document of up to 1 MiB is sealed in memory and stored in a column. A larger one is sealed piece
-by piece into a blob (a file of its own). It is never on the disk in clear.
+by piece into a blob (a file of its own), and its outputs once more beside it, so that nobody who
+asks for them reads all of it. It is never on the disk in clear.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO, Protocol, Self
 
 from backend.documents.heading import Heading, read_heading
-from backend.documents.stream import HeadingReader
+from backend.documents.outputs import OutputsReader
 from backend.errors import Invalid, TooLarge, Unreadable
 from backend.offload import off_loop, side_by_side
 from backend.sealing.blobs import Blobs, BlobWriter
 from backend.sealing.frames import (
     FRAME,
     FrameSealer,
+    derived_key,
     new_data_key,
+    open_all,
     open_frames,
     seal_frames,
     verify_frames,
@@ -30,6 +34,7 @@ from backend.sealing.frames import (
 
 IN_COLUMN = 1024 * 1024  # bytes of a document that is sealed into its row; larger ones are files
 PIECE = FRAME
+_SALT = 16  # random bytes before sealed outputs
 
 
 class Stream(Protocol):
@@ -55,7 +60,8 @@ class Pieces:
 class Received:
     """A received document, sealed under `data_key`, which the row keeps wrapped.
 
-    Either `ciphertext` or `blob` is set. A blob that no row refers to is deleted later (swept).
+    Either `ciphertext` or `blob` is set, and with the blob `outputs`, which `seal_outputs` has
+    made. A blob that no row refers to is deleted later (swept).
     """
 
     size: int
@@ -65,6 +71,7 @@ class Received:
     data_key: bytes = field(repr=False)
     ciphertext: bytes | None = field(repr=False, default=None)
     blob: str | None = None
+    outputs: bytes | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,7 @@ class _Intake:
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
-        self._reader = HeadingReader()
+        self._reader = OutputsReader()
         self._data_key = new_data_key()
         self._sealer = FrameSealer(self._data_key)
 
@@ -203,7 +210,36 @@ class _Intake:
             heading=heading,
             data_key=self._data_key,
             blob=self._writer.commit(),
+            outputs=seal_outputs(self._data_key, self._reader.outputs),
         )
+
+
+def seal_outputs(data_key: bytes, text: bytes | None) -> bytes:
+    """Seal the outputs of a document; None means that they are not to be shown.
+
+    Their key is derived from the data key of the document, so they open with it, and with a salt,
+    because a key seals only once.
+    """
+    salt = os.urandom(_SALT)
+    return salt + seal_frames(_key_of_outputs(data_key, salt), text or b"")
+
+
+def open_outputs(data_key: bytes, sealed: bytes) -> bytes | None:
+    """What was given to `seal_outputs`. Raises Unreadable."""
+    return open_all(_key_of_outputs(data_key, sealed[:_SALT]), sealed[_SALT:]) or None
+
+
+def _key_of_outputs(data_key: bytes, salt: bytes) -> bytes:
+    return derived_key(data_key, b"outputs " + salt)
+
+
+def read_outputs(pieces: Iterator[bytes]) -> bytes | None:
+    """The outputs of a large document, as `Received` would have them."""
+    reader = OutputsReader()
+    for piece in pieces:
+        off_loop(reader.feed, piece)
+    reader.finish()
+    return reader.outputs
 
 
 def download(

@@ -59,9 +59,9 @@ class _SerialReader(HeadingReader):
         self._at = self._in_document(len(text))
         self._gaps = [(at - len(text), count) for at, count in self._gaps if at > len(text)]
 
-    def _dropped(self, at: int, count: int) -> None:
-        if count:
-            self._gaps.append((at, count))
+    def _dropped(self, at: int, dropped: bytes) -> None:
+        if dropped:
+            self._gaps.append((at, len(dropped)))
 
     def _in_document(self, at: int) -> int:
         return self._at + at + sum(count for gap, count in self._gaps if gap <= at)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 
 from backend.documents import heading
-from backend.documents.heading import LONGEST_VALUE, Heading, fields_of, not_json
+from backend.documents.heading import CONTINUED, LONGEST_VALUE, Heading, TopLevel, not_json
 from backend.errors import Invalid
 
 PIECE = 64 * 1024
@@ -55,6 +55,7 @@ _AFTER = {
     ("string", b"{"): b'"',
     ("key", b"{"): b'":0',
 }
+GOES_ON = b'{"' + CONTINUED.encode() + b'":'  # before a piece inside a value of the top level
 _OPENED_BY = {ord("["): b"[", ord("{"): b'{"":'}
 _PARTNER = {ord("]"): ord("["), ord("}"): ord("{")}
 _IN_STRING = ("string", "key")
@@ -74,8 +75,9 @@ class _Position:
         return known and not _PARTNER.keys() & {*self.open}
 
     def before(self) -> bytes:
-        outer = b"".join(_OPENED_BY[bracket] for bracket in self.open[:-1])
-        return outer + _BEFORE[self.last, self.open[-1:]]
+        outer = b"".join(_OPENED_BY[bracket] for bracket in self.open[1:-1])
+        start = GOES_ON if len(self.open) > 1 else b""
+        return start + outer + _BEFORE[self.last, self.open[-1:]]
 
     def after(self) -> bytes:
         closers = b"".join(_CLOSED_BY[bracket] for bracket in reversed(self.open))
@@ -117,7 +119,7 @@ class HeadingReader:
 
     def _begin(self) -> None:
         text = self._text.lstrip(_SPACE)
-        self._dropped(0, len(self._text) - len(text))
+        self._dropped(0, self._text[: len(self._text) - len(text)])
         self._text = text
         if self._text:
             heading.check_start(self._text)
@@ -133,7 +135,7 @@ class HeadingReader:
         self._take(scan.cut())
         if not scan.ends_in_string:
             text = _shortened(self._text)
-            self._dropped(len(text), len(self._text) - len(text))
+            self._dropped(len(text), self._text[len(text) :])
             self._text = text
         if len(self._text) > 4 * (self._piece + _LONG):
             raise not_json("it goes on without any structure")
@@ -151,10 +153,18 @@ class HeadingReader:
     def _check(self, before: bytes, text: bytes, after: bytes | None) -> None:
         """Check the next piece, completed with `before` and `after`; None after the last piece."""
         whole = b"".join((before, text, after or b""))
-        self._fields |= fields_of(whole, at_end=after is None)
+        found = heading.top_level(whole, at_end=after is None)
+        self._fields |= heading.first_bytes(found)
+        self._checked(found, whole, len(before), len(before) + len(text))
 
-    def _dropped(self, at: int, count: int) -> None:
-        """Called when `count` bytes without meaning were dropped from the text at this place."""
+    def _checked(self, found: TopLevel, whole: bytes, start: int, end: int) -> None:
+        """Called with each completed piece that is valid; `start` and `end` are those of its text.
+
+        What follows the end are the brackets that close everything that is still open.
+        """
+
+    def _dropped(self, at: int, dropped: bytes) -> None:
+        """Called when bytes without meaning were dropped from the text at this place."""
 
 
 def _guess(text: bytes, place: _Position) -> tuple[int, _Position] | None:

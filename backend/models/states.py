@@ -74,6 +74,7 @@ class StateVersion(Base):
     wrapped_key: Mapped[bytes]
     blob: Mapped[str | None] = mapped_column(String(80), index=True)
     sealed: Mapped[bytes | None] = mapped_column(deferred=True)
+    outputs: Mapped[bytes | None] = mapped_column(deferred=True)  # sealed, of a body in a blob
 
 
 class Lock(Base):

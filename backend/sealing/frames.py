@@ -17,6 +17,8 @@ from typing import BinaryIO
 import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from backend.errors import Unreadable
 
@@ -34,6 +36,11 @@ _idle_decompressors: list[zstandard.ZstdDecompressor] = []
 def new_data_key() -> bytes:
     """256 random bits, for one body only."""
     return AESGCM.generate_key(256)
+
+
+def derived_key(data_key: bytes, purpose: bytes) -> bytes:
+    """Another key for one body only, which who has the data key can make again."""
+    return HKDFExpand(SHA256(), length=32, info=b"stateroom " + purpose).derive(data_key)
 
 
 class FrameSealer:

@@ -105,6 +105,7 @@ def removed(because: str) -> dict[str, Any]:
         "removed_because": because,
         "pinned": False,
         "sealed": None,
+        "outputs": None,
         "wrapped_key": b"",
     }
 

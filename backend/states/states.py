@@ -126,7 +126,7 @@ def content(version: StateVersion, keyring: Keyring, blobs: Blobs) -> Iterator[b
     Raises Gone when they were removed, and Unreadable. Both are raised before the first byte.
     """
     refuse_removed(version)
-    return intake.download(_data_key(keyring, version), version.sealed, version.blob, blobs)
+    return intake.download(data_key(keyring, version), version.sealed, version.blob, blobs)
 
 
 def fault(keyring: Keyring, version: StateVersion) -> Fault | None:
@@ -136,10 +136,11 @@ def fault(keyring: Keyring, version: StateVersion) -> Fault | None:
     """
     if version.removed_at is not None:
         return None
-    return faults.found(lambda: _data_key(keyring, version))
+    return faults.found(lambda: data_key(keyring, version))
 
 
-def _data_key(keyring: Keyring, version: StateVersion) -> bytes:
+def data_key(keyring: Keyring, version: StateVersion) -> bytes:
+    """The key of the body of a version. Raises Unreadable."""
     return keyring.unwrap(Envelope(version.key_id, version.wrapped_key), _binding(version))
 
 
@@ -292,7 +293,7 @@ def _binding(version: StateVersion) -> bytes:
 # the columns that `version_columns` fills
 COLUMNS = (
     *("state_id", "number", "serial", "lineage", "terraform_version", "encrypted", "size", "md5"),
-    *("sha256", "run_id", "created_by", "key_id", "wrapped_key", "sealed", "blob"),
+    *("sha256", "run_id", "created_by", "key_id", "wrapped_key", "sealed", "blob", "outputs"),
 )
 
 
@@ -305,6 +306,7 @@ def version_columns(
         "number": number,
         "terraform_version": document.heading.terraform_version,
         "encrypted": document.heading.encrypted,
+        "outputs": document.outputs,
     }
 
 

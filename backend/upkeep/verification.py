@@ -80,7 +80,8 @@ def _attempt(here: Installation, shelf: Shelf, place: RowKey, check: Check) -> U
 
 
 def _open_document(here: Installation, shelf: Documents, place: RowKey) -> None:
-    row = _row(here, shelf, place, "size", "md5", "sha256", "blob", "sealed")
+    beside = [name for name in ("outputs",) if name in shelf.table.c]
+    row = _row(here, shelf, place, "size", "md5", "sha256", "blob", "sealed", *beside)
     if row is None:
         return
     data_key = here.keyring.unwrap(envelope(row), binding(row))
@@ -91,6 +92,8 @@ def _open_document(here: Installation, shelf: Documents, place: RowKey) -> None:
         sha256.update(piece)
     if (size, md5.digest()) != (row.size, row.md5) or row.sha256 not in {None, sha256.digest()}:
         raise Unreadable("The content differs from the size and hashes in its row.")
+    if beside and row.outputs is not None:
+        intake.open_outputs(data_key, row.outputs)
 
 
 def _unwrap_document(here: Installation, shelf: Documents, place: RowKey) -> None:

@@ -174,7 +174,12 @@ WITH_BODY = problems(413, 415)
 
 
 def answer(model: BaseModel, status: int = 200) -> Response:
-    response = Response(model.model_dump_json(), status, content_type="application/json")
+    return encoded(model.model_dump_json(), status)
+
+
+def encoded(body: str | bytes, status: int = 200) -> Response:
+    """An answer that is JSON already."""
+    response = Response(body, status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 

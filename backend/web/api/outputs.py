@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from flask import Response
 from pydantic import Field
 
+from backend.offload import off_loop
 from backend.states import outputs
 from backend.web.api.answers import (
     WORKSPACE,
     Answer,
     Query,
     WorkspacePath,
-    answer,
     blueprint,
+    encoded,
     problems,
 )
 from backend.web.current import caller
@@ -43,4 +45,5 @@ def get_outputs(path: WorkspacePath, query: Reveal) -> Response:
     found = outputs.read(
         caller(), path.project, path.workspace, show_sensitive=query.show_sensitive
     )
-    return answer(Outputs.model_validate(found))
+    # not with the model: it would hold the whole server up while it checks 60,000 values
+    return encoded(off_loop(msgspec.json.encode, found))
