@@ -161,6 +161,11 @@ class Settings(BaseModel):
         ge=0,
         description="Limit for the refused writes kept of one state until somebody decides, bytes",
     )
+    diff_memory_bytes: int = Field(
+        500_000_000,
+        ge=100_000_000,
+        description="Memory for comparing large states, in each server process, bytes",
+    )
     refuse_unlocked_writes: bool = Field(
         default=False, description="Refuse state writes without a lock (-lock=false)"
     )

@@ -18,6 +18,8 @@ from backend.documents.secrecy import HIDDEN, Mask, Path
 from backend.errors import Conflict, Invalid
 
 MAX_BYTES = 32_000_000  # of each document; comparing takes a few times that in memory
+LARGEST = 1024 * 1024  # bytes of a difference as JSON; what comes after them is left out
+MOST = 5_000  # resources and outputs in a difference
 _NOTHING = Raw(b"null")
 
 
@@ -45,11 +47,14 @@ class Resource:
 
 @dataclass(frozen=True)
 class Diff:
+    """`left_out` counts the resources and outputs that are not in the lists, as it is too large."""
+
     added: list[Resource]
     removed: list[Resource]
     changed: list[Resource]
     unchanged: int  # instances
     outputs: list[Change]
+    left_out: int = 0
 
 
 class _Output(Struct, frozen=True):
@@ -82,6 +87,7 @@ class _Document(Struct):
 
 
 Shape = TypeVar("Shape")
+Entry = TypeVar("Entry", Change, Resource)
 
 
 class _Decoder(Generic[Shape]):
@@ -137,13 +143,35 @@ def _diff(before: bytes, after: bytes) -> Diff:
     in_both = [_changed(olds[address], news[address]) for address in olds.keys() & news.keys()]
     changed = [resource for resource in in_both if resource.changes]
     unchanged = sum(len(_resource(new_digests[digest]).instances) for digest in same)
+    space = _Space()
     return Diff(
-        added=_sorted(news[address].alone() for address in news.keys() - olds.keys()),
-        removed=_sorted(olds[address].alone() for address in olds.keys() - news.keys()),
-        changed=_sorted(changed),
+        outputs=space.fitting(_compare_outputs(old.outputs, new.outputs)),
+        changed=space.fitting(_sorted(changed)),
+        added=space.fitting(_sorted(news[at].alone() for at in news.keys() - olds.keys())),
+        removed=space.fitting(_sorted(olds[at].alone() for at in olds.keys() - news.keys())),
         unchanged=unchanged + len(in_both) - len(changed),
-        outputs=list(_compare_outputs(old.outputs, new.outputs)),
+        left_out=space.left_out,
     )
+
+
+class _Space:
+    """The space in an answer. What does not fit is counted."""
+
+    def __init__(self) -> None:
+        self._bytes, self._entries = LARGEST, MOST
+        self.left_out = 0
+
+    def fitting(self, entries: Iterable[Entry]) -> list[Entry]:
+        fitting = []
+        for entry in entries:
+            size = len(msgspec.json.encode(entry)) if self._entries else 0
+            if self._entries and size <= self._bytes:
+                self._bytes -= size
+                self._entries -= 1
+                fitting.append(entry)
+            else:
+                self.left_out += 1
+        return fitting
 
 
 def _read(text: bytes) -> _Document:

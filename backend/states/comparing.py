@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from backend import audit
-from backend.documents import diff
+from backend import apart, audit
+from backend.apart import Budget
+from backend.documents import diff, diff_process
 from backend.documents.diff import Diff
+from backend.errors import Invalid
 from backend.models import State, StateVersion
 from backend.offload import Room, off_loop
 from backend.states import states, versions
 from backend.transactions import Caller, Transaction
 
+Sizes = tuple[int, int]  # bytes
+
 NOTHING = b'{"version": 4}'
 
-# each may take a few hundred MB, and one of the threads that state writes need too
-ROOM = Room(2, seconds=20.0, refusal="Too many states are being compared. Try again.")
+SMALL = 256 * 1024  # bytes of two documents that are compared in a thread of the server
+_BUSY = "Too many states are being compared. Try again."
+ROOM = Room(2, seconds=20.0, refusal=_BUSY)
+MEMORY = Budget(seconds=20.0, refusal=_BUSY)
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,40 @@ def compare(
     """
     with caller.transaction() as tx:
         older, newer = _read(tx, states.named(tx, project, workspace), before, after)
-    with ROOM.enter():
-        document = NOTHING if older is None else _document(caller, older)
-        found = off_loop(diff.diff, document, _document(caller, newer))
+    sizes = (len(NOTHING) if older is None else older.size), newer.size
+    compared = _here if sum(sizes) <= SMALL else _apart
+    found = compared(caller, sizes, _content(caller, older), _content(caller, newer))
     return Comparison(None if older is None else older.number, newer.number, found)
+
+
+def _here(_caller: Caller, _sizes: Sizes, before: Iterator[bytes], after: Iterator[bytes]) -> Diff:
+    with ROOM.enter():
+        return off_loop(diff.diff, b"".join(before), b"".join(after))
+
+
+def _apart(caller: Caller, sizes: Sizes, before: Iterator[bytes], after: Iterator[bytes]) -> Diff:
+    """Compare in a process of its own. Raises Invalid when it needs more than it may have."""
+    memory, total = diff_process.memory_for(sum(sizes)), caller.here.settings.diff_memory_bytes
+    if memory > total:
+        raise _too_much(total)
+    first = sizes[0].to_bytes(diff_process.LENGTH, "big")
+    pieces = itertools.chain((first,), before, after)
+    with MEMORY.take(memory, total):
+        try:
+            answer = apart.run(
+                diff_process.__name__, pieces, memory=memory, seconds=diff_process.CPU_SECONDS
+            )
+        except apart.Exceeded:
+            raise _too_much(memory) from None
+    return off_loop(diff_process.found_in, answer)
+
+
+def _too_much(memory: int) -> Invalid:
+    return Invalid(
+        f"Comparing these versions needs more than {memory:,} bytes of memory, or "
+        f"{diff_process.CPU_SECONDS} seconds. Download both versions to compare them.",
+        code="diff-too-large",
+    )
 
 
 def _read(
@@ -79,5 +117,7 @@ def _before(db: Session, version: StateVersion) -> StateVersion | None:
     ).one_or_none()
 
 
-def _document(caller: Caller, version: StateVersion) -> bytes:
-    return b"".join(states.content(version, caller.here.keyring, caller.here.blobs))
+def _content(caller: Caller, version: StateVersion | None) -> Iterator[bytes]:
+    if version is None:
+        return iter((NOTHING,))
+    return states.content(version, caller.here.keyring, caller.here.blobs)

@@ -39,6 +39,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for change in found["outputs"]:
         yield f"output {_change(change)}"
     yield _summary(found)
+    if found.get("left_out"):
+        yield f"{found['left_out']:,} more resources and outputs are too many to show."
 
 
 def _by_address(found: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ def _marked(sign: str, name: str) -> str:
 
 def _summary(found: Mapping[str, Any]) -> str:
     counts = {kind: len(found[kind]) for kind in ("added", "changed", "removed")}
-    if not any(counts.values()) and not found["outputs"]:
+    if not any(counts.values()) and not found["outputs"] and not found.get("left_out"):
         return "No resource, attribute or output is different."
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return f"Resources: {told}, {found['unchanged']} unchanged."

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from tests.support.api import Api
 from tests.support.processes import Process, wait_until
 from tests.support.queued_run import QueuedRun
 from tests.support.redis_server import Redis
 from tests.support.stateroom import Stateroom
 from tests.support.wire import Http
+
+ANSWERS = 10  # in the seconds of such a comparison; a second has room for hundreds
+MEMORY = 150_000_000  # bytes; each of the two documents has 16 million
 
 NewStateroom = Callable[..., Stateroom]
 
@@ -68,6 +75,77 @@ def test_a_database_that_another_process_has_locked_stops_only_who_writes(
 
     made = [wait_until(each.answer, "the write to be answered")["name"] for each in writing]
     assert made == ["p0", "p1", "p2"]
+
+
+def large_state(serial: int, megabytes: int) -> bytes:
+    """A state of resources with attributes, as terraform writes it, and two outputs."""
+    resources = [
+        {
+            "mode": "managed", "type": "null_resource", "name": f"r{n}", "provider": "p",
+            "instances": [{"attributes": {f"a{k}": f"{serial}-{n}-{k}-" + "x" * 80
+                                          for k in range(100)}}],
+        }
+        for n in range(100 * megabytes)
+    ]  # fmt: skip
+    outputs = {"url": {"value": "https://x"}, "key": {"value": "s3cret", "sensitive": True}}
+    document = {"version": 4, "serial": serial, "lineage": "l", "outputs": outputs}
+    return json.dumps({**document, "resources": resources}).encode()
+
+
+def forget_outputs(stateroom: Stateroom) -> None:
+    """Make all versions what an older Stateroom has written."""
+    with closing(sqlite3.connect(stateroom.data_dir / "stateroom.db", timeout=60)) as database:
+        database.execute("UPDATE state_versions SET outputs = NULL")
+        database.commit()
+
+
+class Peak:
+    """By how many bytes the process that answers requests has grown."""
+
+    def __init__(self, server: Process) -> None:
+        # the one with the application, not the one that only watches it
+        serving = max(server.descendants(), key=lambda process: process.memory_info().rss)
+        self._folder = Path(f"/proc/{serving.pid}")
+        (self._folder / "clear_refs").write_text("5")
+        self._before = self._highest()
+
+    def grown(self) -> int:
+        return self._highest() - self._before
+
+    def _highest(self) -> int:
+        status = (self._folder / "status").read_text()
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        assert found
+        return int(found[1]) * 1024
+
+
+def test_large_states_are_read_and_compared_beside_the_answers_of_others(
+    new_stateroom: NewStateroom,
+) -> None:
+    stateroom = new_stateroom()
+    server = stateroom.start_server()
+    place = stateroom.place()
+    workspace = f"/projects/{place.project}/workspaces/{place.workspace}"
+    for serial in (1, 2):
+        assert place.state.write(large_state(serial, 16)).status == 200
+    forget_outputs(stateroom)
+    peak = Peak(server)
+
+    patient = Api(Http(stateroom.url, seconds=600), stateroom.token)
+    outputs = [Asking(partial(patient.get, f"{workspace}/outputs")) for _ in range(6)]
+    diffs = [Asking(partial(patient.send, "GET", f"{workspace}/states/diff")) for _ in range(4)]
+    answered = 0
+    while not all(each.answer() for each in (*outputs, *diffs)):
+        assert is_alive(stateroom)
+        answered += 1
+
+    shown = [each.answer()["outputs"]["url"]["value"] for each in outputs]
+    assert shown == ["https://x"] * 6
+    # 503 with Retry-After: its turn did not come in time on this machine
+    for answer in (each.answer() for each in diffs):
+        assert answer.status in {200, 503}, (answer.body[:1000], server.said()[-4000:])
+    assert answered >= ANSWERS
+    assert peak.grown() < MEMORY
 
 
 def test_a_broker_that_hangs_does_not_hold_up_who_queues_a_run(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from backend.documents import diff_process
+from backend.documents.diff import LARGEST, MOST
 from backend.states import comparing
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
@@ -156,3 +158,58 @@ def test_only_a_few_states_are_compared_at_once(
         refused(boss.get(diff), 503, "busy")
 
     assert boss.get(diff).status_code == 200
+
+
+def test_a_large_comparison_waits_for_memory_and_says_when_there_is_none(
+    boss: Caller, diff: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing.MEMORY, "_seconds", 0.05)
+    written(boss, document(1, "a", size=comparing.SMALL), document(2, "b"))
+
+    with comparing.MEMORY.take(500_000_000, 500_000_000):
+        answer = boss.get(diff)
+
+    refused(answer, 503, "busy")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert boss.get(diff).status_code == 200
+
+
+@one_database
+def test_a_comparison_that_needs_more_memory_than_it_may_have_ends_alone(
+    boss: Caller, diff: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diff_process, "memory_for", lambda _sizes: 120_000_000)
+
+    def many_keys(serial: int) -> bytes:
+        state = json.loads(document(serial, "a"))
+        attributes = {f"k{serial}-{n}": n for n in range(300_000)}
+        state["resources"][0]["instances"][0]["attributes"] = attributes
+        return json.dumps(state).encode()
+
+    written(boss, many_keys(1), many_keys(2))
+
+    refused(boss.get(diff), 422, "diff-too-large")
+
+
+@one_database
+def test_a_difference_is_shown_up_to_a_size_and_the_rest_is_counted(
+    boss: Caller, diff: str
+) -> None:
+    written(boss, document(1, *(f"r{n}" for n in range(MOST + 7))))
+
+    found = between(boss, diff)
+
+    assert (len(found["added"]), found["left_out"]) == (MOST, 7)
+
+
+@one_database
+def test_a_value_that_does_not_fit_is_counted_and_the_others_are_shown(
+    boss: Caller, diff: str
+) -> None:
+    written(boss, document(1, "a", big="x", last="x"))
+    written(boss, document(2, "a", big="x" * LARGEST, last="y"))
+
+    found = between(boss, diff)
+
+    assert [change["path"] for change in found["outputs"]] == ["last"]
+    assert found["left_out"] == 1
