@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, Generic, TypeVar
 
 from flask import Response, request
@@ -24,6 +24,9 @@ from backend.web.problems import problem
 PREFIX = "/api/v1"
 WORKSPACE = "/projects/<project>/workspaces/<workspace>"
 MAX_BODY_BYTES = 1_000_000
+MAX_VALUES = 10_000  # in a body; checking each takes time, in which nobody else is answered
+MAX_FIELD_NAME = 100  # letters of it in an answer
+MAX_FIELD_ERRORS = 20  # that an answer tells; the others are counted
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token."},
     "basic": {
@@ -211,12 +214,19 @@ def once(
 
 def invalid_request(error: ValidationError) -> Response:
     """422 with the fields that are wrong, but not their values, which may be secret."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
     wrong = [
-        {"field": ".".join(str(part) for part in found["loc"]) or "body", "message": found["msg"]}
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
+        {"field": _named(one["loc"]) or "body", "message": one["msg"]}
+        for one in found[:MAX_FIELD_ERRORS]
     ]
     said = "; ".join(f"{field['field']}: {field['message']}" for field in wrong)
-    return problem(422, "invalid-request", f"The request is wrong: {said}.", errors=wrong)
+    more = f"; and {len(found) - len(wrong):,} more" if len(found) > len(wrong) else ""
+    return problem(422, "invalid-request", f"The request is wrong: {said}{more}.", errors=wrong)
+
+
+def _named(place: Iterable[str | int]) -> str:
+    """The name of a field. A client may have made it up, as long as its body may be."""
+    return ".".join(str(part)[:MAX_FIELD_NAME] for part in place)
 
 
 def _let_in() -> None:
@@ -240,6 +250,23 @@ def _check_body() -> None:
         raise Invalid(f"The body is not JSON: {error}.", code="body-not-json") from None
     if not isinstance(body, dict):
         raise Invalid("The body must be a JSON object: { … }.", code="body-not-an-object")
+    _check_values(body)
+
+
+def _check_values(body: dict[str, Any]) -> None:
+    count = 0
+    unseen: list[Any] = [body]
+    while unseen:
+        container = unseen.pop()
+        count += len(container)
+        if count > MAX_VALUES:
+            raise Invalid(
+                f"The body has more than {MAX_VALUES:,} values. Send fewer of them.",
+                code="body-too-many-values",
+                limit=MAX_VALUES,
+            )
+        inside = container.values() if isinstance(container, dict) else container
+        unseen += [value for value in inside if isinstance(value, dict | list)]
 
 
 def _fingerprint() -> str:

@@ -14,7 +14,7 @@ from backend.errors import Invalid
 from backend.models import Token
 from backend.people import logins
 from backend.people.passwords import MAX_LENGTH
-from backend.web.api.answers import MAX_BODY_BYTES, Answer, answer, problems
+from backend.web.api.answers import Answer, answer, problems
 from backend.web.api.part import Part
 from backend.web.current import client_address, installation
 
@@ -30,6 +30,7 @@ bp = Part(
 )
 
 FORM = "application/x-www-form-urlencoded"
+LARGEST_LOGIN = 16 * 1024  # bytes of a body, which anybody may send
 Typed = Field(None, max_length=MAX_LENGTH)
 
 
@@ -103,7 +104,7 @@ def _basic() -> dict[str, str]:
 
 @bp.before_request
 def _check_body() -> None:
-    request.max_content_length = MAX_BODY_BYTES
+    request.max_content_length = LARGEST_LOGIN
     if request.get_data() and not (request.is_json or request.mimetype == FORM):
         raise UnsupportedMediaType(f"Send the body as JSON, or as {FORM}.")
     try:

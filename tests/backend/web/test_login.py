@@ -325,8 +325,14 @@ def test_a_login_takes_away_what_ended_long_ago(boss: Caller, app: Flask) -> Non
 
 @one_database
 def test_a_body_that_is_nested_too_deeply_is_refused(boss: Caller) -> None:
-    body = '{"username": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    body = '{"username": ' + "[" * 7_000 + "]" * 7_000 + "}"
 
     answer = boss.client.post("/api/login", data=body, content_type="application/json")
 
     refused(answer, 422, "body-not-json")
+
+
+def test_a_stranger_cannot_keep_the_server_busy_with_a_large_body(boss: Caller) -> None:
+    answer: Any = post(boss, json={f"k{n}": n for n in range(60_000)})
+
+    assert answer.status_code == 413

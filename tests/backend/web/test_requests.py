@@ -53,6 +53,34 @@ def test_a_body_that_is_no_json_object_is_refused_readably(
     assert code is None or answer.json["code"] == code
 
 
+@one_database
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({f"k{n}": n for n in range(60_000)}, "body-too-many-values"),
+        ({"name": [{} for _ in range(60_000)]}, "body-too-many-values"),
+        ({f"k{n}": n for n in range(5_000)}, "invalid-request"),
+        ({"k" * 900_000: 1}, "invalid-request"),
+    ],
+)
+def test_the_answer_to_a_wrong_body_is_small_however_much_is_wrong_in_it(
+    boss: Caller, body: dict[str, Any], code: str
+) -> None:
+    answer = boss.post("/projects", body)
+
+    refused(answer, 422, code)
+    assert len(answer.data) < 10_000
+
+
+@one_database
+def test_of_many_wrong_fields_some_are_told_and_the_others_counted(boss: Caller) -> None:
+    answer = boss.post("/projects", {"name": "x", **{f"k{n}": n for n in range(1_000)}})
+
+    problem = refused(answer, 422, "invalid-request")
+    assert problem["errors"][0]["field"] == "k0"
+    assert problem["detail"].endswith("and 980 more.")
+
+
 @pytest.mark.parametrize(
     "path", ["/nothing", "/projects/a/b/c", "/projects/sh%00op", "/projects/ü"]
 )
