@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gevent import monkey
+
 from backend.errors import Unavailable
 from backend.offload import off_loop
 
@@ -25,6 +27,8 @@ END = b"\0"  # the last byte of a complete answer
 _OOM_SCORE = b"500"  # if the machine has no memory left, these end first
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH")
 _PIECE = 1 << 20
+# gevent's own waits for its event loop, which is in another thread
+_waitpid = monkey.get_original("os", "waitpid")
 
 
 class Exceeded(Exception):
@@ -128,7 +132,7 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):  # gevent may be first
-                os.waitpid(self._pid, 0)
+                _waitpid(self._pid, 0)
         self._pidfd = _closed(self._pidfd)
 
 
