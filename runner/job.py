@@ -9,7 +9,7 @@ from typing import Literal
 ToolName = Literal["terraform", "tofu"]
 Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
 BackendMode = Literal["auto", "override", "off"]
-VariableKind = Literal["terraform", "environment"]
+VariableKind = Literal["terraform", "environment", "backend_config"]
 SandboxMode = Literal["auto", "off", "required"]
 # never written; no resources or outputs left; some left; moved to another backend
 Standing = Literal["unwritten", "empty", "in use", "archived"]

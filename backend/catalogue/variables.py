@@ -1,4 +1,7 @@
-"""Variables of a workspace: for terraform, or for its environment. Every value is sealed."""
+"""Variables of a workspace: for terraform, its environment, or its backend. All are sealed.
+
+Those of kind backend_config complete the backend block of the sources, as -backend-config does.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from backend.sealing.crypto import Keyring, open_value, seal_value
 from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
-KINDS = ("terraform", "environment")
+KINDS = ("terraform", "environment", "backend_config")
 MAX_VALUE_BYTES = 100_000  # Linux allows 131,072 bytes for one variable
 
 # These would move the state, the plan or the tool's own files, or load a library. The runner
@@ -181,8 +184,8 @@ def _open(keyring: Keyring, variable: Variable) -> str:
 def _assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
     variable.sensitive = fields.get("sensitive", variable.sensitive)
     variable.is_expression = fields.get("is_expression", variable.is_expression)
-    if variable.is_expression and variable.kind != "terraform":
-        raise Invalid("Only a terraform variable can be an expression.", code="variable-invalid")
+    if variable.is_expression and variable.kind == "environment":
+        raise Invalid("An environment variable is no expression.", code="variable-invalid")
     if "value" in fields:
         clear = fields["value"].encode()
         if len(clear) > MAX_VALUE_BYTES or b"\0" in clear:

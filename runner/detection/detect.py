@@ -37,9 +37,9 @@ _BOM = b"\xef\xbb\xbf"
 class Verdict:
     """`file` and `line` (from 1) are the place of the deciding block; `why` is for people.
 
-    `wrapper` runs the tool in this folder. The kind is what the tool itself would find. Everything
-    but the `settings` (the plain strings in a backend block) is safe to print and to store,
-    whatever the repository contains.
+    `wrapper` runs the tool in this folder. The kind is what the tool itself would find. `settings`
+    are the arguments of the backend block, None if they are no plain strings. Everything else is
+    safe to print and to store, whatever the repository contains.
     """
 
     kind: VerdictKind
@@ -49,7 +49,7 @@ class Verdict:
     why: str = ""
     warnings: tuple[str, ...] = ()
     wrapper: Wrapper | None = None
-    settings: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    settings: Mapping[str, str | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def explicit(self) -> bool:

@@ -31,13 +31,13 @@ class Declaration(NamedTuple):
     """One block that configures where the state is stored.
 
     `type` is the label of the block, if it has one. `line` counts from 1, or is None if unknown.
-    `settings` are its arguments that are plain strings.
+    `settings` are its arguments, None if they are no plain strings.
     """
 
     kind: DeclarationKind
     type: str | None
     line: int | None
-    settings: Mapping[str, str] = MappingProxyType({})
+    settings: Mapping[str, str | None] = MappingProxyType({})
 
 
 # There are four kinds. Of five blocks two have the same kind: that is a conflict, or unreadable.
@@ -109,14 +109,15 @@ def _written(text: str, block: Token) -> Iterator[Declaration]:
             yield Declaration(kind, label, text.count("\n", 0, item[0].start) + 1, settings)
 
 
-def _settings(text: str, block: Token) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _settings(text: str, block: Token) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
     for item in islice(items(text, block.start + 1, block.end - 1), MAX_SETTINGS):
         kinds = [token.kind for token in item]
-        if kinds == ["word", "other", "string"] and text[item[1].start : item[1].end] == "=":
-            value = _label(text, item[2])
-            if value is not None:
-                found[text[item[0].start : item[0].end]] = value[:MAX_SETTING]
+        if kinds[0] == "word":
+            plain = kinds == ["word", "other", "string"]
+            value = _label(text, item[2]) if plain else None
+            name = text[item[0].start : item[0].end]
+            found[name] = None if value is None else value[:MAX_SETTING]
     return found
 
 

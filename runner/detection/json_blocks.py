@@ -193,7 +193,7 @@ class _Reader:
         return match[match.lastgroup or 0]
 
 
-def _settings(body: str) -> dict[str, str]:
+def _settings(body: str) -> dict[str, str | None]:
     if len(body) > _LARGEST_BODY:
         return {}
     try:
@@ -201,8 +201,12 @@ def _settings(body: str) -> dict[str, str]:
     except (ValueError, RecursionError):
         return {}
     entries = found.items() if isinstance(found, dict) else ()
-    plain = ((k, v[:MAX_SETTING]) for k, v in entries if isinstance(v, str) and "${" not in v)
-    return dict(islice(plain, MAX_SETTINGS))
+    given = ((name, _plain(value)) for name, value in entries if value is not None)
+    return dict(islice(given, MAX_SETTINGS))
+
+
+def _plain(value: object) -> str | None:
+    return value[:MAX_SETTING] if isinstance(value, str) and "${" not in value else None
 
 
 def _string(raw: str) -> str:

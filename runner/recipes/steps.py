@@ -13,7 +13,7 @@ from runner.recipes import forks
 from runner.recipes.context import RunContext
 from runner.sources import modules, source
 from runner.sources.source import Checkout
-from runner.tools import commands
+from runner.tools import backend_config, commands
 
 
 def clone(context: RunContext) -> Checkout:
@@ -96,25 +96,42 @@ def prepare(
 ) -> None:
     """Initialise the folder with the tool, and check that it uses the intended backend."""
     job = context.job
-    command = commands.init_cloud if not injected and verdict.kind == "cloud" else commands.init
-    with modules.access(job, context.work.root) as access:
-        try:
-            context.run(
-                command(context.tool, job.variables),
-                checkout.folder,
-                access.environment,
-                writable=access.folders,
-            )
-        except ToolError as error:
-            raise modules.explain(
-                error, job, access, context.work.root, context.events.stop
-            ) from None
+    try:
+        _init(context, checkout, _init_command(context, verdict, injected))
+    except ToolError as error:
+        absent = backend_config.missing(verdict, backend_config.names(job), context.environment)
+        if injected is not None or not absent:
+            raise
+        said = backend_config.explanation(verdict, absent, job, error.message)
+        raise DetectionError("backend-partial", said) from None
     if injected is None:
         override.check_own_backend(context.work.data, verdict)
         if found := identity.of(override.noted_backend(context.work.data), context.environment):
             context.events.uses_backend(context.without_secrets(found))
     else:
         override.check_initialised(context.work.data, job.backend)
+
+
+def _init_command(
+    context: RunContext, verdict: Verdict, injected: Override | None
+) -> commands.Command:
+    given = context.job.variables
+    if injected is not None:
+        return commands.init(context.tool, given)
+    if verdict.kind == "cloud":  # for which the tools refuse -backend-config
+        return commands.init_cloud(context.tool, given)
+    return commands.init(context.tool, given, backend_config.write(context.work.home, given))
+
+
+def _init(context: RunContext, checkout: Checkout, command: commands.Command) -> None:
+    job = context.job
+    with modules.access(job, context.work.root) as access:
+        try:
+            context.run(command, checkout.folder, access.environment, writable=access.folders)
+        except ToolError as error:
+            raise modules.explain(
+                error, job, access, context.work.root, context.events.stop
+            ) from None
 
 
 def _applied_here(job: Job) -> str | None:

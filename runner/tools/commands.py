@@ -25,9 +25,13 @@ class Command:
     stdin: bytes | None = field(default=None, repr=False)
 
 
-def init(tool: Tool, variables: Iterable[Variable]) -> Command:
-    """Initialise. Module sources and tofu's backends may use variables, so init gets them too."""
-    return _with_variables(tool, "init", (*_QUIET, "-reconfigure"), variables)
+def init(tool: Tool, variables: Iterable[Variable], config: Path | None = None) -> Command:
+    """Initialise. Module sources and tofu's backends may use variables, so init gets them too.
+
+    `config` is a file that completes the backend block of the sources.
+    """
+    more = () if config is None else (f"-backend-config={config}",)
+    return _with_variables(tool, "init", (*_QUIET, "-reconfigure", *more), variables)
 
 
 def init_cloud(tool: Tool, variables: Iterable[Variable]) -> Command:

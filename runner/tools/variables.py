@@ -15,18 +15,23 @@ from typing import Any
 from runner.detection.config_files import ConfigFile, Unreadable, configuration, read
 from runner.detection.hcl_text import hcl_string
 from runner.errors import ToolError
-from runner.job import Variable
+from runner.job import Variable, VariableKind
 from runner.tools.tool import Tool
 
 _NAME = re.compile(r"[^\W\d][\w-]*")
 
 
 def var_file(variables: Iterable[Variable]) -> bytes | None:
-    """The terraform variables in HCL, or None if there are none. Of equal names the last counts.
+    """The terraform variables in HCL, or None if there are none. Raises as `assignments`."""
+    return assignments(variables, "terraform")
+
+
+def assignments(variables: Iterable[Variable], kind: VariableKind) -> bytes | None:
+    """The variables of a kind in HCL, or None if there are none. Of equal names the last counts.
 
     Raises ToolError with `variable-invalid`.
     """
-    lines = {v.name: _assignment(v) for v in variables if v.kind == "terraform"}
+    lines = {v.name: _assignment(v) for v in variables if v.kind == kind}
     return "".join(lines.values()).encode() if lines else None
 
 

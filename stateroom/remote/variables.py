@@ -29,12 +29,16 @@ def _named(command: Callable[..., None]) -> Callable[..., None]:
         "--environment", "kind", flag_value="environment", default="terraform",
         help="It is an environment variable, not a terraform variable.",
     )  # fmt: skip
-    return click.argument("name")(option(command))
+    of_the_backend = click.option(
+        "--backend-config", "kind", flag_value="backend_config",
+        help="It completes the backend block of the sources, as -backend-config does.",
+    )  # fmt: skip
+    return click.argument("name")(of_the_backend(option(command)))
 
 
 @group("variables")
 def command() -> None:
-    """Variables of a workspace: for terraform, or in its environment."""
+    """Variables of a workspace: for terraform, in its environment, or for its backend block."""
 
 
 @command.command("list")

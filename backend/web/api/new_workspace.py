@@ -10,6 +10,7 @@ from backend.catalogue import variables
 from backend.states import workspaces
 from backend.web.api.answers import Body, Name, Reference
 
+VariableKind = Literal["terraform", "environment", "backend_config"]
 Value = Annotated[str, Field(max_length=variables.MAX_VALUE_BYTES, pattern=r"^[^\x00]*$")]
 
 
@@ -19,7 +20,7 @@ class VariableChange(Body):
         default_factory=bool, description="The value is never shown, and masked in logs"
     )
     is_expression: bool = Field(
-        default_factory=bool, description="For terraform only: the value is HCL, not a string"
+        default_factory=bool, description="Not for the environment: the value is HCL, not a string"
     )
 
     def fields(self) -> variables.Fields:
@@ -33,7 +34,11 @@ class VariableToPut(VariableChange):
 
 
 class NewVariable(VariableToPut):
-    kind: Literal["terraform", "environment"] = "terraform"
+    kind: VariableKind = Field(
+        "terraform",
+        description="backend_config: an argument of the backend block of the sources, which is "
+        "passed by -backend-config when a run uses that backend",
+    )
     name: str = Field(min_length=1, max_length=255)
 
     def new(self) -> variables.NewVariable:

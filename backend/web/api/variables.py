@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from flask import Response
 from pydantic import Field
@@ -23,10 +22,17 @@ from backend.web.api.answers import (
     problems,
     with_fault,
 )
-from backend.web.api.new_workspace import NewVariable, VariableChange, VariableToPut
+from backend.web.api.new_workspace import (
+    NewVariable,
+    VariableChange,
+    VariableKind,
+    VariableToPut,
+)
 from backend.web.current import installation, reading, transaction
 
-bp = blueprint("variables", "Variables of a workspace, for terraform or for its environment")
+bp = blueprint(
+    "variables", "Variables of a workspace: for terraform, its environment, or its backend"
+)
 
 
 class VariablePath(WorkspacePath):
@@ -35,7 +41,7 @@ class VariablePath(WorkspacePath):
 
 class Variable(Sealed):
     id: str
-    kind: Literal["terraform", "environment"]
+    kind: VariableKind
     name: str
     value: str | None = Field(description="Null if it is sensitive, or cannot be opened")
     sensitive: bool

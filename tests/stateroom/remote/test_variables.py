@@ -21,6 +21,16 @@ def test_a_variable_is_set_changed_and_deleted(cli: CommandLine) -> None:
     assert cli.json("variables", "list") == []
 
 
+def test_one_for_the_backend_is_a_kind_of_its_own(cli: CommandLine) -> None:
+    cli.must("variables", "set", "--backend-config", "bucket", "states")
+
+    [listed] = cli.json("variables", "list")
+    cli.must("variables", "delete", "--backend-config", "bucket")
+
+    assert (listed["kind"], listed["name"]) == ("backend_config", "bucket")
+    assert cli.json("variables", "list") == []
+
+
 def test_one_of_the_environment_is_another_than_one_of_terraform(cli: CommandLine) -> None:
     cli.must("variables", "set", "AWS_REGION", "one")
     cli.must("variables", "set", "--environment", "AWS_REGION", "two")
