@@ -52,6 +52,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
             rules=rules,
             path=template.path,
             credential=_credential(here, template.key),
+            submodules=template.submodules,
+            lfs=template.lfs,
             known_hosts=project.known_hosts,
             accept_new_host_keys=project.accept_new_host_keys,
             policy=repositories.policy(settings),

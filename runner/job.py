@@ -86,6 +86,9 @@ class Source:
     policy: SourcePolicy = SourcePolicy()
     mirrors: Mirrors | None = None
     rules: RefRules | None = None
+    submodules: bool = False  # fetch those that the folder reaches
+    lfs: bool = False  # and files of Git LFS
+    git_credentials: tuple[GitCredential, ...] = ()  # for submodules
     ancestor: str | None = None  # a commit: does the history of what is checked out have it?
 
 

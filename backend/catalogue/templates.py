@@ -32,6 +32,8 @@ class Fields(TypedDict, total=False):
     tool_version: str | None
     backend_mode: str
     override_file: str | None
+    submodules: bool
+    lfs: bool
     ignored_wrappers: list[str]
     allowed_refs: list[str]
     secrets_for_pull_requests: bool
@@ -45,8 +47,9 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
     """
     tx.require("templates:manage", project.id)
     template = Template(
-        project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None
-    )
+        project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
+        submodules=False, lfs=False,
+    )  # fmt: skip
     _assign(tx, project, template, fields)
     if fields.get("name") is None:
         template.name = _name_of(tx.db, template)
@@ -144,6 +147,8 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
         template.secrets_for_pull_requests = fields["secrets_for_pull_requests"]
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
+    template.submodules = fields.get("submodules", template.submodules)
+    template.lfs = fields.get("lfs", template.lfs)
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
         _guard(tx, template.key)
     _assign_tool(template, fields)

@@ -84,6 +84,8 @@ class Template(Base):
     tool_version: Mapped[str | None] = mapped_column(String(32))
     backend_mode: Mapped[str] = mapped_column(String(16), default="auto")
     override_file: Mapped[str | None]
+    submodules: Mapped[bool] = mapped_column(default=False)  # fetch those that it reaches
+    lfs: Mapped[bool] = mapped_column(default=False)  # fetch the files of Git LFS that it reaches
     ignored_wrappers: Mapped[list[str]] = mapped_column(JSON, default=list)
     allowed_refs: Mapped[list[str]] = mapped_column(JSON, default=list)  # beside its own ref
     secrets_for_pull_requests: Mapped[bool] = mapped_column(default=False)

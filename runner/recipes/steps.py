@@ -19,7 +19,11 @@ from runner.tools import backend_config, commands
 def clone(context: RunContext) -> Checkout:
     with context.step("clone") as detail:
         checkout = source.clone(
-            replace(context.job.source, ancestor=_applied_here(context.job)),
+            replace(
+                context.job.source,
+                ancestor=_applied_here(context.job),
+                git_credentials=context.job.git_credentials,
+            ),
             context.work.checkout / "source",
             work=context.work.root,
             deadline=context.job.limits.clone,

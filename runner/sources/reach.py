@@ -65,6 +65,7 @@ def reach(root: Path, folder: Path, entries: Sequence[Entry]) -> Reach:
     searched = [entry for entry in entries if _is_searched(entry)]
     start = resolve(folder)
     found.links.update(start.links)
+    found.named.add(start.path)  # it may be in a submodule
     pending = [start.path]
     while pending:
         path = pending.pop()

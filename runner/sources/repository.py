@@ -21,7 +21,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import git
 from git.exc import GitCommandError
 
-from runner.errors import SourceError, ToolError
+from runner.errors import SourceError, Stopped, ToolError
 from runner.events import StopLevel
 from runner.job import Login, SourcePolicy
 from runner.processes.process import capture, child_environment
@@ -53,6 +53,13 @@ class Limits:
 
     def left(self) -> float:
         return max(0.0, self.ends - monotonic())
+
+    def check(self, what: str) -> None:
+        """Raise Stopped (`canceled`, `timed-out`) when it is time to end."""
+        if self.stop():
+            raise Stopped("canceled", f"{what} was stopped because the run was canceled.")
+        if not self.left():
+            raise Stopped("timed-out", f"{what} took too long.")
 
 
 class GitError(GitCommandError):

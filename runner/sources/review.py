@@ -34,6 +34,16 @@ def review(root: Path, folder: Path, entries: Sequence[Entry]) -> tuple[str, ...
     )
 
 
+def reached_pointers(root: Path, folder: Path, entries: Sequence[Entry]) -> list[str]:
+    """The paths of the pointers of Git LFS that the folder reaches."""
+    inside = root.resolve()
+    found = [entry.path for entry in pointers(inside, entries)]
+    if not found:
+        return []
+    reached = reach(inside, inside / folder.relative_to(root), entries)
+    return [path for path in found if reached.covers(inside / path)]
+
+
 def pointers(root: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
     """The files that are pointers of Git LFS."""
     for entry in entries:
@@ -71,7 +81,8 @@ def _submodules(reached: Reach, entries: Sequence[Entry]) -> Iterator[str]:
         raise SourceError(
             "submodules",
             f"{_listed(needed)} {_are(needed, 'a submodule', 'submodules')}, which a run leaves "
-            "empty: terraform would find no files there.",
+            "empty: terraform would find no files there. Set submodules on the template "
+            "(`stateroom templates set NAME --submodules`), and runs fetch them.",
         )
     if found:
         yield (
@@ -90,7 +101,8 @@ def _pointers(reached: Reach, entries: Sequence[Entry]) -> Iterator[str]:
         raise SourceError(
             "lfs-pointers",
             f"{_listed(needed)} {_are(needed, 'a pointer', 'pointers')} of Git LFS and not the "
-            "file itself: terraform would use the pointer's 130 bytes.",
+            "file itself: terraform would use the pointer's 130 bytes. Set lfs on the template "
+            "(`stateroom templates set NAME --lfs`), and runs fetch the files.",
         )
     if elsewhere:
         yield (

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import monotonic
@@ -16,12 +16,22 @@ from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
 from runner.job import Login, Source, SshKey
 from runner.processes.ladder import go_on
-from runner.sources import ancestry, checkout, mirror, permission, redirects, ssh, tree
+from runner.sources import (
+    ancestry,
+    checkout,
+    lfs,
+    mirror,
+    permission,
+    redirects,
+    ssh,
+    submodules,
+    tree,
+)
 from runner.sources.mirror import Mirror
 from runner.sources.refresh import refresh
 from runner.sources.refs import ABBREVIATED, COMMIT, OWN
 from runner.sources.repository import Calls, Git, GitError, Limits, environment, explain
-from runner.sources.review import review
+from runner.sources.review import reached_pointers, review
 from runner.sources.tree import MOST_BYTES, Entry, too_large
 from runner.sources.url import Address, admit
 
@@ -100,7 +110,7 @@ def clone(
             source, allowed = permission.settle(source, remote)
             commit = _arrive(source, address, into, calls)
         rule = permission.rule_of(allowed, source.rules, commit.hash, remote)
-        checked_out = _check_out(source, into, commit)
+        checked_out = _check_out(source, into, commit, calls, work)
         return replace(
             checked_out,
             ref_rule=rule,
@@ -311,11 +321,58 @@ def _unpack(into: Path, commit: _Commit, calls: Calls) -> _Commit:
     return replace(commit, entries=entries)
 
 
-def _check_out(source: Source, into: Path, commit: _Commit) -> Checkout:
+def _check_out(source: Source, into: Path, commit: _Commit, calls: Calls, work: Path) -> Checkout:
+    entries, folder = commit.entries, into / source.path
+    others: dict[str, Source] = {}
+    if source.submodules:
+        fetched = submodules.fetch(
+            source, calls.git(into), folder, entries, _fetching(calls.limits, work)
+        )
+        entries, others = fetched.entries, fetched.sources
     folder = checkout.folder_at(into, source.path)
-    warnings = (*review(into, folder, commit.entries), *checkout.put_away(into, folder))
+    if source.lfs:
+        _fetch_lfs({"": source, **others}, into, folder, entries, calls.limits)
+    warnings = (*review(into, folder, entries), *checkout.put_away(into, folder))
     subject, author = _shown(commit.subject), _shown(commit.author)
     return Checkout(into, folder, commit.hash, source.ref, subject, author, warnings)
+
+
+def _fetching(limits: Limits, work: Path) -> submodules.Fetch:
+    """How a submodule is fetched: within the limits of the clone, with its own credential."""
+
+    def fetch(source: Source, into: Path) -> tuple[Entry, ...]:
+        address = _checked(source)
+        login = source.credential if isinstance(source.credential, Login) else None
+        own = Limits(limits.ends, _bounded(into, limits.stop))
+        with _agent(source, address, work) as agent:
+            known = agent.environment if agent else {}
+            calls = Calls({**environment(work, address, login), **known}, own)
+            try:
+                with redirects.explained(calls, address, work):
+                    return _arrive(source, address, into, calls).entries
+            except GitError as refused:
+                raise explain(refused, address, source.ref, login) from None
+
+    return fetch
+
+
+def _fetch_lfs(
+    sources: Mapping[str, Source],
+    into: Path,
+    folder: Path,
+    entries: Sequence[Entry],
+    limits: Limits,
+) -> None:
+    """Fetch the files of Git LFS, each from the repository that it is in: `sources` by path."""
+    found: dict[str, list[lfs.Pointer]] = {}
+    for path in reached_pointers(into, folder, entries):
+        home = max((h for h in sources if not h or path.startswith(f"{h}/")), key=len)
+        found.setdefault(home, []).append(lfs.read(into, path))
+    size = sum(pointer.size for some in found.values() for pointer in some)
+    if size + sum(entry.size for entry in entries) > MOST_BYTES:
+        raise too_large()
+    for home, some in found.items():
+        lfs.fetch(some, into, sources[home], _checked(sources[home]), limits)
 
 
 def _shown(text: str) -> str:

@@ -24,6 +24,8 @@ DETAIL: Columns = {
     **LIST,
     "tool's version": "tool_version",
     "override file": "override_file",
+    "submodules": "submodules",
+    "lfs": "lfs",
     "ignored wrappers": "ignored_wrappers",
     "allowed refs": "allowed_refs",
     "secrets for pull requests": "secrets_for_pull_requests",
@@ -88,6 +90,17 @@ _FIELDS = (
         default=None,
         help="Whether runs of pull requests get the variables that are marked sensitive. Default: "
         "no.",
+    ),
+    click.option(
+        "--submodules/--no-submodules",
+        default=None,
+        help="Fetch the submodules that the folder uses. Default: refuse a run that needs one.",
+    ),
+    click.option(
+        "--lfs/--no-lfs",
+        default=None,
+        help="Fetch the files of Git LFS that the folder uses. Default: refuse a run that needs "
+        "one.",
     ),
     click.option(
         "--key",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,38 @@ def test_a_module_that_has_moved_is_explained_with_its_new_address(
 
     assert ended["error"]["code"] == "module-redirected"
     assert f"is now {server.url('modules/network')}:" in ended["error"]["message"]
+
+
+def test_submodules_and_files_of_git_lfs_are_refused_until_the_template_fetches_them(
+    private_web: Stateroom, server: GitHttp, tmp_path: Path
+) -> None:
+    content = b"the certificate"
+    oid = hashlib.sha256(content).hexdigest()
+    server.lfs = {oid: content}
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
+    shared = Repository(tmp_path / "shared", {"x.pem": pointer})
+    root = Repository(
+        tmp_path / "root",
+        {"main.tf": 'output "said" {\n  value = file("${path.module}/shared/x.pem")\n}\n'},
+    )
+    allowed = ("-c", "protocol.file.allow=always")
+    root._git(*allowed, "submodule", "--quiet", "add", str(shared.folder), "shared")
+    root._git("config", "-f", ".gitmodules", "submodule.shared.url", server.url("shared/.git"))
+    root.commit({})
+    place = private_web.place(repository=str(root.folder))
+    project = f"/projects/{place.project}"
+    template = f"{project}/templates/module"
+    login = {"kind": "password", "name": "modules", "username": "ci", "password": PASSWORD}
+    place.api.post(f"{project}/keys", **login)
+    prefix = server.url("shared").removeprefix("http://")
+    place.api.post(f"{project}/git-credentials", prefix=prefix, key="modules")
+
+    neither = place.queue("apply").wait("errored")
+    place.api.patch(template, submodules=True)
+    without_lfs = place.queue("apply").wait("errored")
+    place.api.patch(template, lfs=True)
+    place.queue("apply").wait("applied")
+
+    assert neither["error"]["code"] == "submodules"
+    assert without_lfs["error"]["code"] == "lfs-pointers"
+    assert place.state.read().json()["outputs"]["said"]["value"] == content.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import ssl
 import subprocess
@@ -13,12 +14,15 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+_OF_LFS = "RemoteAuth of-the-server"
 
 
 class GitHttp:
@@ -29,6 +33,8 @@ class GitHttp:
         self.expected = _header(*login) if login else None
         self.seen: list[tuple[str, str | None]] = []
         self.speaks_version_2 = True  # without it only the tips of branches are given out
+        self.lfs: dict[str, bytes] = {}  # objects of Git LFS by their ids, for every repository
+        self.lfs_href = ""  # where downloads are sent to instead
         self.stalled = threading.Event()
         self.released = threading.Event()
         self.server = ThreadingHTTPServer(
@@ -101,10 +107,37 @@ class _Handler(BaseHTTPRequestHandler):
             self.served.released.wait(60)
         elif self.path.startswith("/moved/"):
             self._empty(301, "Location", self.path.removeprefix("/moved"))
+        elif self.path.startswith("/lfs-object/") and self.headers["Authorization"] == _OF_LFS:
+            self._send(self.served.lfs[self.path.rpartition("/")[2]], "application/octet-stream")
         elif self.served.expected and self.headers.get("Authorization") != self.served.expected:
             self._empty(401, "WWW-Authenticate", 'Basic realm="git"')
+        elif self.path.endswith("/info/lfs/objects/batch"):
+            self._batch()
         else:
             self._answer()
+
+    def _batch(self) -> None:
+        """The batch API of Git LFS."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert asked["operation"] == "download"
+        objects = []
+        for one in asked["objects"]:
+            href = self.served.lfs_href or self.served.url(f"lfs-object/{one['oid']}")
+            header = {"Authorization": _OF_LFS}
+            if one["oid"] in self.served.lfs:
+                found: dict[str, Any] = {"actions": {"download": {"href": href, "header": header}}}
+            else:
+                found = {"error": {"code": 404, "message": "Object does not exist"}}
+            objects.append(one | found)
+        said = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        self._send(said, "application/vnd.git-lfs+json")
+
+    def _send(self, content: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def do_POST(self) -> None:
         self.do_GET()

@@ -89,6 +89,16 @@ class TemplateChange(Body):
         "get the variables that are marked sensitive. Whoever can open a pull request can then "
         "read them",
     )
+    submodules: bool = Field(
+        default_factory=bool,
+        description="Fetch the submodules that the folder reaches, with git credentials; else a "
+        "run that needs one is refused",
+    )
+    lfs: bool = Field(
+        default_factory=bool,
+        description="Fetch the files of Git LFS that the folder reaches; else a run that needs one "
+        "is refused",
+    )
     key: Reference | None = Field(None, description="The key that opens the repository")
 
 
@@ -113,6 +123,8 @@ class Template(Answer):
     tool_version: str | None
     backend_mode: BackendMode
     override_file: str | None
+    submodules: bool
+    lfs: bool
     ignored_wrappers: list[Wrapper]
     allowed_refs: list[str]
     secrets_for_pull_requests: bool
