@@ -80,6 +80,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
         last_apply=_last_apply(tx, run),
         allow_older=run.allow_older,
         start_empty=run.start_empty or workspace.start_empty,
+        cli_workspace=run.cli_workspace,
         workspace=workspace.name,
         own_backend=workspace.own_backend,
         variables=tuple(v for v in given if shares_secrets or not v.sensitive),

@@ -154,6 +154,7 @@ class Job:
     last_apply: LastApply | None = None
     allow_older: bool = False  # apply sources that do not contain those of the last apply
     start_empty: bool = False  # begin with an empty state although there may be one elsewhere
+    cli_workspace: str | None = None  # import-state takes the state of this one
     workspace: str = "WORKSPACE"  # its name, for messages
     own_backend: str | None = None  # the identity of the one that earlier runs used instead of ours
     variables: tuple[Variable, ...] = ()

@@ -78,6 +78,7 @@ class Run(Base):
     cancel_requested_at: Mapped[datetime | None]
     force_cancel: Mapped[bool] = mapped_column(default=False)
     start_empty: Mapped[bool] = mapped_column(default=False)  # though a state was elsewhere
+    cli_workspace: Mapped[str | None] = mapped_column(String(255))  # which an import takes
     own_backend: Mapped[str | None]  # the identity of a backend outside that it works with
     detection: Mapped[dict[str, Any] | None]
     changes: Mapped[dict[str, Any] | None]  # {"add": n, "change": n, "destroy": n}

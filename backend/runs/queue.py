@@ -27,6 +27,7 @@ class NewRun:
     """A requested run. `start_empty` allows a new state although another backend has one.
 
     `allow_older` allows to apply a commit that does not contain that of the last apply.
+    `cli_workspace` names the one whose state `import-state` takes.
     """
 
     operation: str
@@ -34,6 +35,7 @@ class NewRun:
     message: str = ""
     start_empty: bool = False
     allow_older: bool = False
+    cli_workspace: str | None = None
 
 
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
@@ -52,6 +54,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         tx.require("runs:approve", workspace.project_id, hint)
     if operation in TRANSFERS:
         tx.require("state:write", workspace.project_id)
+    if new.cli_workspace is not None and operation != "import-state":
+        raise Invalid("Only import-state has a CLI workspace.", code="cli-workspace-useless")
     if workspace.template_id is None:
         raise Conflict(
             f"The workspace {workspace.name!r} has no template: it only keeps a state. Give it a "
@@ -74,6 +78,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         message=new.message,
         start_empty=new.start_empty,
         allow_older=new.allow_older,
+        cli_workspace=new.cli_workspace,
         created_by=tx.principal.name,
     )
     tx.db.add(run)
@@ -81,6 +86,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     audit.record(
         tx, "run.queue", run.id, project_id=run.project_id, operation=operation,
         allow_older=new.allow_older or None, start_empty=new.start_empty or None,
+        cli_workspace=new.cli_workspace,
     )  # fmt: skip
     tx.ring(run.id)
     return run

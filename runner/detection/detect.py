@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from runner.detection.cli_workspace import Candidate, first_use, may_matter
 from runner.detection.config_files import (
     ConfigFile,
     Unreadable,
@@ -24,7 +25,7 @@ from runner.detection.config_files import (
 )
 from runner.detection.hcl_blocks import Declaration, ParseBudget, in_hcl
 from runner.detection.json_blocks import in_json
-from runner.detection.wrappers import Listings, Wrapper, find
+from runner.detection.wrappers import Listings, Wrapper, find, repository_of
 from runner.job import ToolName
 
 VerdictKind = Literal["none", "empty", "backend", "cloud", "state_store", "conflict", "unreadable"]
@@ -37,9 +38,10 @@ _BOM = b"\xef\xbb\xbf"
 class Verdict:
     """`file` and `line` (from 1) are the place of the deciding block; `why` is for people.
 
-    `wrapper` runs the tool in this folder. The kind is what the tool itself would find. `settings`
-    are the arguments of the backend block, None if they are no plain strings. Everything else is
-    safe to print and to store, whatever the repository contains.
+    The kind is what the tool itself would find. `wrapper` runs the tool in this folder, and
+    `workspace_at` is the place of the first use of terraform.workspace, in local modules too.
+    `settings` are the arguments of the backend block, None if they are no plain strings. Everything
+    else is safe to print and to store, whatever the repository contains.
     """
 
     kind: VerdictKind
@@ -49,6 +51,7 @@ class Verdict:
     why: str = ""
     warnings: tuple[str, ...] = ()
     wrapper: Wrapper | None = None
+    workspace_at: str | None = field(default=None, compare=False)
     settings: Mapping[str, str | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -98,11 +101,15 @@ def inspect(
 
     Raises DetectionError with `folder-unreadable`. The content of a file never makes it raise.
     """
-    verdict = _of_the_tool(folder, tool, version)
+    candidates: list[Candidate] = []
+    verdict = _of_the_tool(folder, tool, version, candidates)
     wrappers = find(folder, around.root, around.listings)
     ignored = [w for w in wrappers if w.name in around.ignored]
     warnings = (*verdict.warnings, *(f"{w.where}: {w.why}, which is ignored" for w in ignored))
     verdict = replace(verdict, warnings=warnings)
+    if candidates:
+        root = around.root or repository_of(folder, around.listings)
+        verdict = replace(verdict, workspace_at=first_use(candidates, root, tool, version))
     counting = [w for w in wrappers if w.name not in around.ignored]
     return _wrapped(verdict, counting[0]) if counting else verdict
 
@@ -115,12 +122,15 @@ def _wrapped(verdict: Verdict, wrapper: Wrapper) -> Verdict:
     return replace(verdict, wrapper=wrapper, file=file, line=line, why=why)
 
 
-def _of_the_tool(folder: Path, tool: ToolName, version: Version | None) -> Verdict:
+def _of_the_tool(
+    folder: Path, tool: ToolName, version: Version | None, candidates: list[Candidate]
+) -> Verdict:
+    """The verdict without what is around the folder. Files that may matter become candidates."""
     files = configuration(folder, tool, version)
     if not files:
         return Verdict("empty", why=_empty_reason(tool))
     budget = ParseBudget()
-    findings = [finding for file in files for finding in _findings(file, budget)]
+    findings = [finding for file in files for finding in _findings(file, budget, candidates)]
     warnings = tuple(
         f"{shown(file.name)} is a link that leaves the folder"
         for file in files
@@ -129,11 +139,13 @@ def _of_the_tool(folder: Path, tool: ToolName, version: Version | None) -> Verdi
     return _verdict(findings, warnings)
 
 
-def _findings(file: ConfigFile, budget: ParseBudget) -> list[_Finding]:
+def _findings(file: ConfigFile, budget: ParseBudget, candidates: list[Candidate]) -> list[_Finding]:
     try:
         content = read(file)
     except Unreadable as problem:
         return [_Finding(file, Declaration("unreadable", None, None), str(problem))]
+    if may_matter(content):
+        candidates.append((file, content))
     return [_Finding(file, declaration) for declaration in _declarations(file, content, budget)]
 
 

@@ -111,6 +111,29 @@ def items(text: str, start: int, end: int) -> Iterator[Item]:
         yield item
 
 
+def code(text: str) -> Iterator[tuple[int, int]]:
+    """The parts of the text that are code, interpolations too: no comment, string or heredoc.
+
+    It ends where the syntax is broken.
+    """
+    frames: list[_Frame] = [_Code()]
+    position, end = 0, len(text)
+    try:
+        while position < end:
+            frame = frames[-1] if frames else _Code()
+            frames = frames or [frame]
+            if isinstance(frame, _Code):
+                match = _CODE.search(text, position)
+                yield position, match.start() if match else end
+                position = _step_code(text, position, end, frames, frame)
+            elif isinstance(frame, _String):
+                position = _step_string(text, position, end, frames)
+            else:
+                position = _step_heredoc(text, position, end, frames, frame)
+    except BrokenSyntax:
+        return
+
+
 def _tokens(text: str, start: int, end: int) -> Iterator[Token]:
     position = start
     while match := _LEVEL.match(text, position, end):

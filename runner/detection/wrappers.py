@@ -112,6 +112,11 @@ def find(folder: Path, root: Path | None = None, known: Listings | None = None) 
     return [wrapper for rule in _RULES if (wrapper := rule(places)) is not None]
 
 
+def repository_of(folder: Path, known: Listings | None = None) -> Path:
+    """The root of the repository that the folder is in, or the folder itself."""
+    return _places(folder, None, known or Listings())[-1].path
+
+
 def _places(folder: Path, root: Path | None, listings: Listings) -> list[_Place]:
     start = os.path.realpath(folder)
     top = None if root is None else os.path.realpath(root)

@@ -73,7 +73,7 @@ def _init_theirs(context: RunContext, checkout: Checkout, verdict: Verdict) -> N
 def _read_source(context: RunContext, checkout: Checkout, verdict: Verdict) -> _Source:
     with context.step("pull") as detail:
         if verdict.kind == "none":
-            source = _Source(_committed(context, checkout), None)
+            source = _Source(_committed(context, checkout, verdict), None)
         else:
             source = _the_only_one(context, checkout, verdict)
         state = source.state
@@ -82,9 +82,12 @@ def _read_source(context: RunContext, checkout: Checkout, verdict: Verdict) -> _
     return source
 
 
-def _committed(context: RunContext, checkout: Checkout) -> Pulled:
+def _committed(context: RunContext, checkout: Checkout, verdict: Verdict) -> Pulled:
     """The state file in the repository, for sources that configure no backend."""
-    return _only(committed.states(checkout, context.job.limits.state), "the repository")[1]
+    held = committed.states(checkout, context.job.limits.state)
+    name, state = _only(context, held, "the repository")
+    _refuse_another_workspace(context, checkout, verdict, name)
+    return state
 
 
 def _the_only_one(context: RunContext, checkout: Checkout, verdict: Verdict) -> _Source:
@@ -94,7 +97,8 @@ def _the_only_one(context: RunContext, checkout: Checkout, verdict: Verdict) -> 
         state = own_backend.pull(context, checkout, name)
         if state is not None and state.holds_something:
             held[name] = state
-    name, state = _only(held, str(verdict))
+    name, state = _only(context, held, str(verdict))
+    _refuse_another_workspace(context, checkout, verdict, name)
     as_written = _as_written(context, checkout, name, state) if verdict.type == "local" else None
     if as_written is None and encryption.of_states(checkout.folder, context.tool, context.job):
         raise TransferError(
@@ -105,7 +109,41 @@ def _the_only_one(context: RunContext, checkout: Checkout, verdict: Verdict) -> 
     return _Source(as_written or state, name)
 
 
-def _only(held: Mapping[str, Pulled], where: str) -> tuple[str, Pulled]:
+def _refuse_another_workspace(
+    context: RunContext, checkout: Checkout, verdict: Verdict, name: str
+) -> None:
+    """Ask first when the sources use terraform.workspace, which is another one after the import."""
+    used = steps.cli_workspace_at(context, checkout, verdict)
+    if name == DEFAULT or used is None:
+        return
+    if context.job.cli_workspace == name:
+        context.warn(
+            f'{used} uses terraform.workspace: it was "{shown(name)}" for this state, and is '
+            '"default" from now on. Look at the next plan before you apply it.'
+        )
+        return
+    raise TransferError(
+        "workspace-differs",
+        f'The state is that of the CLI workspace "{shown(name)}", and {used} uses '
+        f'terraform.workspace, which is "default" here: the next plan could replace everything '
+        "that is named after it. Put a variable in its place first. To import it nonetheless: "
+        f"`stateroom runs queue -w {context.job.workspace} --operation import-state "
+        f"--cli-workspace {shown(name)}`, or POST .../runs with "
+        f'{{"operation": "import-state", "cli_workspace": "{shown(name)}"}}. Nothing was imported.',
+    )
+
+
+def _only(context: RunContext, held: Mapping[str, Pulled], where: str) -> tuple[str, Pulled]:
+    chosen = context.job.cli_workspace
+    if chosen is not None:
+        if chosen in held:
+            return chosen, held[chosen]
+        named = ", ".join(map(shown, sorted(held))) or "none"
+        raise TransferError(
+            "nothing-to-import",
+            f"There is no state of the CLI workspace {shown(chosen)} in {where}, or it is empty. "
+            f"CLI workspaces that have one: {named}.",
+        )
     if not held:
         raise TransferError("nothing-to-import", f"There is no state in {where}, or it is empty.")
     if len(held) > 1:
@@ -113,7 +151,8 @@ def _only(held: Mapping[str, Pulled], where: str) -> tuple[str, Pulled]:
         raise TransferError(
             "state-workspaces",
             f"Several CLI workspaces in {where} have a state: {names}. Create a workspace here for "
-            "each of them, and upload the output of `state pull` with that one selected.",
+            "each of them, and queue import-state there with its name: --cli-workspace NAME, or "
+            "cli_workspace in the API.",
         )
     return next(iter(held.items()))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from runner.detection import cli_workspace
 from runner.detection.config_files import EXTENSIONS, Version, is_ignored, shown
 from runner.detection.detect import Surroundings, Verdict, inspect
 from runner.detection.override import Override, plan_override
@@ -85,6 +86,8 @@ def modules_under(root: Path) -> Iterator[Path]:
 def as_json(finding: Finding) -> FindingJson:
     verdict, override, error = finding.verdict, finding.override, finding.error
     warnings = override.warnings if override else verdict.warnings if verdict else ()
+    if verdict and verdict.workspace_at and (override or verdict.kind != "cloud"):
+        warnings = (*warnings, cli_workspace.warning(verdict.workspace_at))
     return {
         "path": shown(finding.name or str(finding.path)),
         "tool": finding.tool,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runner.detection import detect, identity, override
+from runner.detection import cli_workspace, detect, identity, override
 from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
 from runner.errors import DetectionError, ToolError
@@ -93,6 +93,16 @@ def init(
 ) -> None:
     with context.step("init"):
         prepare(context, checkout, verdict, injected)
+        used = cli_workspace_at(context, checkout, verdict)
+        if used is not None and (injected is not None or verdict.kind != "cloud"):
+            context.warn(cli_workspace.warning(used))
+
+
+def cli_workspace_at(context: RunContext, checkout: Checkout, verdict: Verdict) -> str | None:
+    """Where the sources, or the modules that init has fetched, use terraform.workspace."""
+    return verdict.workspace_at or cli_workspace.first_use_in_modules(
+        context.work.data, checkout.folder, context.job.tool, context.tool.version
+    )
 
 
 def prepare(

@@ -118,6 +118,11 @@ def command() -> None:
 )
 @click.option("--message", help="A note that is shown with the run: the reason for it.")
 @click.option(
+    "--cli-workspace",
+    help="For import-state: take the state of this CLI workspace, although others have one too, "
+    "or the sources use terraform.workspace.",
+)
+@click.option(
     "--start-empty", is_flag=True, default=None,
     help="Begin with an empty state here, although there may be one elsewhere: in another backend, "
     "or in the repository.",

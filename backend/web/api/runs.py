@@ -74,6 +74,14 @@ class NewWorkspaceRun(Body):
         "once, a commit that no allowed branch or tag contains by the worker",
     )
     message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
+    cli_workspace: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00-\x1f]*$",
+        description="For import-state: take the state of this CLI workspace (`terraform workspace`)"
+        ", although others have one too, or the sources use terraform.workspace",
+    )
     start_empty: bool = Field(
         default=False,
         description="Begin with an empty state although there may be a state in another backend or "
@@ -137,6 +145,7 @@ class Run(Answer):
     )
     message: str
     start_empty: bool
+    cli_workspace: str | None
     allow_older: bool
     commit: str | None
     goes_back: GoesBack | None = Field(
@@ -311,7 +320,7 @@ def _queue(
     workspace: Workspace,
     body: NewWorkspaceRun,
 ) -> RunDetail:
-    new = queue.NewRun(body.operation, body.ref, body.message, body.start_empty, body.allow_older)
+    new = queue.NewRun(**body.model_dump(exclude={"workspace", "template"}))
     run = once(
         tx,
         header,

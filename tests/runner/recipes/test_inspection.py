@@ -109,3 +109,30 @@ def test_every_module_below_a_folder_is_found(tmp_path: Path) -> None:
     found = [path.relative_to(tmp_path).as_posix() for path in modules_under(tmp_path)]
 
     assert found == ["a/deep", "b"]
+
+
+def test_a_wrapper_is_said_with_its_place_and_its_folder_cannot_run(tmp_path: Path) -> None:
+    folder = module(tmp_path / "net", PLAIN)
+    (folder / "terragrunt.hcl").write_text('\nremote_state {\n  backend = "s3"\n}\n')
+
+    finding = only(folder)
+    (ignoring,) = inspect_many([folder], "terraform", ignored_wrappers=["terragrunt"])
+
+    said = as_json(finding)
+    assert (said["verdict"], said["file"], said["line"]) == (
+        *("wrapper:terragrunt", "terragrunt.hcl", 2),
+    )
+    assert said["error"] is not None
+    assert said["error"]["code"] == "wrapper-found"
+    assert finding.exit_status == 1
+    assert as_json(ignoring)["inject"] is True
+
+
+def test_terraform_workspace_is_said_with_its_place_except_for_cloud(tmp_path: Path) -> None:
+    use = 'locals {\n  a = "${terraform.workspace}"\n}\n'
+    here = only(module(tmp_path / "here", PLAIN + use))
+    cloud = only(module(tmp_path / "cloud", "terraform {\n  cloud {\n  }\n}\n" + use))
+
+    (warning,) = as_json(here)["warnings"]
+    assert "main.tf:4 uses terraform.workspace" in warning
+    assert as_json(cloud)["warnings"] == []
