@@ -112,6 +112,11 @@ class Settings(BaseModel):
     server_processes: int = Field(
         1, ge=1, le=64, description="Number of server processes; more than 1 needs PostgreSQL"
     )
+    connections_per_address: int = Field(
+        800,
+        ge=10,
+        description="Open connections of one client address to a server process (a proxy is one)",
+    )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "",
         repr=False,

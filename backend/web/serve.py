@@ -6,18 +6,18 @@ Bodies are not buffered, in memory or on disk: the application reads them as the
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
+import resource
 import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent import Greenlet, Timeout
 from gunicorn import util
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import ParseException
@@ -25,8 +25,12 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
 from backend.config import Settings, WrongSetting
+from backend.web.connections import Connection, Connections, Limits
 
 CONNECTIONS = 1000  # per process
+LOBBY = 50  # on top of them, for /healthz
+FILES = 512  # that a process may have open beside its connections
+HEADER_SECONDS = 20.0  # for the headers of a request, from its first byte on
 BACKLOG = 1024
 STALLED_SECONDS = 300.0  # a connection without any byte for this long is closed
 HEARTBEAT_SECONDS = 120  # a process whose event loop is blocked for this long is replaced
@@ -36,6 +40,7 @@ FINISH_SECONDS = 1.0
 FINISH_BYTES = 64 * 1024
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 1 << 30
+HEALTH = "/healthz"
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -67,7 +72,18 @@ def serve(settings: Settings, application: Callable[[], Any], listener: socket.s
     `application` creates the WSGI application, once in each process. The caller must patch the
     standard library for gevent before it imports anything else.
     """
+    _allow_files()
     _Server(settings, application, listener.detach()).run()
+
+
+def _allow_files() -> None:
+    """Raise the limit of open files, which is often just below the number of connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * (CONNECTIONS + LOBBY) + FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def stop_at_end_of_input() -> None:
@@ -93,7 +109,9 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "backlog": BACKLOG,
             "workers": self._settings.server_processes,
             "worker_class": "backend.web.serve.Worker",
-            "worker_connections": CONNECTIONS,
+            # those that have been ended, but not closed yet, count too
+            "worker_connections": 2 * (CONNECTIONS + LOBBY),
+            "post_worker_init": self._limit,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 the heartbeat must not wait for a disk
             "timeout": HEARTBEAT_SECONDS,
             "graceful_timeout": GRACE_SECONDS,
@@ -112,38 +130,50 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def load(self) -> Any:
         return self._application()
 
+    def _limit(self, worker: Worker) -> None:
+        total, each = CONNECTIONS, self._settings.connections_per_address
+        worker.connections = Connections(
+            Limits(total, min(each, total), LOBBY, HEADER_SECONDS, IDLE_SECONDS)
+        )
+
 
 def _log_like_everyone(_arbiter: object) -> None:
     logging.getLogger("gunicorn.error").propagate = True
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
-    """gevent's worker that also closes stalled and idle connections, and delivers early answers."""
+    """gevent's worker that also limits and closes connections, and delivers early answers."""
+
+    connections: Connections
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._idle: dict[Greenlet, Timeout] = {}
+        self._served: dict[object, Connection] = {}  # by the greenlet that serves it
 
-    @contextmanager
-    def timeout_ctx(self) -> Iterator[None]:
-        """Limits the wait for the next request of a connection."""
-        here = gevent.getcurrent()
-        with Timeout(IDLE_SECONDS, False) as self._idle[here]:
-            try:
-                yield
-            finally:
-                del self._idle[here]
+    def timeout_ctx(self) -> Connection:
+        """Entered while the current greenlet waits for the next request of its connection."""
+        return self._served[gevent.getcurrent()]
 
     def notify(self) -> None:
         """Called each second. When the server stops, it closes connections without a request."""
         super().notify()
+        self.connections.end_late()
         if not self.alive:
-            for waiting, timeout in list(self._idle.items()):
-                waiting.kill(timeout, block=False)
+            self.connections.end_waiting()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        connection = self.connections.let_in(client, addr[0])
+        if connection is None:
+            client.close()
+            return
         client.settimeout(STALLED_SECONDS)
-        AsyncWorker.handle(self, listener, client, addr)
+        here = gevent.getcurrent()
+        self._served[here] = connection
+        try:
+            AsyncWorker.handle(self, listener, connection, addr)
+        finally:
+            del self._served[here]
+            self.connections.leave(connection)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request. If much of its body was not read, close the connection afterwards.
@@ -151,9 +181,14 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         Closing with unread bytes sends a reset, which can overtake the answer. So first shut down
         the sending side, then read what the client has already sent.
         """
-        last = False
+        if sock.is_ended:  # its headers were complete just then, but its body would be cut
+            raise StopIteration
+        last = sock.is_in_lobby
         try:
-            super().handle_request(listener_name, req, sock, addr)
+            if last and req.path != HEALTH:
+                sock.sendall(_FULL)
+            else:
+                super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
             last = True
         if not _finish(req.body, sock):
@@ -161,6 +196,22 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             last = True
         if last:
             raise StopIteration
+
+
+def _full() -> bytes:
+    detail = "All connections to this server, or those of your address, are in use. Try again."
+    body = json.dumps(
+        {"type": "about:blank", "title": "Service Unavailable", "status": 503, "code": "busy",
+         "detail": detail}
+    ).encode()  # fmt: skip
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\nRetry-After: 2\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_FULL = _full()
 
 
 def _finish(body: Any, sock: Any) -> bool:

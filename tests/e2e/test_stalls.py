@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.api import Api
 from tests.support.processes import Process, wait_until
@@ -19,6 +23,7 @@ from tests.support.redis_server import Redis
 from tests.support.stateroom import Stateroom
 from tests.support.wire import Http
 
+HALF_SENT = 1_050  # requests
 ANSWERS = 10  # in the seconds of such a comparison; a second has room for hundreds
 MEMORY = 150_000_000  # bytes; each of the two documents has 16 million
 
@@ -146,6 +151,31 @@ def test_large_states_are_read_and_compared_beside_the_answers_of_others(
         assert answer.status in {200, 503}, (answer.body[:1000], server.said()[-4000:])
     assert answered >= ANSWERS
     assert peak.grown() < MEMORY
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process have as many connections open as the test needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2 * HALF_SENT:
+        pytest.skip("this machine allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * HALF_SENT), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_a_thousand_half_sent_requests_hold_up_nobody(new_stateroom: NewStateroom) -> None:
+    stateroom = new_stateroom()
+    stateroom.start_server()
+
+    with ExitStack() as stack:
+        for _ in range(HALF_SENT):
+            client = socket.create_connection(("127.0.0.1", stateroom.port), timeout=60)
+            stack.enter_context(client).sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+
+        assert all(is_alive(stateroom) for _ in range(ANSWERS))
+        assert stateroom.api.every("/projects") == []
 
 
 def test_a_broker_that_hangs_does_not_hold_up_who_queues_a_run(

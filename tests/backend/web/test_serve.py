@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -11,12 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
 from backend.web import serve
-from tests.support.processes import dying_with_us
+from tests.support.processes import dying_with_us, wait_until
 from tests.support.project import ROOT
 
 SERVER = """
@@ -38,7 +39,10 @@ def application(environ, start_response):
     start_response(status, [("Content-Length", str(len(answer)))])
     return [answer]
 
-settings = Settings(port=0)
+limits = dict(argument.split("=") for argument in sys.argv[1:] if "=" in argument)
+settings = Settings(port=0, connections_per_address=limits.pop("per_address", 800))
+for name, value in limits.items():
+    setattr(serve, name, int(value))
 listener = serve.listen(settings)
 print(listener.getsockname()[1], flush=True)
 if "lifeline" in sys.argv:
@@ -60,8 +64,11 @@ class Server:
         self.stdin = self.process.stdin
         self.port = int(self.process.stdout.readline())
 
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+    def connect(self, address: str = "127.0.0.1") -> http.client.HTTPConnection:
+        """A connection from one of this machine's own addresses."""
+        return http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=20, source_address=(address, 0)
+        )
 
     def ask(self, verb: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         with closing(self.connect()) as connection:
@@ -172,6 +179,71 @@ def test_it_stops_when_the_last_writer_of_its_input_is_gone() -> None:
     server.process.stdin = None
     assert server.process.communicate(timeout=20) == ("", "")
     assert server.process.returncode == 0
+
+
+@contextmanager
+def serving(**limits: int) -> Iterator[Server]:
+    running = Server(*(f"{name}={value}" for name, value in limits.items()))
+    yield running
+    assert running.stop() == ""
+
+
+@contextmanager
+def clients(server: Server, number: int, sent: bytes, address: str = "127.0.0.1") -> Iterator[None]:
+    """So many connections that have sent this."""
+    with ExitStack() as stack:
+        for _ in range(number):
+            client = socket.create_connection(
+                ("127.0.0.1", server.port), source_address=(address, 0), timeout=20
+            )
+            stack.enter_context(client).sendall(sent)
+        yield
+
+
+HALF_SENT = b"GET / HTTP/1.1\r\nHost: x\r\n"
+STALLED = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc"
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_SENT], ids=["nothing", "half-sent headers"])
+def test_connections_without_a_request_hold_up_nobody(sent: bytes) -> None:
+    with serving(CONNECTIONS=20) as server, clients(server, 50, sent):
+        assert [server.ask("GET", "/")[0] for _ in range(30)] == [200] * 30
+
+
+def test_with_every_connection_in_use_health_is_answered_and_others_are_told_to_come_back() -> None:
+    with serving(CONNECTIONS=20) as server:
+        with clients(server, 20, STALLED):
+            wait_until(lambda: server.ask("GET", "/")[0] == 503, "all to be in use")
+
+            with closing(server.connect()) as connection:
+                connection.request("POST", "/read", body=b"x" * 100_000)
+                refusal = connection.getresponse()
+                problem = json.loads(refusal.read())
+
+            assert [server.ask("GET", "/healthz")[0] for _ in range(20)] == [200] * 20
+        wait_until(lambda: server.ask("GET", "/")[0] == 200, "connections to be free")
+
+    assert (refusal.status, refusal.headers["Retry-After"], problem["code"]) == (503, "2", "busy")
+
+
+def test_one_address_cannot_take_the_connections_of_others() -> None:
+    with serving(CONNECTIONS=40, per_address=20) as server, clients(server, 60, STALLED):
+        wait_until(lambda: server.ask("GET", "/")[0] == 503, "those of the address to be in use")
+
+        with closing(server.connect("127.0.0.2")) as other:
+            assert _ask(other, "GET", "/")[0] == 200
+
+
+def test_headers_that_do_not_become_complete_end_the_connection() -> None:
+    with serving(HEADER_SECONDS=1) as server, closing(server.connect()) as idle:
+        assert _ask(idle, "GET", "/")[0] == 200
+
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
+            slow.sendall(HALF_SENT)
+            ended = slow.recv(1)
+
+        assert ended == b""
+        assert _ask(idle, "GET", "/")[0] == 200  # it has time until it begins
 
 
 def _ask(
