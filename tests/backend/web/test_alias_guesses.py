@@ -9,7 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from app import create_app
 from backend.catalogue import keys
+from backend.config import Settings
 from backend.people import passwords, throttles
 from backend.people.throttles import Limit
 from backend.sealing import bindings
@@ -112,6 +114,28 @@ def test_a_client_that_changes_its_ipv6_address_stays_the_same(
     guessed = [from_address(wrong, f"2001:db8::{n:x}") for n in range(11)]
 
     assert guessed == [401] * 10 + [429]
+
+
+@one_database
+def test_behind_a_trusted_proxy_each_client_is_counted_for_itself(
+    settings: Settings, boss: Caller, client: FlaskClient, laptop: dict[str, Any]
+) -> None:
+    assert boss.token
+    behind = create_app(settings.model_copy(update={"trusted_proxies": "127.0.0.0/8"}))
+    trusting = AliasLogin(behind.test_client(), laptop, "wrong horse battery")
+    careful = AliasLogin(client, laptop, "wrong horse battery")
+
+    def guess(login: AliasLogin, forwarded: str) -> int:
+        return login.send("GET", headers={"X-Forwarded-For": forwarded}).status_code
+
+    guessed = [guess(trusting, f"198.51.100.{n}, 192.0.2.1") for n in range(11)]
+
+    assert guessed == [401] * 10 + [429]
+    assert guess(trusting, "192.0.2.2") == 401
+    # nobody trusts a proxy here: what the header says makes no difference
+    untrusted = [guess(careful, f"192.0.2.{n}") for n in range(11)]
+    assert untrusted == [401] * 10 + [429]
+    behind.extensions["stateroom"].database.close()
 
 
 def test_an_unknown_address_is_the_same_401_however_often(
