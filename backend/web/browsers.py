@@ -17,6 +17,7 @@ from backend.errors import Forbidden
 
 OWN = {"none", "same-origin"}  # typed by the person, or a page of this server
 READING = {"GET", "HEAD", "OPTIONS"}
+USUAL = "application/json"  # the type as terraform and tofu send it
 
 
 def refuse(request: Request) -> None:
@@ -24,7 +25,7 @@ def refuse(request: Request) -> None:
 
     What a person opens by typing the address is no page's request.
     """
-    if "Origin" in request.headers or _site(request) not in OWN:
+    if "HTTP_ORIGIN" in request.environ or _site(request) not in OWN:
         raise Forbidden(
             "A web page sent this request: the addresses of states are for terraform, tofu and "
             "programs, which send no Origin and no Sec-Fetch-Site. Open the address itself, or "
@@ -52,7 +53,7 @@ def demand_json(request: Request) -> None:
 
     Raises UnsupportedMediaType.
     """
-    if not request.is_json:
+    if request.environ.get("CONTENT_TYPE") != USUAL and not request.is_json:
         raise UnsupportedMediaType(
             "Send the header Content-Type: application/json, as terraform and tofu do (curl: "
             "-H 'Content-Type: application/json')."
@@ -60,4 +61,6 @@ def demand_json(request: Request) -> None:
 
 
 def _site(request: Request) -> str:
-    return request.headers.get("Sec-Fetch-Site", "none")
+    # from the environment: on the way of every state, reading it as a header takes ten times longer
+    site: str = request.environ.get("HTTP_SEC_FETCH_SITE", "none")
+    return site
