@@ -18,6 +18,7 @@ from datetime import timedelta
 import structlog
 from celery import Celery
 from celery.worker import WorkController
+from sqlalchemy.exc import OperationalError
 
 from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
@@ -27,13 +28,13 @@ from backend.runs import claims, workers
 from backend.transactions import Installation
 from backend.upkeep import duties, installation
 from backend.upkeep.ticker import Duty, Ticker
-from execution import events, jobs
+from execution import attempts, jobs, pulses, unsaved
 from execution.events import Execution
-from runner.errors import Fenced, RunnerError, Stopped
+from runner.errors import Fenced
 from runner.job import Job
 from runner.processes import leftovers, orphans, signals, workdir
 from runner.processes.workdir import WorkDir
-from runner.recipes import run
+from runner.recipes import applying
 from runner.sources import mirror
 
 log = structlog.get_logger()
@@ -107,13 +108,7 @@ class Worker:
             at_work.interrupt()
 
     def pulse(self) -> None:
-        for at_work in list(self._active):
-            try:
-                at_work.pulse()
-            except Unavailable as error:
-                log.warning("pulse_failed", run=at_work.run_id, reason=error.message)
-            except Exception as bug:  # the others' pulse is not to wait for this one
-                log.exception("pulse_crashed", run=at_work.run_id, exc_info=bug)
+        pulses.renew(list(self._active), self._here.settings.url)
 
     def beat(self) -> None:
         """Say that this worker lives, for the metrics."""
@@ -142,8 +137,8 @@ class Worker:
                 return  # its lease will tell
         if self._may_be_saving(left):
             return
-        for document in run.unwritten_states(left):
-            events.rescue_leftover(self._here, run_id, document)
+        for document in applying.unwritten_states(left):
+            unsaved.keep_leftover(self._here, run_id, document)
         workdir.remove(left.root)
 
     def _may_be_saving(self, left: WorkDir) -> bool:
@@ -189,9 +184,10 @@ class Worker:
             if self._interrupted.is_set():  # it came too late to be told with the others
                 at_work.interrupt()
             try:
-                self._attempt(at_work, job)
+                attempts.attempt(at_work, job, self._here.settings.url)
             except Fenced:
                 log.warning("run_fenced")
+                at_work.abandon()
             except Error as error:
                 log.error("run_not_finished", reason=error.message)  # its lease will end it
             finally:
@@ -210,35 +206,10 @@ class Worker:
             try:
                 with tx.db.begin_nested():
                     return claimed, jobs.resolve(tx, claimed)
+            except OperationalError:
+                raise  # the database is away: there is no claim either
             except Exception as fault:  # noqa: BLE001 it is raised where every fault ends the run
                 return claimed, fault
-
-    def _attempt(self, at_work: Execution, job: Job | Exception) -> None:
-        """Execute and finish. Raises Fenced when the run is no longer ours to finish."""
-        try:
-            if isinstance(job, Exception):
-                raise job  # noqa: TRY301 as if it were resolved here
-            outcome = run.execute(job, at_work)
-            at_work.finish(outcome.status)
-        except Stopped as stopped:
-            self._finish_stopped(at_work, stopped)
-        except Fenced:
-            raise
-        except (RunnerError, Error) as error:
-            at_work.finish("errored", error_code=error.code, error_message=error.message)
-        except Exception as bug:  # a run has an end, whatever it met
-            log.exception("run_crashed", exc_info=bug)
-            message = f"The runner failed: {type(bug).__name__}. The worker's log has more."
-            at_work.finish("errored", error_code="runner-crashed", error_message=message)
-
-    def _finish_stopped(self, at_work: Execution, stopped: Stopped) -> None:
-        if at_work.fenced:
-            raise Fenced("fenced", "The run was taken from this worker.")
-        status = "errored" if stopped.code == "timed-out" else "canceled"
-        message = stopped.message
-        if self._draining.is_set() and status == "canceled":
-            message = f"{message} Its worker was stopped."
-        at_work.finish(status, error_code=stopped.code, error_message=message)
 
 
 def main(settings: Settings) -> None:

@@ -6,7 +6,6 @@ means that all its further writes are refused.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,24 +17,25 @@ import structlog
 from sqlalchemy import select
 
 from backend.catalogue import projects
-from backend.documents.intake import Received, receive
+from backend.documents.intake import receive
 from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
-from backend.models import RescuedWrite, Run, State, StateVersion, new_id
+from backend.models import Run, State, StateVersion
 from backend.runs import claims, logs, moves, own_backends
-from backend.states import archive, fencing, locks, rescued, states, transfers
+from backend.states import archive, locks, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
+from execution import unsaved
 from execution.happened import Happened
+from execution.log_text import LogText
 from runner.errors import DetectionError, Fenced, Stopped, TransferError
-from runner.events import StepStatus, StopLevel
+from runner.events import Rescue, StepStatus, StopLevel
 
 log = structlog.get_logger()
 
 FLUSH_BYTES = 32 * 1024
 FLUSH_SECONDS = 0.3
 RETRY_SECONDS = 1.0  # between attempts while the database or the disk is not available
-LOG_BYTES = 64 * 1024 * 1024  # the limit of the log of one claim; the rest is dropped
-LOG_IS_FULL = b"\n... The log is full: the rest of it is not kept.\n"
+LATE = b"\n... The run was lost. What follows was said later, or was not heard in time. ...\n"
 LOOK_SECONDS = 1.0
 RENEW_AFTER = 0.2  # the part of the lease after which it is renewed
 
@@ -58,13 +58,14 @@ class Execution:
         self._lease = timedelta(seconds=here.settings.lease_seconds)
         self._lease_ends = time.monotonic() + self._lease.total_seconds()
         self._level = StopLevel.GO_ON
+        self._is_interrupted = self._is_canceled = False
         self.fenced = False
         self._next_look = 0.0
         self._renew_at = 0.0
         self._position = 0
         self._happened = Happened()
-        self._text = bytearray()
-        self._said = 0
+        self._text = LogText()
+        self._is_late = False
         self._writing = threading.Lock()
         self._flushed_at = time.monotonic()
 
@@ -77,10 +78,8 @@ class Execution:
 
     def output(self, text: bytes) -> None:
         with self._writing:
-            room = max(0, LOG_BYTES - self._said)
-            self._said += len(text)
-            self._text += text if len(text) <= room else text[:room] + LOG_IS_FULL * bool(room)
-            full = len(self._text) >= FLUSH_BYTES
+            self._text.add(text)
+            full = len(self._text.ready) >= FLUSH_BYTES
         if full or time.monotonic() - self._flushed_at > FLUSH_SECONDS:
             self.flush()
 
@@ -114,11 +113,24 @@ class Execution:
             raise Stopped("canceled", asked.message) from None
 
     def finish(self, status: str, **values: Any) -> None:
+        self._end_log()
         self._move(status, **values)
 
+    def give_back(self, code: str, message: str) -> None:
+        """Queue the run again after a fault that may pass, if `claims.give_back` does."""
+        self._end_log()
+        self._write(lambda tx: claims.give_back(tx, code, message))
+
+    def abandon(self) -> None:
+        """The run was lost: write what its tool said until now into the log all the same."""
+        self._end_log()
+        self.flush()
+
     def collect(self) -> Mapping[str, Any]:
-        with self._itself.reading() as tx:
-            version = states.current(tx.db, self._state(tx))
+        try:
+            version = self._patiently(self._newest)
+        except Unavailable:  # it only informs, and the lease ends the run
+            return {}
         return {"version": None} if version is None else _described(version)
 
     def take_in(self, document: BinaryIO) -> Mapping[str, Any]:
@@ -150,17 +162,11 @@ class Execution:
         with _no_transfer():
             return self._write(close)
 
-    def rescue(self, document: BinaryIO) -> None:
-        """Write the state that the tool could not write. If refused, keep it as a rescued write."""
-        while True:
-            try:
-                return self._take_in(document)
-            except Unavailable as error:
-                log.warning("rescue_waits", run=self.run_id, reason=error.message)
-                time.sleep(RETRY_SECONDS)
-            except Invalid as useless:  # a bad document must not change the outcome of the run
-                log.error("unwritten_state_useless", run=self.run_id, reason=useless.message)
-                return None
+    def rescue(self, document: BinaryIO) -> Rescue:
+        return unsaved.store(self._here, self._itself, self._workspace_id, document)
+
+    def keep(self, document: BinaryIO) -> Rescue:
+        return unsaved.keep(self._here, self._itself, self._workspace_id, document, "own-backend")
 
     def stop(self) -> StopLevel:
         if time.monotonic() > self._lease_ends:
@@ -169,7 +175,20 @@ class Execution:
 
     def interrupt(self) -> None:
         """Let the tool save its state and end, because the worker is about to stop."""
+        self._is_interrupted = True
         self._level = max(self._level, StopLevel.INTERRUPT)
+
+    @property
+    def is_stopped_by_its_worker(self) -> bool:
+        """Whether nobody asked to cancel the run."""
+        return self._is_interrupted and not self._is_canceled
+
+    def lease_is_ending(self) -> bool:
+        return time.monotonic() > self._lease_ends - self._lease.total_seconds() / 2
+
+    def hold_on(self) -> None:
+        """Go on for another lease: nobody can take the run, because nobody can write."""
+        self._lease_ends = time.monotonic() + self._lease.total_seconds()
 
     def pulse(self) -> None:
         """Write the collected events, renew the lease, and find out whether to stop the run."""
@@ -178,18 +197,19 @@ class Execution:
         if moment < self._next_look or self.fenced:
             return
         self._next_look = moment + LOOK_SECONDS
-        heard = self._renew(moment) if moment > self._renew_at else self._look()
+        heard = self._renewed(moment) if moment > self._renew_at else self._look()
         if heard is None:
             self.fenced = True
             return
         cancel, force = heard
         if cancel:
+            self._is_canceled = True
             self._level = StopLevel.KILL if force else StopLevel.INTERRUPT
 
     def flush(self) -> None:
         """Write collected events and log into the database. What fails is written later."""
         with self._writing:
-            if not self._happened and not self._text:
+            if not self._happened and not self._text.ready:
                 return
             try:
                 with self._fencing(), self._itself.transaction() as tx:
@@ -197,8 +217,8 @@ class Execution:
             except Unavailable as error:
                 log.warning("log_waits", run=self.run_id, reason=error.message)
                 return
-            except Fenced:
-                pass  # `stop` reports it
+            except Fenced:  # `stop` reports it
+                self._say_late()
             self._forget()
 
     def _tell(self, tell: Callable[..., None], *what: Any, **values: Any) -> None:
@@ -209,13 +229,36 @@ class Execution:
 
     def _bring(self, tx: Transaction) -> None:
         self._happened.write(tx)
-        if self._text:
-            logs.append(tx, bytes(self._text))
+        if self._text.ready:
+            logs.append(tx, bytes(self._text.ready))
+
+    def _end_log(self) -> None:
+        with self._writing:
+            self._text.end()
+
+    def _say_late(self) -> None:
+        """What the tool said while its worker was silent tells how far a lost run came."""
+        if not self._text.ready:
+            return
+        said, self._is_late = (b"" if self._is_late else LATE) + self._text.ready, True
+        try:
+            with self._itself.transaction() as tx:
+                logs.append_late(tx, said)
+        except Unavailable as error:
+            log.warning("log_lost", run=self.run_id, reason=error.message)
 
     def _forget(self) -> None:
         self._happened.forget()
-        self._text.clear()
+        self._text.ready.clear()
         self._flushed_at = time.monotonic()
+
+    def _renewed(self, moment: float) -> tuple[bool, bool] | None:
+        try:
+            return self._renew(moment)
+        except Unavailable:  # maybe it can still be read: then its disk is full, or it is locked
+            heard = self._look()
+            self.hold_on()
+            return heard
 
     def _renew(self, moment: float) -> tuple[bool, bool] | None:
         with self._itself.transaction() as tx:
@@ -239,19 +282,31 @@ class Execution:
 
     def _write(self, work: Callable[[Transaction], Told]) -> Told:
         """Do it after the collected events, and repeat it while the database is away."""
+
+        def attempt() -> Told:
+            with self._writing:
+                with self._fencing(), self._itself.transaction() as tx:
+                    self._bring(tx)
+                    done = work(tx)
+                self._forget()
+                return done
+
+        return self._patiently(attempt)
+
+    def _patiently(self, attempt: Callable[[], Told]) -> Told:
+        """Repeat it while the database is away. Raises Unavailable when the lease has ended."""
         while True:
             try:
-                with self._writing:
-                    with self._fencing(), self._itself.transaction() as tx:
-                        self._bring(tx)
-                        done = work(tx)
-                    self._forget()
-                    return done
+                return attempt()
             except Unavailable as error:
                 if time.monotonic() > self._lease_ends:
                     raise
-                log.warning("write_waits", run=self.run_id, reason=error.message)
+                log.warning("database_awaited", run=self.run_id, reason=error.message)
                 time.sleep(RETRY_SECONDS)
+
+    def _newest(self) -> StateVersion | None:
+        with self._itself.reading() as tx:
+            return states.current(tx.db, self._state(tx))
 
     @contextmanager
     def _fencing(self) -> Iterator[None]:
@@ -264,25 +319,6 @@ class Execution:
     def _state(self, tx: Transaction) -> State:
         of_own = State.workspace_id == self._workspace_id
         return tx.db.scalars(select(State).where(of_own)).one()
-
-    def _take_in(self, document: BinaryIO) -> None:
-        taken = _received(self._here, document)
-        fields = {"Operation": "OperationTypeApply", "Who": self._itself.principal.name}
-        lock = LockInfo(new_id("rescue"), fields)
-        try:
-            with self._itself.transaction() as tx:
-                state = self._state(tx)
-                fencing.fence(tx)  # first, because a later attempt may hold the lock
-                lock_id = locks.of_run(tx, state, self.run_id)  # which the tool could not release
-                if lock_id is None:
-                    locks.acquire(tx, state, lock)
-                    lock_id = lock.id
-                states.write(tx, state, taken, lock_id)
-                locks.release(tx, state, lock_id)
-        except (Conflict, Gone) as refusal:
-            with self._itself.transaction() as tx:
-                kept = rescued.keep(tx, self._state(tx), taken, refusal.code)
-            _log_rescued(self.run_id, kept, refusal.code)
 
 
 def _described(version: StateVersion) -> Mapping[str, Any]:
@@ -306,32 +342,3 @@ def _no_transfer() -> Iterator[None]:
         ) from None
     except (Conflict, Gone, Invalid) as refusal:
         raise TransferError(refusal.code, refusal.message) from None
-
-
-def _received(here: Installation, document: BinaryIO) -> Received:
-    """Receive the document whatever its size: nothing else records what the tool changed."""
-    size = document.seek(0, os.SEEK_END)
-    document.seek(0)
-    return receive(document, size, here.blobs)
-
-
-def rescue_leftover(here: Installation, run_id: str, document: BinaryIO) -> None:
-    """Keep the state that the tool of a dead run could not write, for a person to decide on."""
-    try:
-        taken = _received(here, document)
-    except Invalid as useless:
-        log.error("unwritten_state_useless", run=run_id, reason=useless.message)
-        return
-    with here.itself.transaction() as tx:
-        run = tx.db.get(Run, run_id)
-        if run is None:
-            log.warning("leftover_of_no_run", run=run_id)
-            return
-        state = states.of_workspace(tx.db, run.workspace)
-        kept = rescued.keep(tx, state, taken, "worker-lost")
-    _log_rescued(run_id, kept, "worker-lost")
-
-
-def _log_rescued(run_id: str, kept: RescuedWrite | None, reason: str) -> None:
-    rescued_id = None if kept is None else kept.id
-    log.warning("state_rescued", run=run_id, rescued=rescued_id, reason=reason)

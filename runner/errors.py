@@ -32,6 +32,8 @@ class ToolError(RunnerError):
 
     said = ""
 
+    summaries: tuple[str, ...] = ()  # of the errors that it printed, in clear
+
 
 class TransferError(RunnerError):
     """A state was not moved. The message says what a person has to do first."""

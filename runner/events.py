@@ -16,6 +16,19 @@ class StopLevel(IntEnum):
     KILL = 2  # force-canceled: kill the command now, even if something is lost
 
 
+@dataclass(frozen=True)
+class Rescue:
+    """What became of a state that the tool could not store.
+
+    It is a version, or else kept as the rescued write of this id, or else lost. `reason` is the
+    code of why it is no version.
+    """
+
+    version: int | None = None
+    kept: str | None = None
+    reason: str = ""
+
+
 class Events(Protocol):
     """Receives the events. Each call may raise Fenced: the worker lost the run and must stop."""
 
@@ -63,8 +76,11 @@ class Events(Protocol):
     def archive(self, to: str) -> Mapping[str, Any]:
         """Close our state, which was moved to another backend. Raises TransferError unless held."""
 
-    def rescue(self, document: BinaryIO) -> None:
-        """Keep a state that the tool could not write. Ignores a document that is not a state."""
+    def rescue(self, document: BinaryIO) -> Rescue:
+        """Store a state that the tool could not store, or else keep it as a rescued write."""
+
+    def keep(self, document: BinaryIO) -> Rescue:
+        """Keep a state of another backend, which the tool could not store, as a rescued write."""
 
     def stop(self) -> StopLevel: ...
 

@@ -18,6 +18,7 @@ from backend.models import RescuedWrite, Run, Variable, Workspace
 from backend.runs import queue
 from backend.transactions import Installation
 from backend.upkeep import installation
+from execution import repositories
 from runner.processes import workdir
 from tests.support.rows import add_workspaces
 from worker import Worker
@@ -30,7 +31,9 @@ def here(settings: Settings) -> Iterator[Installation]:
     """With a short name: sockets in its work folders have a limit."""
     with TemporaryDirectory(prefix="w") as folder:
         data_dir = shutil.copytree(settings.data_dir, Path(folder) / "data")
-        prepared = installation.prepare(settings.model_copy(update={"data_dir": data_dir}))
+        prepared = repositories.knowing_the_rules(
+            installation.prepare(settings.model_copy(update={"data_dir": data_dir}))
+        )
         yield prepared
         prepared.database.close()
 

@@ -16,11 +16,13 @@ from backend.db import now
 from backend.models import ACTIVE, Run, Workspace, came_before, of_claim
 from backend.principal import PIN_HOSTS, REPORT, Principal
 from backend.runs.moves import Moved, move
-from backend.states import states
+from backend.states import rescued, states, versions
 from backend.transactions import Transaction
 
 MAX_ATTEMPTS = 3
 _OTHER = aliased(Run)  # another run of the workspace; making one takes milliseconds
+# what an earlier run made may be in its rescued write alone: the next one would make it again
+_UNDECIDED = rescued.of_runs(Run.workspace_id)
 
 
 def claimable(db: Session, limit: int) -> Sequence[str]:
@@ -28,7 +30,7 @@ def claimable(db: Session, limit: int) -> Sequence[str]:
     busy = exists().where(_OTHER.workspace_id == Run.workspace_id, _OTHER.blocking)
     return db.scalars(
         select(Run.id)
-        .where(Run.status == "queued", ~busy, ~_shared_backend_is_busy(), ~_frozen())
+        .where(Run.status == "queued", ~busy, ~_shared_backend_is_busy(), ~_frozen(), ~_UNDECIDED)
         .order_by(Run.created_at, Run.id)
         .limit(limit)
     ).all()
@@ -48,7 +50,7 @@ def claim(tx: Transaction, run_id: str, worker: str, lease: timedelta) -> Run | 
     )
     taking = (
         update(Run)
-        .where(Run.id == run_id, Run.status == "queued", ~waits, ~_frozen())
+        .where(Run.id == run_id, Run.status == "queued", ~waits, ~_frozen(), ~_UNDECIDED)
         .values(
             status="preparing",
             blocking=True,
@@ -168,6 +170,32 @@ def note(tx: Transaction, **facts: Any) -> None:
         raise taken_away(tx)
 
 
+def give_back(tx: Transaction, code: str, message: str) -> None:
+    """Queue the run that asks again, after a fault that may pass: a few times.
+
+    One that is applying ends with the fault: an apply is never started twice. Raises Moved.
+    """
+    run = own(tx)
+    if run.status != "applying" and _again(tx, run):
+        return
+    if run.status != "applying":
+        message = f"{message} It was tried {run.attempts} times."
+    move(tx, run, "errored", error_code=code, error_message=message)
+
+
+def _again(tx: Transaction, run: Run) -> bool:
+    """End this claim of a run that has not begun to apply; False when it was tried often enough."""
+    fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
+    if run.cancel_requested_at is not None:
+        move(tx, run, "canceled", **fenced)
+    elif run.attempts < MAX_ATTEMPTS:
+        move(tx, run, "queued", **fenced)
+        tx.ring(run.id)
+    else:
+        return False
+    return True
+
+
 def expire_leases(tx: Transaction) -> list[str]:
     """Take runs from workers that are silent; the ids of those that are queued again.
 
@@ -185,30 +213,25 @@ def expire_leases(tx: Transaction) -> list[str]:
     for run in silent:
         try:
             with db.begin_nested():
-                status = _take_away(tx, run)
+                _take_away(tx, run)
         except Moved:
             continue  # it was renewed, or another reconciler was first
-        if status == "queued":
+        if run.status == "queued":
             again.append(run.id)
-            tx.ring(run.id)
     return again
 
 
-def _take_away(tx: Transaction, run: Run) -> str:
-    fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
+def _take_away(tx: Transaction, run: Run) -> None:
+    if run.status != "applying" and _again(tx, run):
+        return
+    status = "errored"
+    message = f"Its worker fell silent {run.attempts} times before the apply; queue it again."
     if run.status == "applying":
-        status = "lost"
-        fenced |= {"error_code": "worker-lost", "error_message": _lost(tx.db, run)}
-    elif run.cancel_requested_at is not None:
-        status = "canceled"
-    elif run.attempts >= MAX_ATTEMPTS:
-        message = f"Its worker fell silent {run.attempts} times before the apply; queue it again."
-        status = "errored"
-        fenced |= {"error_code": "worker-lost", "error_message": message}
-    else:
-        status = "queued"
-    move(tx, run, status, **fenced)
-    return status
+        status, message = "lost", _lost(tx.db, run)
+    move(
+        tx, run, status, epoch=run.epoch + 1, worker=None, lease_expires_at=None,
+        error_code="worker-lost", error_message=message,
+    )  # fmt: skip
 
 
 def _lost(db: Session, run: Run) -> str:
@@ -226,9 +249,17 @@ def _lost(db: Session, run: Run) -> str:
             "export-state may be queued again, and goes on with that copy."
         )
     else:
-        was = "applied"
-        known = "What it saved is in the state; compare it with what really exists."
+        was, known = "applied", _saved(db, run)
+    kept = [write.id for write in rescued.find_of_runs(db, state) if write.run_id == run.id]
+    if kept:
+        known = f"{known} {rescued.late(*kept)}"
     return (
         f"The worker {run.worker} fell silent while it {was}. {known} Look at it, and acknowledge "
         "this run to free its workspace."
     )
+
+
+def _saved(db: Session, run: Run) -> str:
+    written = versions.written_by(db, run)
+    last = f"It stored version {max(written)} of the state" if written else "It stored no state"
+    return f"{last}: compare that with what really exists."

@@ -36,10 +36,14 @@ class WorkspaceOverview:
 
 @dataclass(frozen=True)
 class RunOverview:
-    """`blocked_by` is the run that this one waits for; `state_versions` are those it wrote."""
+    """`blocked_by` is the run that this one waits for; `state_versions` are those it wrote.
+
+    `waits_for_rescued` is the rescued write that must be decided before this one begins.
+    """
 
     run: Run
     blocked_by: str | None
+    waits_for_rescued: str | None
     workspace_frozen: bool
     steps: Sequence[Step]
     state_versions: Sequence[int]
@@ -72,10 +76,16 @@ def of_run(tx: Transaction, run: Run) -> RunOverview:
     return RunOverview(
         run=run,
         blocked_by=None if blocker is None else blocker.id,
+        waits_for_rescued=_waits_for_rescued(tx.db, run),
         workspace_frozen=run.workspace.frozen_at is not None,
         steps=steps.of_run(tx.db, run),
         state_versions=versions.written_by(tx.db, run),
     )
+
+
+def _waits_for_rescued(db: Session, run: Run) -> str | None:
+    may_wait = run.status == "queued" or (run.status == "lost" and run.blocking)
+    return queue.waits_for_rescued(db, run) if may_wait else None
 
 
 def _of_state(db: Session, state: State) -> StateOverview:

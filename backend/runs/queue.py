@@ -14,7 +14,7 @@ from backend.errors import Conflict, Invalid, NotFound
 from backend.models import ENDED, TRANSFERS, Project, Run, Template, Workspace, came_before
 from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.runs.moves import move
-from backend.states import refusals, states, workspaces
+from backend.states import refusals, rescued, states, workspaces
 from backend.transactions import Transaction
 
 OPERATIONS = ("plan", "apply", "destroy", *TRANSFERS)
@@ -156,6 +156,12 @@ def blocked_by(db: Session, run: Run) -> Run | None:
     ).one_or_none()
 
 
+def waits_for_rescued(db: Session, run: Run) -> str | None:
+    """The id of the rescued write that must be decided before anything runs in the workspace."""
+    kept = rescued.find_of_runs(db, states.of_workspace(db, run.workspace))
+    return kept[0].id if kept else None
+
+
 def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Run:
     """Ask a run to stop. A queued run is canceled at once; otherwise its worker is told to stop it.
 
@@ -179,13 +185,21 @@ def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Ru
 def acknowledge(tx: Transaction, project: Project, run_id: str) -> Run:
     """Record that a person has looked at a lost run, so that its workspace can go on.
 
-    Raises NotFound, and Conflict for a run that is not lost.
+    Raises NotFound, and Conflict for a run that is not lost, or whose last state is in a rescued
+    write that nobody has decided on.
     """
     tx.require("runs:approve", project.id)
     run, db = named(tx.db, project, run_id), tx.db
     db.refresh(run, with_for_update={"of": Run})
     if run.status != "lost":
         raise Conflict(f"Only a lost run can be acknowledged; this one is {run.status}.")
+    if (kept := waits_for_rescued(db, run)) is not None:
+        raise Conflict(
+            f"A state that was refused is kept as the rescued write {kept}: what was made may be "
+            "in it alone, and the next run would make it again. Promote or dismiss it first.",
+            code="rescued-undecided",
+            rescued=kept,
+        )
     if run.acknowledged_at is None:
         run.acknowledged_at = db.scalar(select(now()))
         run.blocking = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import structlog
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import Exists, Select, exists, func, select, update
+from sqlalchemy.orm import QueryableAttribute, Session, undefer
 
 from backend import audit
 from backend.db import execute
@@ -33,6 +33,10 @@ Comparison = Literal[
 log = structlog.get_logger()
 
 _UNDECIDED = RescuedWrite.decision.is_(None)
+_STORED = exists().where(
+    StateVersion.state_id == RescuedWrite.state_id, StateVersion.sha256 == RescuedWrite.sha256
+)
+_OF_RUNS = (_UNDECIDED, RescuedWrite.run_id.is_not(None), ~_STORED)
 
 
 def keep(tx: Transaction, state: State, document: Received, reason: str) -> RescuedWrite | None:
@@ -65,11 +69,21 @@ def keep(tx: Transaction, state: State, document: Received, reason: str) -> Resc
     if run is not None:
         warning = f"a state that it wrote was refused ({reason}) and kept: {kept.id}"
         run.warnings = [*run.warnings, warning]
+        if run.status == "lost":
+            run.error_message = f"{run.error_message} {late(kept.id)}"
     audit.record(
         tx, "state.rescue", state.id, project_id=state.project_id,
         rescued=kept.id, reason=reason,
     )  # fmt: skip
     return kept
+
+
+def late(*rescued_ids: str) -> str:
+    """What people should know of the rescued writes of a lost run."""
+    return (
+        f"A state that it wrote was refused, and is kept as the rescued write "
+        f"{' and '.join(rescued_ids)}: promote or dismiss it first."
+    )
 
 
 def find_all(
@@ -92,6 +106,21 @@ def undecided(db: Session, state: State) -> int:
     """How many rescued writes wait for a decision."""
     counted = select(func.count()).where(RescuedWrite.state_id == state.id, _UNDECIDED)
     return db.scalar(counted) or 0
+
+
+def of_runs(workspace_id: QueryableAttribute[str]) -> Exists:
+    """The condition that a run of this workspace has left a rescued write that is undecided.
+
+    What is a version too does not count: nothing is in the rescued write alone.
+    """
+    return exists().where(
+        State.workspace_id == workspace_id, RescuedWrite.state_id == State.id, *_OF_RUNS
+    )
+
+
+def find_of_runs(db: Session, state: State) -> Sequence[RescuedWrite]:
+    """The rescued writes that runs have left, and that are in no version, oldest first."""
+    return db.scalars(_of(state).where(*_OF_RUNS).order_by(RescuedWrite.id)).all()
 
 
 def named(db: Session, state: State, rescued_id: str) -> RescuedWrite:

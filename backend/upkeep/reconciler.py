@@ -6,6 +6,8 @@ processes may have these duties.
 
 from __future__ import annotations
 
+import math
+import time
 from datetime import timedelta
 
 import structlog
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from backend.config import Settings
 from backend.db import now
+from backend.errors import Unavailable
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
 from backend.people import throttles
 from backend.runs import claims
@@ -39,14 +42,36 @@ class Reconciler:
         self._poll = here.settings.poll_seconds
         self._policy = _policy(here.settings)
         self._looked_at = ""  # the last state
+        self._lease = here.settings.lease_seconds
+        self._answered = -math.inf  # when the database did so for the last time
+        self._expires_from = math.inf
 
     def expire_leases(self) -> float:
-        """Take runs from silent workers, and tell the workers about those that are queued again."""
-        with self._here.itself.transaction() as tx:
-            again = claims.expire_leases(tx)
+        """Take runs from silent workers, and tell the workers about those that are queued again.
+
+        While the database is away, or its disk is full, no worker can renew a lease, however well
+        it is. So when this process could not use it for a while, or has just started, the workers
+        get one lease.
+        """
+        moment = _moment()
+        try:
+            with self._here.itself.transaction() as tx:
+                tx.db.execute(select(now()))  # before a decision: does it answer?
+                again = claims.expire_leases(tx) if self._may_expire(moment) else []
+        except Unavailable:
+            self._answered = -math.inf
+            raise
+        self._answered = moment
         for run_id in again:
             log.warning("run_queued_again", run=run_id)
         return self._poll
+
+    def _may_expire(self, moment: float) -> bool:
+        """Whether the workers could have renewed their leases."""
+        if moment - self._answered > max(self._lease / 2, 4 * self._poll):
+            log.info("leases_prolonged", seconds=self._lease)
+            self._expires_from = moment + self._lease
+        return moment >= self._expires_from
 
     def prune(self) -> float:
         """Remove the versions of the next few states that are beyond their retention.
@@ -103,6 +128,11 @@ def _policy(settings: Settings) -> Policy:
         daily_days=settings.keep_daily_days,
         max_bytes=settings.max_history_bytes,
     )
+
+
+def _moment() -> float:
+    """Seconds, on a clock that goes on while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def referenced_blobs(db: Session, names: list[str]) -> set[str]:

@@ -5,6 +5,7 @@ Bodies are not buffered, in memory or on disk: the application reads them as the
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -43,8 +44,15 @@ LINGER_BYTES = 1 << 30
 HEALTH = "/healthz"
 
 
+class AddressInUse(WrongSetting):
+    """Somebody listens there already."""
+
+
 def listen(settings: Settings) -> socket.socket:
-    """Open the listening socket. The port 0 takes a free one. Raises WrongSetting."""
+    """Open the listening socket. The port 0 takes a free one.
+
+    Raises WrongSetting, and AddressInUse, which is one.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server(
@@ -55,9 +63,8 @@ def listen(settings: Settings) -> socket.socket:
         reason = error.strerror
         if error.errno and not isinstance(error, socket.gaierror):
             reason = os.strerror(error.errno)
-        raise WrongSetting(
-            f"{name}: cannot listen on {settings.host}:{settings.port}: {reason}"
-        ) from None
+        fault = AddressInUse if error.errno == errno.EADDRINUSE else WrongSetting
+        raise fault(f"{name}: cannot listen on {settings.host}:{settings.port}: {reason}") from None
     # accepted connections inherit these, which find clients that vanished without closing
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)

@@ -14,6 +14,7 @@ from time import monotonic
 from runner.errors import Stopped
 from runner.events import StopLevel
 
+CANCELED = "the run was canceled"
 POLL = 0.25  # seconds between two checks whether to stop
 
 
@@ -58,7 +59,7 @@ class Ladder:
 
     def stopped(self, name: str) -> Stopped:
         if self.reason == "canceled":
-            return Stopped("canceled", f"{name} was stopped because the run was canceled.")
+            return Stopped("canceled", f"{name} was stopped because {CANCELED}.")
         return Stopped("timed-out", f"{name} was stopped after {self._deadline:g} seconds.")
 
     def _ask(self, now: float) -> StopLevel:

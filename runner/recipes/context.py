@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runner.errors import RunnerError
 from runner.events import Events
@@ -25,7 +25,9 @@ from runner.tools.environment import (
     own_credentials,
 )
 from runner.tools.failures import Diagnosis
+from runner.tools.printed_state import PrintedState
 
+_CHUNK_BYTES = 1 << 16
 SAID_BYTES = 16 << 20  # the longest output of a command that is read by the runner
 _PLANNED = re.compile(
     rb"^Plan: (?:(?P<imported>\d+) to import, )?(?P<add>\d+) to add, (?P<change>\d+) to change, "
@@ -97,6 +99,12 @@ class RunContext:
     def say(self, text: str) -> None:
         self.events.output(self._redactor.mask(text).encode() + b"\n")
 
+    def show(self, text: BinaryIO) -> None:
+        """Write a whole text into the log, masked."""
+        while chunk := text.read(_CHUNK_BYTES):
+            self._pass_on(self._redactor.feed(chunk))
+        self._pass_on(self._redactor.flush())
+
     def warn(self, *warnings: str) -> None:
         if warnings:
             masked = [self._redactor.mask(warning) for warning in warnings]
@@ -104,7 +112,7 @@ class RunContext:
             self._warnings += masked
             self.events.noted({"warnings": list(self._warnings)})
 
-    def run(
+    def run(  # noqa: PLR0913 what differs between the steps
         self,
         command: Command,
         folder: Path,
@@ -112,10 +120,12 @@ class RunContext:
         *,
         writable: tuple[Path, ...] = (),
         accepted: Container[int] = (0,),
+        printed: PrintedState | None = None,
     ) -> int:
         """Run a command of the tool with its output masked in the log, and return its exit code.
 
-        Raises Stopped, and ToolError when it ends with a code that is not accepted.
+        A state that it prints goes into `printed`, if that is given, and not into the log. Raises
+        Stopped, and ToolError when the command ends with a code that is not accepted.
         """
         diagnosis = Diagnosis()
         try:
@@ -124,16 +134,17 @@ class RunContext:
                 env={**self.environment, **(extra or {})},
                 cwd=folder,
                 stdin=command.stdin,
-                output=self._listener(diagnosis),
+                output=self._listener(diagnosis, printed),
                 deadline=self.job.limits.command,
                 stop=self.events.stop,
                 stop_grace=self.job.limits.stop_grace,
                 confine=confinement(self.tool, self.job, self.work, *writable),
             )
         finally:
-            self._pass_on(self._redactor.flush(), diagnosis)
+            self._hear(printed.flush() if printed else b"", diagnosis)
+            self._pass_on(self._redactor.flush())
         if completed.returncode not in accepted:
-            raise diagnosis.failure(self.tool.name, command.step, completed.returncode, folder)
+            raise diagnosis.failure(self.tool.name, command.step, completed.returncode)
         return completed.returncode
 
     def ask(
@@ -157,20 +168,25 @@ class RunContext:
         )
         if said.returncode != 0:
             diagnosis = Diagnosis()
-            diagnosis.feed(self._redactor.mask(said.stderr.decode(errors="replace")).encode())
-            raise diagnosis.failure(self.tool.name, command.step, said.returncode, folder)
+            diagnosis.feed(said.stderr)
+            raise diagnosis.failure(self.tool.name, command.step, said.returncode)
         return said.stdout
 
-    def _listener(self, diagnosis: Diagnosis) -> Callable[[bytes], None]:
+    def _listener(
+        self, diagnosis: Diagnosis, printed: PrintedState | None
+    ) -> Callable[[bytes], None]:
         def listen(chunk: bytes) -> None:
-            self._pass_on(self._redactor.feed(chunk), diagnosis)
+            self._hear(printed.feed(chunk) if printed else chunk, diagnosis)
 
         return listen
 
-    def _pass_on(self, text: bytes, diagnosis: Diagnosis) -> None:
+    def _hear(self, text: bytes, diagnosis: Diagnosis) -> None:
+        diagnosis.feed(text)  # in clear: a secret may be a word of the tool's; `step` masks errors
+        self._pass_on(self._redactor.feed(text))
+
+    def _pass_on(self, text: bytes) -> None:
         if not text:
             return
-        diagnosis.feed(text)
         self.events.output(text)
         for line in text.split(b"\n"):
             if found := _PLANNED.match(line):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from runner.detection.override import Override
-from runner.errors import ToolError
+from runner.errors import Stopped, ToolError
 from runner.events import Events, Outcome
 from runner.job import Job
 from runner.processes import found, workdir
-from runner.processes.workdir import WorkDir
-from runner.recipes import export_state, going_back, import_state, steps
+from runner.recipes import applying, export_state, going_back, import_state, steps
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 from runner.tools import commands, variables
 
-UNWRITTEN = "errored.tfstate"
 NO_CHANGES, CHANGES = 0, 2  # exit codes of plan -detailed-exitcode
 
 
@@ -45,14 +43,9 @@ def execute(job: Job, events: Events) -> Outcome:
             return Outcome("planned_and_finished")
         going_back.refuse(context, backwards)
         events.applying()
-        _apply(context, checkout)
+        _apply(context, checkout, injected)
         _collect(context, checkout, injected)
         return Outcome("applied")
-
-
-def unwritten_states(work: WorkDir) -> Iterator[BinaryIO]:
-    """The states that the tool could not write, from any folder of its checkout."""
-    return found.named(work.root, work.checkout.name, UNWRITTEN)
 
 
 def _plan(context: RunContext, checkout: Checkout) -> bool:
@@ -69,14 +62,10 @@ def _plan(context: RunContext, checkout: Checkout) -> bool:
     return True
 
 
-def _apply(context: RunContext, checkout: Checkout) -> None:
+def _apply(context: RunContext, checkout: Checkout, injected: Override | None) -> None:
     with context.step("apply"):
-        try:
-            context.run(_apply_command(context, checkout), checkout.folder)
-        finally:
-            for document in unwritten_states(context.work):
-                context.say("The tool could not write its state, so the worker stores it.")
-                context.events.rescue(document)
+        command = _apply_command(context, checkout)
+        applying.apply(context, command, checkout.folder, is_ours=injected is not None)
 
 
 def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
@@ -92,13 +81,18 @@ def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
 
 
 def _collect(context: RunContext, checkout: Checkout, injected: Override | None) -> None:
+    """Note what the state contains now. The run is applied, whatever happens here."""
     with context.step("collect") as detail:
         if injected is not None:
             detail.update(context.events.collect())
             return
-        outputs = _parsed(
-            context.ask(commands.output(context.tool, context.job.variables), checkout.folder)
-        )
+        try:
+            outputs = _parsed(
+                context.ask(commands.output(context.tool, context.job.variables), checkout.folder)
+            )
+        except (ToolError, Stopped) as error:
+            context.warn(f"Everything was applied, but its outputs could not be read: {error}")
+            return
         detail["outputs"] = {k: _shown(v) for k, v in outputs.items()}
 
 

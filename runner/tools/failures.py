@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-from pathlib import Path
 
 from runner.errors import ToolError
 from runner.tools.commands import StepName
 from runner.tools.tool import READABLE_SETTING
 
 _KEPT = 1 << 16  # bytes from the first error on
+_MOST_ERRORS = 1000
 _FRAME = re.compile(r"^[│╷╵ ]+")
 _PLACE = re.compile(r"\bon (\S.*?) line (\d+)")
 _SUMMARY = "Error: "
@@ -27,15 +27,28 @@ _SSH_RSA = (
     "The server offers only ssh-rsa with SHA-1: upgrade it, or ask an administrator to list it in "
     "STATEROOM_SSH_RSA_HOSTS."
 )
-_KEPT_STATE = "The new state is kept as a rescued write."
+_UNSAVED = "What it changed may be in no state."
+_AWAY = "The server that keeps the state did not answer. Queue the run again when it does."
+UNLOCKING = "Error releasing the state lock"
+# what the tools say when they could not store the state, whatever became of the resources
+SAVING = frozenset(
+    {
+        "Failed to save state",
+        "Failed to persist state to backend",
+        "Failed to create local state file",
+        UNLOCKING,
+    }
+)
 # messages of the tools, our code, and what to do
 _KNOWN = (
     ("Saved plan is stale", "plan-stale", "The state has changed since: plan again."),
     ("Can't change variable when applying", "plan-stale", "A variable has changed: plan again."),
     ("Mismatch between input and plan variable", "plan-stale", "Plan again."),
+    ("Failed to lock: LOCK", "server-unavailable", _AWAY),
+    ("Failed to get state: GET", "server-unavailable", _AWAY),
     ("Error acquiring the state lock", "state-locked", "See who holds the lock."),
-    ("Failed to save state", "state-write-failed", _KEPT_STATE),
-    ("Failed to persist state", "state-write-failed", _KEPT_STATE),
+    ("Failed to save state", "state-write-failed", _UNSAVED),
+    ("Failed to persist state", "state-write-failed", _UNSAVED),
     ("HTTP remote state endpoint requires auth", "state-access-denied", "Is the run over?"),
     ("HTTP remote state endpoint invalid auth", "state-access-denied", "Is the run over?"),
     ("No value for required variable", "variable-missing", "Set it in the workspace."),
@@ -69,6 +82,7 @@ class Diagnosis:
         self._left = _KEPT
         self._crashed = False
         self._last = ""
+        self._summaries: list[str] = []
 
     def feed(self, chunk: bytes) -> None:
         *lines, rest = (self._line + chunk).split(b"\n")
@@ -76,12 +90,12 @@ class Diagnosis:
             self._listen(line)
         self._line = rest[:_KEPT]
 
-    def failure(self, tool: str, step: StepName, returncode: int, folder: Path) -> ToolError:
-        """The error of a command that ended in this folder with this exit code."""
+    def failure(self, tool: str, step: StepName, returncode: int) -> ToolError:
+        """The error of a command that ended with this exit code."""
         self._listen(self._line)
         self._line = b""
         said = "\n".join(self._kept) or self._last
-        code, hint = self._known(said, folder) or (f"{step}-failed", "")
+        code, hint = self._known(said) or (f"{step}-failed", "")
         if returncode in _NOT_STARTED and not self._kept:
             code, hint = "tool-hidden", _SHIM
         how = self._first() or self._plain(step) or _ending(returncode)
@@ -89,6 +103,7 @@ class Diagnosis:
             code, how = "tool-crashed", "it crashed, see the log"
         error = ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
         error.said = " ".join(said.split())
+        error.summaries = tuple(self._summaries)
         return error
 
     def _listen(self, line: bytes) -> None:
@@ -97,13 +112,15 @@ class Diagnosis:
         text = _FRAME.sub("", "".join(c if c.isprintable() else " " for c in said))
         self._last = text.strip() or self._last
         self._crashed |= text.startswith(("panic: ", "!!!!!!!!!!!!!!!!!!!!!!!!!!! TERRAFORM CRASH"))
+        if text.startswith(_SUMMARY) and len(self._summaries) < _MOST_ERRORS:
+            self._summaries.append(text.removeprefix(_SUMMARY))
         if self._left > 0 and (self._kept or text.startswith(_SUMMARY)):
             self._kept.append(text)
             self._left -= len(line) + 1
 
-    def _known(self, said: str, folder: Path) -> tuple[str, str] | None:
-        if (folder / "errored.tfstate").exists():
-            return "state-write-failed", _KEPT_STATE
+    def _known(self, said: str) -> tuple[str, str] | None:
+        if self._summaries == [UNLOCKING]:
+            return "unlock-failed", "Its lock ends with this run: queue it again."
         unwrapped = " ".join(said.split())
         return next((entry[1:] for entry in _KNOWN if entry[0] in unwrapped), None)
 

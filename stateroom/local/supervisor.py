@@ -86,9 +86,10 @@ class Child:
         log.error("process_died", name=self.name, status=status, restart_in_seconds=self.pause)
 
 
-def run(
+def run(  # noqa: PLR0913 what both processes need, and what to tell about them
     settings: Mapping[str, str],
     listener_fd: int,
+    family_fd: int,
     worker_grace: float,
     ready: Callable[[], None],
     explain: Explain,
@@ -96,14 +97,15 @@ def run(
     """Run both until SIGINT (runs at work save and end) or SIGTERM (they end by themselves).
 
     Each further signal goes one step on: SIGTERM, SIGINT, SIGKILL to the worker; `explain` is
-    called before each step. `settings` are STATEROOM_… variables; `worker_grace`: seconds for a run
-    to save. Calls `ready` when both have been started. Returns the exit status: not 0 when one of
-    them cannot start at all.
+    called before each step. `settings` are STATEROOM_… variables; both keep `family_fd` open;
+    `worker_grace`: seconds for a run to save. Calls `ready` when both have been started. Returns
+    the exit status: not 0 when one of them cannot start at all.
     """
     reading, writing = os.pipe()
     fd = str(listener_fd)
-    server = Child("server", ["--listen-fd", fd, "--until-end-of-input"], (listener_fd,), reading)
-    worker = Child("worker", [], (writing,), dies_with_parent=True)
+    given = (listener_fd, family_fd)
+    server = Child("server", ["--listen-fd", fd, "--until-end-of-input"], given, reading)
+    worker = Child("worker", [], (writing, family_fd), dies_with_parent=True)
     environment = _environment(settings)
     with _signals_waited_for():
         for child in (server, worker):

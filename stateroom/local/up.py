@@ -27,16 +27,18 @@ def command(**given: Any) -> None:
     """
     from backend import config
     from backend.upkeep import installation
-    from backend.web import serve
-    from stateroom.local import stopping, supervisor
+    from stateroom.local import earlier, stopping, supervisor
 
     with shared.one_line():
         settings = shared.settings_of_a_service(**given)
         shared.check_work_dir(settings)
-        listener = serve.listen(settings)
+        # every signal of the stop ladder, the last write, and a little
+        grace = 2 * settings.stop_grace_seconds + 30.0
+        listener = earlier.listen(settings, grace + supervisor.SERVER_SECONDS)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         had_token = settings.admin_token_path.exists()
         installation.prepare(settings).database.close()
+        family = earlier.begin(settings.data_dir)
     # what is not a terminal is a journal or a file, which others read
     token = _token(settings) if sys.stdout.isatty() and not had_token else None
     _note_where_it_is(settings)
@@ -45,12 +47,11 @@ def command(**given: Any) -> None:
         "STATEROOM_HOST": settings.host,
         "STATEROOM_PORT": str(settings.port),
     }
-    # every signal of the stop ladder, the last write, and a little
-    grace = 2 * settings.stop_grace_seconds + 30.0
     sys.exit(
         supervisor.run(
             variables,
             listener.fileno(),
+            family,
             grace,
             ready=lambda: shared.welcome(settings, token),
             explain=partial(stopping.explain, settings),

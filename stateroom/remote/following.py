@@ -61,6 +61,10 @@ def _waits(run: Item) -> str:
     said = f"The run {run['id']} is queued."
     if run["workspace_frozen"]:
         return f"{said} It waits until its workspace is unfrozen."
+    if kept := run["waits_for_rescued"]:
+        where = ("--workspace", run["workspace"]["name"])
+        look = again.command("rescued", "show", kept, *where)
+        return f"{said} It waits until the rescued write {kept} is promoted or dismissed: {look}"
     return f"{said} It waits for the run {run['blocked_by']}." if run["blocked_by"] else said
 
 

@@ -32,6 +32,7 @@ DETAIL = LIST | {
     "commit": "commit",
     "message": "message",
     "waits for": "blocked_by",
+    "decide first": "waits_for_rescued",
     "asked to stop": "cancel_requested_at",
     "tool": "tool",
     "sandbox": "sandbox",

@@ -143,8 +143,8 @@ def test_a_state_that_the_server_could_not_take_is_taken_in_later(
     installation.start_server()
     ended = run.wait(seconds=90)
 
-    assert ended["status"] == "errored"
-    assert ended["error"]["code"] == "state-write-failed"
+    assert ended["status"] == "applied", run.log()
+    assert "The worker stored it" in " ".join(ended["warnings"])
     assert resources(place) == {"quick", "slow"}
     assert not place.is_locked()
 
@@ -162,6 +162,37 @@ def test_a_canceled_apply_saves_what_it_made_and_unlocks(
     assert resources(place) >= {"quick"}
     assert not place.is_locked()
     assert not sleepers(installation)
+
+
+def test_an_apply_that_is_canceled_by_force_ends_canceled_and_its_tool_is_killed(
+    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool
+) -> None:
+    installation = new_mortal()
+    place, run = slow_run(installation, repository, tool)
+
+    place.api.post(f"{run.path}/force-cancel")
+    ended = run.wait("canceled", seconds=60)
+
+    assert ended["error"]["code"] == "canceled"
+    assert not place.is_locked()
+    wait_until(lambda: not sleepers(installation), "its processes to end")
+
+
+def test_a_run_that_its_worker_interrupts_says_that_nobody_canceled_it(
+    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool
+) -> None:
+    installation = new_mortal()
+    place, run = slow_run(installation, repository, tool)
+
+    [worker] = installation.workers
+    worker.signal(signal.SIGINT)
+    ended = run.wait("canceled", seconds=60)
+
+    assert ended["error"]["code"] == "worker-stopped"
+    assert "its worker was stopped" in ended["error"]["message"]
+    assert ended["cancel_requested_at"] is None
+    assert resources(place) == {"quick", "slow"}
+    worker.wait()
 
 
 def test_a_run_canceled_in_the_queue_never_starts(

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
-import psycopg
 import pytest
 from sqlalchemy import select, update
 
@@ -23,9 +22,10 @@ from backend.runs import claims, logs, queue
 from backend.states import freezing, locks, states
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation
-from execution import events
+from execution import events, log_text
 from execution.events import Execution
 from runner.errors import Fenced, Stopped
+from runner.events import StopLevel
 from tests.support.postgres import Postgres
 from tests.support.rows import add_workspaces
 
@@ -54,17 +54,8 @@ def status_of(here: Installation, run: Run) -> str:
 @contextmanager
 def away(postgres: Postgres, url: str, seconds: float) -> Iterator[None]:
     """The database takes no connections, and ends those it has, for so long from now."""
-    name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
-
-    def alter(allowed: str) -> None:
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {allowed}'.encode())
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-            )
-
-    alter("false")
-    back = threading.Timer(seconds, alter, ("true",))
+    postgres.allow_connections(url, allowed=False)
+    back = threading.Timer(seconds, postgres.allow_connections, (url,), {"allowed": True})
     back.start()
     try:
         yield
@@ -160,18 +151,119 @@ def test_a_run_that_was_taken_away_does_not_begin_to_apply(here: Installation, r
     assert status_of(here, run) == "queued"
 
 
-def test_a_log_that_never_ends_is_cut_and_says_so(
+def test_of_a_log_that_never_ends_the_end_is_kept_too(
     here: Installation, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "LOG_BYTES", 100)
+    monkeypatch.setattr(log_text, "HEAD_BYTES", 100)
+    monkeypatch.setattr(log_text, "TAIL_BYTES", 50)
     at_work = Execution(here, run)
 
-    for _ in range(50):
-        at_work.output(b"y" * 7)
+    for number in range(50):
+        at_work.output(b"line %02d of it\n" % number)
     at_work.finish("errored")
 
     said = log_of(here, run)
-    assert said == b"y" * 100 + events.LOG_IS_FULL
+    assert said.startswith(b"line 00 of it\nline 01 of it\n")
+    assert b" bytes of the log are left out here ...\nline 47 of it\n" in said
+    assert said.endswith(b"line 49 of it\n")
+
+
+def lose(here: Installation, run: Run) -> None:
+    """Its worker is silent for longer than its lease."""
+    with here.itself.transaction() as tx:
+        silent = {"lease_expires_at": now(-timedelta(seconds=1))}
+        tx.db.execute(update(Run).where(Run.id == run.id).values(silent))
+    with here.itself.transaction() as tx:
+        claims.expire_leases(tx)
+
+
+def test_what_was_said_while_the_worker_was_silent_is_in_the_log_of_a_lost_run(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    at_work.applying()
+    at_work.output(b"before\n")
+    at_work.flush()
+
+    lose(here, run)
+    at_work.output(b"one was made\n")
+    at_work.flush()
+    at_work.output(b"and another one\n")
+    at_work.abandon()
+
+    assert status_of(here, run) == "lost"
+    assert log_of(here, run) == b"before\n" + events.LATE + b"one was made\nand another one\n"
+
+
+def test_what_an_earlier_attempt_says_late_is_not_in_the_log_of_the_next_one(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+    lose(here, run)
+
+    at_work.output(b"late\n")
+    at_work.abandon()
+
+    assert status_of(here, run) == "queued"
+    assert log_of(here, run) == b""
+
+
+def test_a_run_that_met_a_passing_fault_is_queued_again_a_few_times(
+    here: Installation, run: Run
+) -> None:
+    for number in range(2, claims.MAX_ATTEMPTS + 1):
+        Execution(here, run).give_back("unavailable", "The database does not answer.")
+        assert status_of(here, run) == "queued"
+        with here.itself.transaction() as tx:
+            again = claims.claim(tx, run.id, "w1", timedelta(seconds=30))
+        assert again is not None
+        assert again.attempts == number
+        run = again
+
+    Execution(here, run).give_back("unavailable", "The database does not answer.")
+
+    with here.itself.reading() as tx:
+        ended = tx.db.get_one(Run, run.id)
+        assert (ended.status, ended.error_code) == ("errored", "unavailable")
+        assert "tried 3 times" in (ended.error_message or "")
+
+
+def test_a_run_that_applies_is_not_queued_again(here: Installation, run: Run) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    at_work.applying()
+
+    at_work.give_back("server-unavailable", "The server did not answer.")
+
+    assert status_of(here, run) == "errored"
+
+
+def test_a_run_that_was_to_be_canceled_is_not_queued_again(here: Installation, run: Run) -> None:
+    with here.itself.transaction() as tx:
+        project = tx.db.get_one(Run, run.id).workspace.project
+        queue.cancel(tx, project, run.id, force=False)
+
+    Execution(here, run).give_back("unavailable", "The database does not answer.")
+
+    assert status_of(here, run) == "canceled"
+
+
+@pytest.mark.parametrize("by", ["its worker", "a person"])
+def test_a_run_says_who_stopped_it(here: Installation, run: Run, by: str) -> None:
+    at_work = Execution(here, run)
+    if by == "a person":
+        with here.itself.transaction() as tx:
+            project = tx.db.get_one(Run, run.id).workspace.project
+            queue.cancel(tx, project, run.id, force=False)
+        at_work.pulse()
+
+    at_work.interrupt()  # the worker stops in any case
+
+    assert at_work.stop() is StopLevel.INTERRUPT
+    assert at_work.is_stopped_by_its_worker is (by == "its worker")
 
 
 STATE = {"version": 4, "serial": 7, "lineage": "one", "resources": []}

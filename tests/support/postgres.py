@@ -8,7 +8,8 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,28 @@ class Postgres:
         return self.url(name)
 
     def rename(self, url: str, name: str) -> None:
-        old = url.removeprefix("postgresql://postgres@/").partition("?")[0]
-        self._execute(f'ALTER DATABASE "{old}" RENAME TO "{name}"')
+        self._execute(f'ALTER DATABASE "{_name(url)}" RENAME TO "{name}"')
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected."""
-        name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
-        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self._execute(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
+
+    @contextmanager
+    def away(self, url: str) -> Iterator[None]:
+        """The database takes no connections, and has ended those it had, until the block ends."""
+        self.allow_connections(url, allowed=False)
+        try:
+            yield
+        finally:
+            self.allow_connections(url, allowed=True)
+
+    def allow_connections(self, url: str, *, allowed: bool) -> None:
+        """Whether the database takes connections from now on; those it has are ended."""
+        name = _name(url)
+        self._execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {allowed}')
+        self._execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
 
     def tool(self, name: str) -> Path:
         """One of the commands that belong to this server: `pg_dump`."""
@@ -116,6 +132,10 @@ class Postgres:
             **self._as,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _name(url: str) -> str:
+    return url.removeprefix("postgresql://postgres@/").partition("?")[0]
 
 
 def _binaries(folder: Path) -> Path:

@@ -112,13 +112,7 @@ class Stateroom:
 
     def stop(self) -> None:
         """End every process. Raises AssertionError when something of a run is left (I8)."""
-        problems: list[str] = []
-        processes: list[Process] = [*self.workers, *([self.server] if self.server else [])]
-        for process in processes:
-            try:
-                process.stop(60)
-            except AssertionError as error:
-                problems.append(str(error))
+        problems = self.stop_processes()
         left = living_in(self.folder)
         problems += [f"left running: {process}" for process in left]
         kill_all(left)
@@ -126,6 +120,17 @@ class Stateroom:
         logs = self.logs()
         shutil.rmtree(self.folder)
         assert not problems, "\n".join(problems) + "\n" + logs[-6000:]
+
+    def stop_processes(self) -> list[str]:
+        """End every process, and return what was wrong."""
+        problems: list[str] = []
+        processes: list[Process] = [*self.workers, *([self.server] if self.server else [])]
+        for process in processes:
+            try:
+                process.stop(60)
+            except AssertionError as error:
+                problems.append(str(error))
+        return problems
 
     def work_folders(self) -> list[str]:
         if not self.work_dir.is_dir():

@@ -164,6 +164,9 @@ class RunDetail(Run):
     repository: str | None = Field(description="What was checked out")
     path: str | None
     blocked_by: str | None = Field(description="The id of the run that this one waits for")
+    waits_for_rescued: str | None = Field(
+        description="The id of the rescued write that must be promoted or dismissed before"
+    )
     workspace_frozen: bool = Field(description="A queued run waits until this ends")
     cancel_requested_at: datetime | None
     acknowledged_at: datetime | None
@@ -288,7 +291,11 @@ def force_cancel_run(path: RunPath) -> Response:
 
 @bp.post("/projects/<project>/runs/<run>/acknowledge", responses={200: RunDetail, **problems(409)})
 def acknowledge_run(path: RunPath) -> Response:
-    """Confirm that you have looked at a lost run, so that its workspace can run again."""
+    """Confirm that you have looked at a lost run, so that its workspace can run again.
+
+    If a state that it wrote is in a rescued write, promote or dismiss that first: 409
+    `rescued-undecided`.
+    """
     with transaction() as tx:
         project = projects.named(tx, path.project)
         found = _detail(tx, queue.acknowledge(tx, project, path.run))
@@ -297,7 +304,10 @@ def acknowledge_run(path: RunPath) -> Response:
 
 def _detail(tx: Transaction, run: RunRow) -> RunDetail:
     found = overviews.of_run(tx, run)
-    beside = ("blocked_by", "workspace_frozen", "steps", "state_versions")
+    beside = (
+        *("blocked_by", "waits_for_rescued", "workspace_frozen"),
+        *("steps", "state_versions"),
+    )
     facts = _facts(RunDetail, run) | {name: getattr(found, name) for name in beside}
     return RunDetail.model_validate(facts)
 

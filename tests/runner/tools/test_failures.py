@@ -11,11 +11,11 @@ from runner.tools.tool import Tool
 from tests.support.tool_run import do, job, must, tool_named, write
 
 
-def failure(step: commands.StepName, done: Captured, work_dir: WorkDir) -> ToolError:
+def failure(step: commands.StepName, done: Captured) -> ToolError:
     diagnosis = Diagnosis()
     for byte in done.stdout + done.stderr:
         diagnosis.feed(bytes([byte]))
-    return diagnosis.failure("terraform", step, done.returncode, work_dir.checkout)
+    return diagnosis.failure("terraform", step, done.returncode)
 
 
 def test_an_error_names_what_is_wrong_and_where(
@@ -26,7 +26,7 @@ def test_an_error_names_what_is_wrong_and_where(
     must(commands.init(any_tool, []), this, work_dir, any_tool)
 
     done = do(commands.plan(any_tool, "plan", work_dir.plan / "p", []), this, work_dir, any_tool)
-    error = failure("plan", done, work_dir)
+    error = failure("plan", done)
 
     assert error.code == "plan-failed"
     assert "Reference to undeclared local value (main.tf line 2)" in error.message
@@ -39,7 +39,7 @@ def test_an_error_at_init_names_what_is_wrong_and_not_that_something_is(
 
     done = do(commands.init(any_tool, []), job(short_root), work_dir, any_tool)
 
-    error = failure("init", done, work_dir)
+    error = failure("init", done)
     assert error.code == "init-failed"
     assert "Missing required argument (main.tf line 1)" in error.message
 
@@ -56,7 +56,7 @@ def test_a_stale_plan_is_told_from_other_failures(
 
     done = do(commands.apply(any_tool, work_dir.plan / "second"), this, work_dir, any_tool)
 
-    assert failure("apply", done, work_dir).code == "plan-stale"
+    assert failure("apply", done).code == "plan-stale"
 
 
 def test_a_held_lock_is_told_from_other_failures(
@@ -74,7 +74,7 @@ def test_a_held_lock_is_told_from_other_failures(
     do(commands.apply(any_tool, work_dir.plan / "p"), this, work_dir, any_tool)
     said = (work_dir.checkout / "again.log").read_bytes()
 
-    assert failure("apply", Captured(1, b"", said), work_dir).code == "state-locked"
+    assert failure("apply", Captured(1, b"", said)).code == "state-locked"
 
 
 HOLDS_THE_LOCK = """
@@ -97,7 +97,7 @@ def test_a_missing_variable_is_told_from_other_failures(
         any_tool,
     )
 
-    assert failure("plan", done, work_dir).code == "variable-missing"
+    assert failure("plan", done).code == "variable-missing"
 
 
 def test_an_unsupported_version_is_told_from_other_failures(
@@ -108,7 +108,7 @@ def test_an_unsupported_version_is_told_from_other_failures(
 
     done = do(commands.init(used, []), job(short_root), work_dir, used)
 
-    assert failure("init", done, work_dir).code == "version-unsupported"
+    assert failure("init", done).code == "version-unsupported"
 
 
 def test_a_provider_that_cannot_be_had_is_told_from_other_failures(
@@ -122,15 +122,40 @@ def test_a_provider_that_cannot_be_had_is_told_from_other_failures(
 
     done = do(commands.init(used, []), this, work_dir, used)
 
-    assert failure("init", done, work_dir).code == "provider-unavailable"
+    assert failure("init", done).code == "provider-unavailable"
 
 
-def test_a_state_that_could_not_be_written_is_told_by_the_file_that_is_left(
-    work_dir: WorkDir,
+@pytest.mark.parametrize(
+    ("step", "said", "code"),
+    [
+        ("apply", "Error: Failed to save state\n\nError saving state\n", "state-write-failed"),
+        ("plan", "Error: Error releasing the state lock\n\nError message: x\n", "unlock-failed"),
+        (
+            "plan",
+            "Error: Error acquiring the state lock\n\nError message: Failed to lock: LOCK\nhttp://x",
+            "server-unavailable",
+        ),
+        (
+            "init",
+            "Error: Error refreshing state: Failed to get state: GET http://x giving up after 3\n",
+            "server-unavailable",
+        ),
+    ],
+)
+def test_what_the_backend_did_is_told_from_other_failures(
+    step: commands.StepName, said: str, code: str
 ) -> None:
-    write(work_dir.checkout, "errored.tfstate", "{}")
+    assert failure(step, Captured(1, said.encode(), b"")).code == code
 
-    assert failure("apply", Captured(1, b"", b"Error: x\n"), work_dir).code == "state-write-failed"
+
+def test_an_error_that_is_a_fault_of_the_sources_too_is_told_as_that() -> None:
+    diagnosis = Diagnosis()
+
+    diagnosis.feed(b"Error: Odd thing\n\nError: Error releasing the state lock\n")
+    error = diagnosis.failure("terraform", "plan", 1)
+
+    assert error.code == "plan-failed"
+    assert error.summaries == ("Odd thing", "Error releasing the state lock")
 
 
 @pytest.mark.parametrize(
@@ -151,9 +176,9 @@ def test_a_state_that_could_not_be_written_is_told_by_the_file_that_is_left(
     ],
 )
 def test_every_end_has_a_code_and_a_line_for_people(
-    work_dir: WorkDir, returncode: int, said: bytes, code: str, message: str
+    returncode: int, said: bytes, code: str, message: str
 ) -> None:
-    error = failure("apply", Captured(returncode, said, b""), work_dir)
+    error = failure("apply", Captured(returncode, said, b""))
 
     assert error.code == code
     assert message in error.message
@@ -164,5 +189,5 @@ def test_what_a_provider_says_is_a_line_that_can_be_stored_and_shown() -> None:
 
     diagnosis.feed(b"Error: a\0b\x1b[2Jc \xff\n")
 
-    message = diagnosis.failure("terraform", "apply", 1, Path()).message
+    message = diagnosis.failure("terraform", "apply", 1).message
     assert message == "terraform apply failed: a b [2Jc \ufffd."

@@ -31,12 +31,7 @@ class Up:
 
     def __init__(self, folder: Path, name: str = "up.log", **settings: str) -> None:
         self.data_dir = folder / "data"
-        self.process = Process(
-            [*STATEROOM, "up", "--data-dir", str(self.data_dir), "--port", "0"],
-            env=environment(folder) | {"SOMEBODYS_SECRET": "hunter2"} | settings,
-            cwd=folder,
-            log=folder / name,
-        )
+        self.process = up_process(folder, name, settings)
         self.url = wait_until(self._url, "up to say where it is")
         wait_until(lambda: len(self.workers()) == 1, "the worker to start")
         self.family = self.process.descendants()
@@ -77,6 +72,15 @@ class Up:
 
     def remember(self) -> None:
         self.family = self.process.descendants()
+
+
+def up_process(folder: Path, name: str, settings: dict[str, str], port: int = 0) -> Process:
+    return Process(
+        [*STATEROOM, "up", "--data-dir", str(folder / "data"), "--port", str(port)],
+        env=environment(folder) | {"SOMEBODYS_SECRET": "hunter2"} | settings,
+        cwd=folder,
+        log=folder / name,
+    )
 
 
 Start = Callable[..., Up]
@@ -366,7 +370,35 @@ def test_kill_9_of_up_in_the_middle_of_an_apply_saves_the_state_and_frees_the_lo
     assert second.process.wait(60) == 0
     assert workspace["state"]["current"]["serial"] >= 1
     assert not workspace["lock"]["held"]
-    assert ended["status"] == "canceled"
+    assert (ended["status"], ended["error"]["code"]) == ("canceled", "worker-stopped")
+
+
+def test_up_waits_for_what_a_killed_one_has_left_at_its_port(folder: Path, start: Start) -> None:
+    first = start("first.log")
+    wait_until(first.is_ready, "the server")
+    first.remember()
+    [server] = first.servers()
+    port = int(first.url.rpartition(":")[2])
+
+    server.suspend()  # it keeps the port, as one that takes the state of a run does
+    first.process.kill()
+    second = up_process(folder, "second.log", {}, port)
+    wait_until(lambda: "was killed" in second.said(), "the second one to wait")
+    server.resume()
+
+    wait_until(lambda: f"Stateroom is at {first.url}" in second.said(), "the second one to start")
+    assert psutil.wait_procs(first.family, timeout=30)[1] == []
+    second.stop(60)
+
+
+def test_up_does_not_wait_for_one_that_lives(folder: Path, start: Start) -> None:
+    first = start("first.log")
+    port = int(first.url.rpartition(":")[2])
+
+    done = stateroom(folder, "up", "--port", str(port))
+
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
 
 
 def test_migrate_makes_the_schema_and_may_be_repeated(folder: Path) -> None:

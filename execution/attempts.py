@@ -1,0 +1,70 @@
+"""One attempt at a claimed run: execute it with no transaction open, and write how it ended."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from backend.errors import Error, Unavailable
+from execution import server
+from execution.events import Execution
+from runner.errors import Fenced, RunnerError, Stopped
+from runner.job import Job
+from runner.processes.ladder import CANCELED
+from runner.recipes import run
+
+log = structlog.get_logger()
+
+AWAY = "server-unavailable"  # the runner's code
+SERVER_SECONDS = 60.0  # how long a run waits for the server before it is queued again
+LOOK_SECONDS = 1.0
+
+
+def attempt(at_work: Execution, job: Job | Exception, url: str) -> None:
+    """Execute and finish. A fault that may pass before the apply queues the run again.
+
+    `url` is the server's. Raises Fenced when the run is no longer ours to finish, and Unavailable
+    when its end could not be written.
+    """
+    try:
+        if isinstance(job, Exception):
+            raise job  # noqa: TRY301 as if it were resolved here
+        outcome = run.execute(job, at_work)
+    except Stopped as stopped:
+        _finish_stopped(at_work, stopped)
+    except Fenced:
+        raise
+    except Unavailable as error:
+        at_work.give_back(error.code, error.message)
+    except (RunnerError, Error) as error:
+        if error.code == AWAY:
+            _wait_for_the_server(at_work, url)
+            at_work.give_back(error.code, error.message)
+        else:
+            at_work.finish("errored", error_code=error.code, error_message=error.message)
+    except Exception as bug:  # a run has an end, whatever it met
+        log.exception("run_crashed", exc_info=bug)
+        message = f"The runner failed: {type(bug).__name__}. The worker's log has more."
+        at_work.finish("errored", error_code="runner-crashed", error_message=message)
+    else:
+        at_work.finish(outcome.status)
+
+
+def _wait_for_the_server(at_work: Execution, url: str) -> None:
+    ends = time.monotonic() + SERVER_SECONDS
+    while time.monotonic() < ends and not at_work.stop() and not server.answers(url):
+        time.sleep(LOOK_SECONDS)
+
+
+def _finish_stopped(at_work: Execution, stopped: Stopped) -> None:
+    """Write who stopped the run: a person, its worker, or the time that it may take."""
+    if at_work.fenced:
+        raise Fenced("fenced", "The run was taken from this worker.")
+    status, code, message = "canceled", stopped.code, stopped.message
+    if code == "timed-out":
+        status = "errored"
+    elif at_work.is_stopped_by_its_worker:
+        code = "worker-stopped"
+        message = message.replace(CANCELED, "its worker was stopped; nobody canceled the run")
+    at_work.finish(status, error_code=code, error_message=message)
