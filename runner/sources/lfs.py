@@ -9,17 +9,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from runner.errors import SourceError
 from runner.job import Login, Source
+from runner.processes.process import capture, child_environment
+from runner.sources import ssh
 from runner.sources.repository import Limits
-from runner.sources.url import Address
+from runner.sources.tree import MOST_BYTES, too_large
+from runner.sources.url import Address, admit, path_of
 from runner.sources.web import Answered, Web
 
 _OID = re.compile(r"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
@@ -37,6 +41,14 @@ class Pointer:
     size: int
 
 
+@dataclass(frozen=True)
+class _Door:
+    """The address of an LFS server, and what it wants to be asked with."""
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+
+
 def read(root: Path, path: str) -> Pointer:
     """What a pointer says. Raises SourceError `lfs-failed`."""
     text = (root / path).read_text(encoding="utf-8", errors="replace")
@@ -46,37 +58,95 @@ def read(root: Path, path: str) -> Pointer:
     return Pointer(path, oid[1], int(size[1]))
 
 
-def fetch(
-    pointers: Sequence[Pointer],
-    root: Path,
-    source: Source,
-    address: Address,
-    limits: Limits,
+def fetch_all(
+    paths: Sequence[str], root: Path, sources: Mapping[str, Source], work: Path, limits: Limits
 ) -> None:
-    """Replace pointers of one repository with their files. Raises SourceError, Stopped."""
+    """Replace pointers with their files, each from the repository that it is in.
+
+    `sources`: of the repository by "", and of its submodules by their paths. `work` is the run's
+    own folder. Raises SourceError: `lfs-failed`, `repository-too-large`, the codes of web.ask and
+    ssh.agent; and Stopped.
+    """
+    found: dict[str, list[Pointer]] = {}
+    for path in paths:
+        home = max((h for h in sources if not h or path.startswith(f"{h}/")), key=len)
+        found.setdefault(home, []).append(read(root, path))
+    if sum(pointer.size for some in found.values() for pointer in some) > MOST_BYTES:
+        raise too_large()
+    for home, some in found.items():
+        _fetch(some, root, sources[home], work, limits)
+
+
+def _fetch(
+    pointers: Sequence[Pointer], root: Path, source: Source, work: Path, limits: Limits
+) -> None:
+    address = admit(source.url, source.policy)
     if address.scheme == "file":
         for pointer in pointers:
             _copy(pointer, root, Path(unquote(urlsplit(address.url).path)), limits)
         return
-    if address.scheme not in ("http", "https"):
-        raise _failed(
-            pointers[0].path,
-            "over ssh there is no Git LFS here. Give the template an https address and a login",
-        )
+    door = _door(pointers[0], source, address, work, limits)
     web = Web(source.policy, limits)
     for start in range(0, len(pointers), _AT_ONCE):
         some = pointers[start : start + _AT_ONCE]
-        actions = _batch(web, some, source, address)
+        actions = _batch(web, some, door)
         for pointer in some:
             _download(web, pointer, root, actions.get(pointer.oid))
 
 
-def _batch(
-    web: Web, pointers: Sequence[Pointer], source: Source, address: Address
-) -> dict[str, Any]:
+def _door(first: Pointer, source: Source, address: Address, work: Path, limits: Limits) -> _Door:
+    """Where the repository's LFS server is. Over ssh the host is asked, which gives a login too."""
+    if address.scheme != "ssh":
+        return _Door(f"{address.url.rstrip('/').removesuffix('.git')}.git/info/lfs", _login(source))
+    try:
+        said = json.loads(_asked_by_ssh(first, source, address, work, limits))
+        usual = f"https://{address.host}/{path_of(address)}.git/info/lfs"
+        headers = {str(name): str(value) for name, value in (said.get("header") or {}).items()}
+        return _Door(str(said.get("href") or usual).rstrip("/"), headers)
+    except (ValueError, AttributeError) as error:
+        raise _failed(first.path, "the host's answer over ssh is not one of Git LFS") from error
+
+
+def _asked_by_ssh(
+    first: Pointer, source: Source, address: Address, work: Path, limits: Limits
+) -> bytes:
+    """What `git-lfs-authenticate` says at the host."""
+    host, path = _host_and_path(address)
+    with ssh.agent_of(source, address, work) as agent:
+        given = agent.environment if agent else {}
+        if "'" in path:
+            raise _failed(first.path, "the path of its repository has a quote in it")
+        asked = (host, f"git-lfs-authenticate '{path}' download")
+        command = f'{given["GIT_SSH_COMMAND"]} "$@"'
+        argv = ("sh", "-c", command, "ssh", "-p", str(address.port), *asked)
+        done = capture(
+            argv,
+            env=child_environment(work, work, os.environ.get("PATH", os.defpath), given),
+            cwd=work,
+            deadline=limits.left(),
+            limit=_MOST_ANSWER,
+            stop=limits.stop,
+        )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise _failed(first.path, f"the host refused to name its server over ssh: {_shown(said)}")
+    return done.stdout
+
+
+def _host_and_path(address: Address) -> tuple[str, str]:
+    """[USER@]HOST, and the path as git asks for it."""
+    if "://" not in address.url:
+        host, _, path = address.url.partition(":")
+        return host, path
+    parts = urlsplit(address.url)
+    user = f"{parts.username}@" if parts.username else ""
+    return f"{user}{address.host}", parts.path
+
+
+def _batch(web: Web, pointers: Sequence[Pointer], door: _Door) -> dict[str, Any]:
     """Where to download each object, by its id."""
-    url = f"{address.url.rstrip('/').removesuffix('.git')}.git/info/lfs/objects/batch"
-    headers = {"Accept": _JSON, "Content-Type": _JSON, **_login(source)}
+    url = f"{door.url}/objects/batch"
+    headers = {"Accept": _JSON, "Content-Type": _JSON, **door.headers}
     asked = {
         "operation": "download",
         "transfers": ["basic"],

@@ -7,14 +7,14 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import monotonic
 
 from runner.errors import SourceError, Stopped
 from runner.events import StopLevel
-from runner.job import Login, Source, SshKey
+from runner.job import Login, Source
 from runner.processes.ladder import go_on
 from runner.sources import (
     ancestry,
@@ -101,7 +101,7 @@ def clone(
     with (
         _failures_explained(source, address, login, deadline),
         _nothing_left_after_failure(into),
-        _agent(source, address, work) as agent,
+        ssh.agent_of(source, address, work) as agent,
     ):
         known = agent.environment if agent else {}
         calls = Calls({**environment(work, address, login), **known}, limits)
@@ -170,23 +170,6 @@ def _check_path(path: str) -> None:
             "path-invalid",
             "The path must be a folder inside the repository, like modules/dns.",
         )
-
-
-@contextlib.contextmanager
-def _agent(source: Source, address: Address, work: Path) -> Iterator[ssh.Agent | None]:
-    if address.scheme != "ssh":
-        yield None
-        return
-    keys = [source.credential] if isinstance(source.credential, SshKey) else []
-    checking: ssh.HostKeyChecking = "accept-new" if source.accept_new_host_keys else "yes"
-    with ssh.agent(
-        *keys,
-        work=work,
-        known_hosts=source.known_hosts,
-        checking=checking,
-        ssh_rsa_hosts=source.policy.ssh_rsa_hosts,
-    ) as agent:
-        yield agent
 
 
 def _arrive(source: Source, address: Address, into: Path, calls: Calls) -> _Commit:
@@ -331,7 +314,8 @@ def _check_out(source: Source, into: Path, commit: _Commit, calls: Calls, work: 
         entries, others = fetched.entries, fetched.sources
     folder = checkout.folder_at(into, source.path)
     if source.lfs:
-        _fetch_lfs({"": source, **others}, into, folder, entries, calls.limits)
+        paths = reached_pointers(into, folder, entries)
+        lfs.fetch_all(paths, into, {"": source, **others}, work, calls.limits)
     warnings = (*review(into, folder, entries), *checkout.put_away(into, folder))
     subject, author = _shown(commit.subject), _shown(commit.author)
     return Checkout(into, folder, commit.hash, source.ref, subject, author, warnings)
@@ -344,7 +328,7 @@ def _fetching(limits: Limits, work: Path) -> submodules.Fetch:
         address = _checked(source)
         login = source.credential if isinstance(source.credential, Login) else None
         own = Limits(limits.ends, _bounded(into, limits.stop))
-        with _agent(source, address, work) as agent:
+        with ssh.agent_of(source, address, work) as agent:
             known = agent.environment if agent else {}
             calls = Calls({**environment(work, address, login), **known}, own)
             try:
@@ -354,25 +338,6 @@ def _fetching(limits: Limits, work: Path) -> submodules.Fetch:
                 raise explain(refused, address, source.ref, login) from None
 
     return fetch
-
-
-def _fetch_lfs(
-    sources: Mapping[str, Source],
-    into: Path,
-    folder: Path,
-    entries: Sequence[Entry],
-    limits: Limits,
-) -> None:
-    """Fetch the files of Git LFS, each from the repository that it is in: `sources` by path."""
-    found: dict[str, list[lfs.Pointer]] = {}
-    for path in reached_pointers(into, folder, entries):
-        home = max((h for h in sources if not h or path.startswith(f"{h}/")), key=len)
-        found.setdefault(home, []).append(lfs.read(into, path))
-    size = sum(pointer.size for some in found.values() for pointer in some)
-    if size + sum(entry.size for entry in entries) > MOST_BYTES:
-        raise too_large()
-    for home, some in found.items():
-        lfs.fetch(some, into, sources[home], _checked(sources[home]), limits)
 
 
 def _shown(text: str) -> str:

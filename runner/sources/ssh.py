@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import SourceError
-from runner.job import SshKey
+from runner.job import Source, SshKey
 from runner.processes import proc, starter
 from runner.sources import host_keys, ssh_agent, ssh_command
 from runner.sources.ssh_agent import Admits
 from runner.sources.ssh_command import HostKeyChecking
 from runner.sources.ssh_key import open_key
+from runner.sources.url import Address
 
-__all__ = ["Agent", "HostKeyChecking", "agent", "installed"]
+__all__ = ["Agent", "HostKeyChecking", "agent", "agent_of", "installed"]
 
 _SOCKET_PATH_BYTES = 100  # a unix socket's address holds 108
 
@@ -83,6 +84,24 @@ def agent(  # noqa: PLR0913 - each is a promise that the caller has to choose
             which = admits or _commands_with(f"SSH_AUTH_SOCK={door}")
             stack.enter_context(ssh_agent.listening(door, opened, which, owner))
         yield Agent(given, folder)
+
+
+@contextlib.contextmanager
+def agent_of(source: Source, address: Address, work: Path) -> Iterator[Agent | None]:
+    """The agent of a repository with its key, or None if it is not read over ssh. See agent."""
+    if address.scheme != "ssh":
+        yield None
+        return
+    keys = [source.credential] if isinstance(source.credential, SshKey) else []
+    checking: HostKeyChecking = "accept-new" if source.accept_new_host_keys else "yes"
+    with agent(
+        *keys,
+        work=work,
+        known_hosts=source.known_hosts,
+        checking=checking,
+        ssh_rsa_hosts=source.policy.ssh_rsa_hosts,
+    ) as opened:
+        yield opened
 
 
 def _commands_with(variable: str) -> Admits:

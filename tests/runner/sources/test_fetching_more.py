@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,8 @@ from runner.sources import submodules
 from runner.sources.source import Checkout, clone
 from tests.support.git_http import GitHttp, git_http
 from tests.support.repositories import Repository
+from tests.support.ssh_keys import ssh_key
+from tests.support.sshd import Sshd
 
 ADA = ("ada", "hunter2-über")
 CONTENT = os.urandom(200_000)
@@ -204,6 +207,47 @@ def test_files_of_git_lfs_arrive_from_the_server_of_the_repository(
     assert os.access(checkout.folder / "x.bin", os.X_OK)
     downloads = [who for path, who in guarded.seen if path.startswith("/lfs-object/")]
     assert set(downloads) == {"RemoteAuth of-the-server"}
+
+
+def test_over_ssh_the_host_names_the_server_and_gives_a_login_for_it(
+    repository: Repository, sshd: Sshd, guarded: GitHttp, work: Path
+) -> None:
+    key, public = ssh_key()
+    login = {"Authorization": str(guarded.expected)}
+    said = {"href": guarded.url("network/.git/info/lfs"), "header": login}
+    (sshd.folder / "said").write_text(json.dumps(said))
+    door = sshd.folder / "door"
+    door.write_text(
+        '#!/bin/sh\ncase "$SSH_ORIGINAL_COMMAND" in\n'
+        f"\"git-lfs-authenticate '{repository.folder}' download\") cat {sshd.folder}/said;;\n"
+        '*) exec git-shell -c "$SSH_ORIGINAL_COMMAND";;\nesac\n'
+    )
+    door.chmod(0o755)
+    with (sshd.folder / "authorized_keys").open("a") as authorized:
+        authorized.write(f'restrict,command="{door}" {public}\n')
+    guarded.lfs = {OID: CONTENT}
+    repository.commit({"x.bin": pointer()})
+    policy = SourcePolicy(private_hosts=True, plain_http=True)
+    source = Source(sshd.url(repository.folder), policy=policy, lfs=True, credential=key)
+
+    checkout = fetched(replace(source, known_hosts=sshd.known_hosts_line), work)
+
+    assert (checkout.folder / "x.bin").read_bytes() == CONTENT
+
+
+def test_a_host_without_git_lfs_over_ssh_is_explained(
+    repository: Repository, sshd: Sshd, work: Path
+) -> None:
+    key, public = ssh_key()
+    sshd.authorize(public)
+    repository.commit({"x.bin": pointer()})
+    policy = SourcePolicy(private_hosts=True)
+    source = Source(sshd.url(repository.folder), policy=policy, lfs=True, credential=key)
+
+    error = refusal(replace(source, known_hosts=sshd.known_hosts_line), work)
+
+    assert error.code == "lfs-failed"
+    assert "over ssh" in error.message
 
 
 @pytest.mark.parametrize("wrong", [b"something else", CONTENT + b"more", b""])
