@@ -1,7 +1,8 @@
 """Mask secrets in a stream of text, however it is split into pieces.
 
 Every secret is searched in the forms that tools print: as it is, line by line, in base64 at each of
-the three alignments, URL-encoded, and escaped as in JSON and HCL. Line breaks and tabs count as
+the three alignments and in hex, also wrapped (encoded.py), URL-encoded, and escaped as in JSON and
+HCL. Line breaks and tabs count as
 spaces, because terraform wraps its messages at 78 columns. Only text that may be the beginning of a
 secret is held back, so that a log can be followed live.
 
@@ -16,8 +17,11 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from heapq import merge
 from itertools import chain
 from urllib.parse import quote, quote_plus
+
+from runner.encoded import Codes
 
 MASK = b"***"
 _SHORTEST = 3
@@ -66,6 +70,8 @@ class _Forms:
     """All forms of all secrets, sorted, so that one search finds the longest one at a place."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        secrets = list(secrets)
+        self._codes = Codes(_whole(secrets))
         forms = {form.translate(_SPACES) for secret in secrets for form in _forms(secret)}
         self._sorted = sorted(form for form in forms if len(form) >= _SHORTEST)
         self._shorter = _longest_prefixes(self._sorted)
@@ -79,7 +85,8 @@ class _Forms:
         """
         shown = bytearray()
         end = covered
-        for start, stop in self._matches(text, until):
+        codes = (place for place in self._codes.matches(text) if place[0] < until)
+        for start, stop in merge(self._matches(text, until), codes):
             if start >= end:
                 shown += text[end:start] + MASK
             end = max(end, stop)
@@ -88,6 +95,12 @@ class _Forms:
 
     def undecided(self, text: bytes) -> int:
         """The start of the longest part at the end that may be the beginning of a secret."""
+        if self._start is None:
+            return len(text)
+        return min(self._undecided(text), self._codes.undecided(text))
+
+    def _undecided(self, text: bytes) -> int:
+        """The same for the forms, which are compared in full."""
         if self._start is None:
             return len(text)
         folded = text.translate(_SPACES)
@@ -168,6 +181,14 @@ def _branches(node: _Trie) -> bytes:
     return b"(?:" + b"|".join(branches) + b")"
 
 
+def _whole(secrets: Iterable[str]) -> Iterator[bytes]:
+    """The secrets that are long enough, with and without the space around them."""
+    for secret in secrets:
+        for text in {secret, secret.strip()}:
+            if len(text) >= _SHORTEST:
+                yield text.encode(errors="surrogatepass")
+
+
 def _forms(secret: str) -> Iterator[bytes]:
     """The forms in which a secret may be printed."""
     whole = {secret, secret.strip()}
@@ -176,7 +197,8 @@ def _forms(secret: str) -> Iterator[bytes]:
         if len(text) >= _SHORTEST:
             raw = text.encode(errors="surrogatepass")
             yield raw
-            yield from _base64_forms(raw)
+            if text in whole:  # the base64 of a line is a part of that of the whole
+                yield from _base64_forms(raw)
             yield from _url_forms(raw)
             yield from _escaped_forms(text)
 
@@ -189,8 +211,6 @@ def _base64_forms(raw: bytes) -> Iterator[bytes]:
         for form in (code[first:last], code[first:].rstrip(b"="), code[first:]):
             yield form
             yield form.translate(bytes.maketrans(b"+/", b"-_"))
-    wrapped = base64.encodebytes(raw).splitlines()
-    yield from (line for line in wrapped if len(line) >= _SHORTEST_LINE)
 
 
 def _url_forms(raw: bytes) -> Iterator[bytes]:

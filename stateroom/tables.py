@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import click
 
-from client.text import printable
+from client.text import harmless, printable
 
 Item = Mapping[str, Any]
 # A title, and the field that is below it (`key.name` inside of another one), or what makes it.
@@ -73,7 +73,7 @@ class Plain(_Limited):
             said = self.cell(title, _value(item, of))
             click.echo(f"{title + ':':<{width}} {said}".rstrip())
         if text:
-            click.echo(f"\n{text}", nl=not text.endswith("\n"))
+            click.echo(f"\n{harmless(text)}", nl=not text.endswith("\n"))
 
     def cell(self, title: str, value: object) -> str:  # noqa: ARG002 a terminal's has colours
         return cell(value)
@@ -82,7 +82,7 @@ class Plain(_Limited):
         click.echo(text, nl=not text.endswith("\n"))
 
     def note(self, line: str) -> None:
-        click.echo(line, err=True)  # so that the output can be redirected to a file
+        click.echo(harmless(line), err=True)  # so that the output can be redirected to a file
 
 
 class Json(_Limited):

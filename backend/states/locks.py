@@ -41,14 +41,24 @@ class LockInfo:
 
     @classmethod
     def parse(cls, body: bytes) -> LockInfo:
-        """Raises Invalid for anything but a JSON object with a non-empty ID."""
+        """Raises Invalid for anything but a JSON object with a printable ID.
+
+        terraform shows the ID of a refusal on a terminal as it is. What else the client says is
+        kept as it is: whoever shows it makes it harmless.
+        """
         try:
             given = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid(f"The lock is not a JSON object: {error}", code="lock-invalid") from None
         lock_id = given.get("ID")
-        if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 255 or "\0" in lock_id:
+        if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 255:
             raise Invalid("The lock needs an ID: a text that is not empty.", code="lock-invalid")
+        if not lock_id.isprintable():
+            raise Invalid(
+                "The ID of the lock has control characters, which could do something to the "
+                "terminal of whoever is refused: send one without.",
+                code="lock-invalid",
+            )
         kept = {name: given[name] for name in KEPT if isinstance(given.get(name), str)}
         return cls(lock_id, kept)
 
@@ -100,9 +110,20 @@ def find_held(
 
 
 def holder(lock: Lock) -> dict[str, Any]:
-    """The LockInfo of the holder. It always has an ID that is not empty."""
+    """The LockInfo of the holder. It always has an ID that is not empty.
+
+    tofu prints each field on the terminal of whoever is refused, so control characters are escaped.
+    """
     info = {name: value for name, value in lock.info.items() if name in KEPT}
-    return info | {"ID": lock.lock_id or "unknown"}
+    info["ID"] = lock.lock_id or "unknown"
+    return {name: _harmless(value) for name, value in info.items()}
+
+
+def _harmless(text: str) -> str:
+    if text.isprintable():
+        return text
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
 
 
 def acquire(tx: Transaction, state: State, info: LockInfo) -> None:

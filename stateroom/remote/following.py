@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote
 
 import click
 
 from client.api import Api, Item, RequestRefused
+from client.text import Harmless
 from stateroom import again
 from stateroom.tables import Show
 
@@ -27,26 +28,48 @@ class Interrupted(click.ClickException):
         click.echo(f"\n{self.message}", err=True)
 
 
-def to_its_end(api: Api, show: Show, where: str, to: IO[bytes], offset: int = 0) -> Item:
+def to_its_end(  # noqa: PLR0913 the last one says how the log is shown
+    api: Api, show: Show, where: str, to: IO[bytes], offset: int = 0, *, raw: bool = False
+) -> Item:
     """Write the log of a run from that offset on, as it comes; the run, when it has ended.
 
-    Raises Interrupted for Ctrl-C, and RequestRefused: both say that the run goes on.
+    Control characters are shown as escapes, unless `raw`. Raises Interrupted for Ctrl-C, and
+    RequestRefused: both say that the run goes on.
     """
     run = unquote(where.rpartition("/")[2])
-    with _saying_that_it_goes_on(run):
+    with _saying_that_it_goes_on(run), shown(to, raw=raw) as log:
         said = ""
         while True:
             found = api.get(where)
             if (waits := _waits(found)) not in {"", said}:
                 show.note(waits)
                 said = waits
-            offset = rest_of_log(api, where, offset, to)
+            offset = _rest_of_log(api, where, offset, log)
             if found["finished_at"] is not None:
                 return found
             time.sleep(POLL_SECONDS)
 
 
-def rest_of_log(api: Api, where: str, offset: int, to: IO[bytes]) -> int:
+def log_so_far(api: Api, where: str, to: IO[bytes], *, raw: bool) -> None:
+    """Write the log as far as there is one."""
+    with shown(to, raw=raw) as log:
+        _rest_of_log(api, where, 0, log)
+
+
+@contextmanager
+def shown(to: IO[bytes], *, raw: bool) -> Iterator[Any]:
+    """Where to write a log: its control characters are shown as escapes, unless `raw`."""
+    if raw:
+        yield to
+        return
+    log = Harmless(to)
+    try:
+        yield log
+    finally:
+        log.finish()
+
+
+def _rest_of_log(api: Api, where: str, offset: int, to: Any) -> int:
     """Write the log from that offset on; the offset of its end."""
     while more := api.download(f"{where}/log", to, offset=offset):
         offset += more

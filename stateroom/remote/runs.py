@@ -197,16 +197,20 @@ def show_run(api: Api, show: Show, *, where: str) -> None:
 
 @command.command("log")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "--raw", is_flag=True, help="Print control characters as they are; your terminal obeys them."
+)
 @on_a_run
-def log_of_run(api: Api, show: Show, *, where: str, follow: bool) -> None:
+def log_of_run(api: Api, show: Show, *, where: str, follow: bool, raw: bool) -> None:
     """Print the log of a run: everything that terraform or tofu printed, with secrets masked.
 
-    RUN is an id, the beginning of one, or `latest`.
+    Control characters are shown as escapes, so that no program that a run starts can do something
+    to your terminal. RUN is an id, the beginning of one, or `latest`.
     """
     if follow:
-        following.to_its_end(api, show, where, sys.stdout.buffer)
+        following.to_its_end(api, show, where, sys.stdout.buffer, raw=raw)
     else:
-        following.rest_of_log(api, where, 0, sys.stdout.buffer)
+        following.log_so_far(api, where, sys.stdout.buffer, raw=raw)
 
 
 @command.command("cancel")

@@ -45,6 +45,25 @@ def test_who_may_only_plan_is_told_which_scope_an_apply_needs(
     assert plan.exit_code == 0, plan.output
 
 
+def test_a_log_does_nothing_to_a_terminal_unless_it_is_asked_for_raw(
+    cli: CommandLine, repository: Repository
+) -> None:
+    command = r"printf '\\033]0;owned\\007\\n'"
+    provisioner = f'provisioner "local-exec" {{\n    command = "{command}"\n  }}'
+    module = f'resource "terraform_data" "x" {{\n  {provisioner}\n}}\n'
+    repository.replace({"main.tf": module})
+
+    done = cli.run("runs", "queue", "--message", "evil \x1b[31m", "--wait")
+
+    assert done.exit_code == 0, done.output
+    for said in (done.stderr, done.stdout, cli.must("runs", "log", "latest"),
+                 cli.must("runs", "log", "latest", "--follow"), cli.must("runs", "show", "latest"),
+                 cli.must("runs", "list")):  # fmt: skip
+        assert "\x1b" not in said
+    assert r"\x1b]0;owned\x07" in cli.must("runs", "log", "latest")
+    assert "\x1b]0;owned\x07" in cli.must("runs", "log", "latest", "--raw")
+
+
 def test_a_run_that_fails_is_told_by_the_exit_status(cli: CommandLine) -> None:
     done = cli.run("runs", "queue", "--operation", "import-state", "--wait")
 
