@@ -106,8 +106,9 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = _engine(settings)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        self._readers = sessionmaker(_read_only(self.engine))
+        self.info: dict[str, Any] = {}  # what every session has as `info` from the start
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False, info=self.info)
+        self._readers = sessionmaker(_read_only(self.engine), info=self.info)
         # a pool of their own for single statements: they need no BEGIN, COMMIT and ROLLBACK
         self.autocommitting = self.engine if settings.is_sqlite else _postgresql(settings, **ALONE)
         self._on_sqlite = settings.is_sqlite

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, event, insert, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from backend.db import execute, now
@@ -15,7 +15,8 @@ from backend.errors import Invalid
 from backend.express import NewRow, Statement
 from backend.models import AuditEntry, AuditLink, new_id
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.principal import Principal
+from backend.principal import SYSTEM, Principal
+from backend.sealing import proven
 from backend.transactions import Transaction
 
 _INSERT = insert(AuditEntry)
@@ -65,8 +66,19 @@ def record(
     """Write one entry in the transaction of the change, so that both are stored, or neither.
 
     People choose names, and may choose those of others. So the entry has the id beside the name.
+    Its `rows` are the revisions of the proven rows that were changed since the last entry.
     """
-    execute(tx.db, _INSERT, entry(tx.principal, action, thing, project_id, **detail))
+    tx.db.flush()
+    changed = proven.take_changed(tx.db) or None
+    execute(tx.db, _INSERT, entry(tx.principal, action, thing, project_id, **detail, rows=changed))
+
+
+@event.listens_for(Session, "before_commit")
+def _record_rest(db: Session) -> None:
+    """Name the changed rows that no entry of this transaction has named, in one of their own."""
+    db.flush()
+    if changed := proven.take_changed(db):
+        execute(db, _INSERT, entry(SYSTEM, "rows.change", "rows", None, rows=changed))
 
 
 def entry(

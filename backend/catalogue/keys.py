@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from sqlalchemy import select
-from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
 from backend import audit, names
@@ -151,6 +150,7 @@ def update(
 
 
 def _update(tx: Transaction, key: Key, secret: Secret, name: str | None) -> Key:
+    tx.keyring.proofs.check(key)
     if name is not None:
         key.name = names.check(name)
     _put(tx.keyring, key, secret)
@@ -160,9 +160,8 @@ def _update(tx: Transaction, key: Key, secret: Secret, name: str | None) -> Key:
     if password is not None and tx.db.scalar(used) is not None:
         refuse_short_login(password)
     if secret.username is not None:
-        tx.db.execute(
-            update_rows(Alias).where(Alias.key_id == key.id).values(username=secret.username)
-        )
+        for alias in tx.db.scalars(select(Alias).where(Alias.key_id == key.id).with_for_update()):
+            alias.username = secret.username
     audit.record(
         tx, "key.update", key.id, project_id=key.project_id, name=name,
         replaced=secret.sealed is not None or None,
@@ -211,9 +210,10 @@ def opened(keyring: Keyring, key: Key) -> Opened:
 
     Raises Unreadable with `key-unreadable`, which names the key.
     """
-    if key.secret is None:
-        return {}
     try:
+        keyring.proofs.check(key)
+        if key.secret is None:
+            return {}
         secret = opened_row(keyring, key.id, key.secret)
     except Unreadable as error:
         raise Unreadable(
@@ -234,7 +234,9 @@ def opened_row(keyring: Keyring, key_id: str, sealed: bytes) -> Opened:
 def fault(keyring: Keyring, key: Key) -> Fault | None:
     """Why its secret does not open; None when it does, or when it has none."""
     sealed = key.secret
-    return None if sealed is None else faults.found(lambda: opened_row(keyring, key.id, sealed))
+    return faults.found(lambda: keyring.proofs.check(key)) or (
+        None if sealed is None else faults.found(lambda: opened_row(keyring, key.id, sealed))
+    )
 
 
 def _put(keyring: Keyring, key: Key, secret: Secret) -> None:

@@ -26,6 +26,7 @@ from backend.models import (
 )
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.principal import PIN_HOSTS, Principal
+from backend.sealing import proven
 from backend.transactions import Transaction
 
 # /api/terraform/state/workspace/… is reserved for the addresses of building blocks
@@ -155,10 +156,9 @@ def delete(tx: Transaction, project: Project) -> None:
         raise Conflict(
             f"The project still has {said}. Delete them first.", code="project-not-empty", **held
         )
-    db.execute(delete_from(Member).where(Member.project_id == project.id))
-    db.execute(delete_from(Token).where(Token.project_id == project.id))
     db.execute(delete_from(GitCredential).where(GitCredential.project_id == project.id))
-    db.execute(delete_from(Key).where(Key.project_id == project.id))
+    for model in (Member, Token, Key):
+        proven.delete_all(db, model, model.project_id == project.id)
     db.delete(project)
     audit.record(tx, "project.delete", project.id, project_id=project.id, name=project.name)
 

@@ -121,13 +121,14 @@ def find_all(
 def update(tx: Transaction, workspace: Workspace, reference: str, changes: Fields) -> Variable:
     """Change a variable. A sensitive one stays so unless it gets a new value.
 
-    Raises NotFound, Invalid.
+    Raises NotFound, Invalid, and Unreadable for one that somebody changed in the database.
     """
     tx.require("templates:manage", workspace.project_id)
     return _update(tx, workspace, named(tx.db, workspace, reference), changes)
 
 
 def _update(tx: Transaction, workspace: Workspace, variable: Variable, changes: Fields) -> Variable:
+    tx.keyring.proofs.check(variable)
     if variable.sensitive and not changes.get("sensitive", True) and "value" not in changes:
         raise Invalid(
             "The value of a sensitive variable is never shown. To make it an ordinary variable, "
@@ -160,7 +161,7 @@ def opened(db: Session, keyring: Keyring, workspace: Workspace) -> Iterator[tupl
         except Unreadable as error:
             raise Unreadable(
                 f"The value of the variable {variable.kind}/{variable.name} does not open. "
-                f"{error.message} Set it again.",
+                f"{error.message} Delete it and create it again.",
                 code="variable-unreadable",
             ) from error
 
@@ -178,6 +179,7 @@ def fault(keyring: Keyring, variable: Variable) -> Fault | None:
 
 
 def _open(keyring: Keyring, variable: Variable) -> str:
+    keyring.proofs.check(variable)
     return open_value(keyring, variable.value, bindings.variable(variable.id)).decode()
 
 

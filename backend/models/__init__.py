@@ -5,7 +5,15 @@ from __future__ import annotations
 from backend.models.base import Base, new_id
 from backend.models.catalogue import GitCredential, Key, Project, Template, Variable, Workspace
 from backend.models.people import Attempts, Member, Token, User
-from backend.models.records import AuditEntry, AuditKey, AuditLink, Canary, IdempotencyKey
+from backend.models.proven import Proven
+from backend.models.records import (
+    AuditEntry,
+    AuditKey,
+    AuditLink,
+    Canary,
+    IdempotencyKey,
+    ProofKey,
+)
 from backend.models.runs import (
     ACTIVE,
     ENDED,
@@ -37,6 +45,8 @@ __all__ = [
     "LogChunk",
     "Member",
     "Project",
+    "ProofKey",
+    "Proven",
     "RescuedWrite",
     "Run",
     "State",

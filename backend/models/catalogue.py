@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import now
 from backend.models.base import Base, new_id
+from backend.models.proven import Proven
 
 
 class Project(Base):
@@ -26,10 +27,14 @@ class Project(Base):
     created_at: Mapped[datetime] = mapped_column(default=now())
 
 
-class Key(Base):
+class Key(Proven, Base):
     """A stored secret: an SSH key, a username and password, or none. Never shown again."""
 
     __tablename__ = "keys"
+    PROVES = (
+        "id", "project_id", "name", "kind", "username", "fingerprint", "public_key", "secret",
+    )  # fmt: skip
+    SEALED = "secret"
     __table_args__ = (UniqueConstraint("project_id", "name"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("key"))
@@ -121,10 +126,12 @@ class Workspace(Base):
     module_key: Mapped[Key | None] = relationship()
 
 
-class Variable(Base):
+class Variable(Proven, Base):
     """Every value is sealed. A sensitive one is also never shown again, and masked in logs."""
 
     __tablename__ = "variables"
+    PROVES = ("id", "workspace_id", "kind", "name", "value", "sensitive", "is_expression")
+    SEALED = "value"
     __table_args__ = (UniqueConstraint("workspace_id", "kind", "name"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("var"))

@@ -9,12 +9,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import now
 from backend.models.base import Base, new_id
+from backend.models.proven import Proven
 
 
-class User(Base):
+class User(Proven, Base):
     """A person. Only the argon2 hash of the password is stored; without one they cannot sign in."""
 
     __tablename__ = "users"
+    PROVES = ("id", "name", "password_hash", "is_admin", "disabled_at")
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("usr"))
     name: Mapped[str] = mapped_column(String(64), unique=True)
@@ -25,10 +27,12 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(default=now())
 
 
-class Member(Base):
+class Member(Proven, Base):
     """The role of a person in a project."""
 
     __tablename__ = "members"
+    KEY = ("project_id", "user_id")
+    PROVES = ("project_id", "user_id", "role")
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
@@ -47,10 +51,14 @@ class Attempts(Base):
     until: Mapped[datetime] = mapped_column(index=True)
 
 
-class Token(Base):
+class Token(Proven, Base):
     """An API credential, stored as a hash. A run's credential is one too, for one claim only."""
 
     __tablename__ = "tokens"
+    PROVES = (
+        "id", "hash", "name", "scopes", "project_id", "state_id", "run_id", "run_epoch", "user_id",
+        "parent_id", "is_session", "expires_at", "revoked_at",
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("tok"))
     hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)

@@ -22,6 +22,16 @@ class Canary(Base):
     created_at: Mapped[datetime] = mapped_column(default=now())
 
 
+class ProofKey(Base):
+    """One row with the sealed key of all proofs, and whether every row has got its proof."""
+
+    __tablename__ = "proof_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
 class IdempotencyKey(Base):
     """The result of a POST with this Idempotency-Key, so that repeating it creates nothing new."""
 

@@ -11,12 +11,16 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from backend.db import now
 from backend.models.base import Base, new_id
 from backend.models.catalogue import Key, Workspace
+from backend.models.proven import Proven
 
 
-class State(Base):
+class State(Proven, Base):
     """One Terraform state. `current` is the number of its newest version, or 0 if there is none."""
 
     __tablename__ = "states"
+    PROVES = (
+        "id", "project_id", "workspace_id", "current", "deleted_at", "archived_at", "archived_to",
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("st"))
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
@@ -98,10 +102,14 @@ class Lock(Base):
     last_seen_at: Mapped[datetime | None]
 
 
-class RescuedWrite(Base):
+class RescuedWrite(Proven, Base):
     """A state document that was refused, and is kept sealed until a person decides on it."""
 
     __tablename__ = "rescued_writes"
+    PROVES = (
+        "id", "state_id", "reason", "serial", "lineage", "size", "md5", "sha256", "run_id",
+        "created_by", "decision",
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("rw"))
     state_id: Mapped[str] = mapped_column(ForeignKey("states.id"), index=True)
@@ -124,10 +132,14 @@ class RescuedWrite(Base):
     sealed: Mapped[bytes | None] = mapped_column(deferred=True)
 
 
-class Alias(Base):
+class Alias(Proven, Base):
     """An unguessable address of one state. Its login is generated, or that of a Key."""
 
     __tablename__ = "aliases"
+    PROVES = (
+        "id", "project_id", "state_id", "name", "address", "access", "username", "password_hash",
+        "key_id", "token_id", "expires_at", "revoked_at",
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("al"))
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)

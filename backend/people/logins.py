@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +18,10 @@ from backend.models import Token, User
 from backend.people import passwords, throttles, tokens
 from backend.people.throttles import Counter, Limit
 from backend.principal import Principal
+from backend.sealing import faults, proven
 from backend.transactions import Caller, Installation, Transaction
+
+log = structlog.get_logger()
 
 CLIENT_LIFE = timedelta(hours=1)
 SESSION_LIFE = timedelta(hours=12)
@@ -101,6 +105,9 @@ def _person(db: Session, name: str) -> _Person:
         user = db.scalars(select(User).where(User.name == name)).one_or_none()
     if user is None:
         return _Person(None, None)
+    if faults.found(lambda: proven.check(db, user)) is not None:
+        log.error("row_refused", table="users", id=user.id)
+        return _Person(user.id, None)
     return _Person(user.id, None if user.disabled_at else user.password_hash)
 
 

@@ -44,6 +44,8 @@ def put(tx: Transaction, project: Project, reference: str, role: str) -> Member:
     user, db = users.named(tx.db, reference), tx.db
     db.refresh(user, with_for_update=True)  # one at a time: two could make the same member
     member = db.get(Member, (project.id, user.id))
+    if member is not None:
+        tx.keyring.proofs.check(member)
     before = None if member is None else member.role
     if member is None:
         member = Member(project_id=project.id, user_id=user.id, user=user)

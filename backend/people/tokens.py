@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -13,14 +14,16 @@ from backend import audit
 from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
 from backend.express import Statement
-from backend.models import ACTIVE, Alias, Member, Project, Run, Token, User
+from backend.models import ACTIVE, Alias, Member, Project, Proven, Run, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators
 from backend.principal import ALIASES, LOCK, RESCUE, ROLES, SCOPES, Principal
-from backend.sealing import crypto
+from backend.sealing import crypto, proven
+from backend.sealing.proofs import Proofs, reader
 from backend.transactions import Transaction
 
 PREFIX = "stateroom"
+log = structlog.get_logger()
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 # What the credential of a run may do at most. A transfer writes nothing with it: its worker does.
 _PLANNING, _APPLYING = ("state:read", LOCK), ("state:read", "state:write")
@@ -150,7 +153,8 @@ def authenticate(db: Session, secret: str) -> Principal:
     if row is None:
         raise invalid()
     bound = row.user_id is not None and not row.is_admin
-    return principal_of(row, _roles(db, row.user_id) if bound else {})
+    proofs = proven.proofs_of(db)
+    return principal_of(proofs, row, _roles(db, proofs, row.user_id) if bound else {})
 
 
 def invalid() -> Unauthorised:
@@ -160,8 +164,15 @@ def invalid() -> Unauthorised:
     )
 
 
-def principal_of(row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
-    """The principal of a token, from its COLUMNS. `roles` limit people who do not administer."""
+def principal_of(proofs: Proofs, row: Any, roles: Mapping[str, frozenset[str]]) -> Principal:
+    """The principal of a token, from its COLUMNS. `roles` limit people who do not administer.
+
+    Raises Unauthorised when somebody changed the row of the token or of its person.
+    """
+    if not proofs.fits(Token, _TOKEN(row), row.token_proof):
+        raise _refused(Token, row.token_id)
+    if row.user_id is not None and not proofs.fits(User, _USER(row), row.user_proof):
+        raise _refused(User, row.user_id)
     return Principal(
         name=row.token_name if row.user_id is None else row.user_name,
         token_id=row.token_id,
@@ -191,10 +202,22 @@ def _scopes(row: Any) -> frozenset[str]:
     return scopes if row.run_status == "applying" else scopes - {"state:write"} | {LOCK}
 
 
-def _roles(db: Session, user_id: str) -> dict[str, frozenset[str]]:
+def _refused(model: type[Proven], name: str) -> Unauthorised:
+    log.error("row_refused", table=model.__tablename__, id=name)
+    return invalid()
+
+
+def _roles(db: Session, proofs: Proofs, user_id: str) -> dict[str, frozenset[str]]:
     """The scopes of a person in each of their projects."""
     found = db.connection().execute(_MEMBERSHIPS, {"user": user_id})
-    return {project_id: ROLES[role] for project_id, role in found}
+    return {row.project_id: role_scopes(proofs, row) for row in found}
+
+
+def role_scopes(proofs: Proofs, row: Any) -> frozenset[str]:
+    """The scopes of a membership, from its MEMBER_COLUMNS. Raises Unauthorised when changed."""
+    if not proofs.fits(Member, _MEMBER(row), row.member_proof):
+        raise _refused(Member, f"{row.member_project_id}/{row.member_user_id}")
+    return ROLES[row.role]
 
 
 def _use_is_due() -> ColumnElement[bool]:
@@ -222,7 +245,10 @@ COLUMNS = (
     *(Token.id.label("token_id"), Token.name.label("token_name"), Token.scopes),
     *(Token.project_id.label("only_project_id"), Token.state_id.label("only_state_id")),
     *(Token.run_id, Token.run_epoch, Token.expires_at, Token.user_id, Token.is_session),
-    *(User.name.label("user_name"), User.is_admin),
+    *(Token.hash, Token.parent_id, Token.revoked_at),
+    *(Token.revision.label("token_revision"), Token.proof.label("token_proof")),
+    *(User.name.label("user_name"), User.is_admin, User.password_hash.label("user_password")),
+    *(User.disabled_at, User.revision.label("user_revision"), User.proof.label("user_proof")),
     *(Run.status.label("run_status"), _run_is_alive().label("is_alive")),
     _use_is_due().label("use_is_due"),
 )
@@ -239,7 +265,26 @@ def joined(query: Any) -> Any:
 
 # Built once, at import: building a statement takes longer than executing it.
 _BY_HASH = joined(select(*COLUMNS).select_from(Token))
-_MEMBERSHIPS = select(Member.project_id, Member.role).where(Member.user_id == bindparam("user"))
+MEMBER_COLUMNS = (
+    *(Member.role, Member.project_id.label("member_project_id")),
+    *(Member.user_id.label("member_user_id"), Member.revision.label("member_revision")),
+    Member.proof.label("member_proof"),
+)
+_MEMBERSHIPS = select(Member.project_id, *MEMBER_COLUMNS).where(Member.user_id == bindparam("user"))
+_TOKEN = reader(
+    Token, id="token_id", name="token_name", project_id="only_project_id",
+    state_id="only_state_id", revision="token_revision",
+)  # fmt: skip
+_USER = reader(
+    User,
+    id="user_id",
+    name="user_name",
+    password_hash="user_password",  # noqa: S106 a column
+    revision="user_revision",
+)
+_MEMBER = reader(
+    Member, project_id="member_project_id", user_id="member_user_id", revision="member_revision"
+)
 # Store when a token was last used, at most once a minute.
 NOTE_USE = Statement(
     update(Token).where(Token.id == bindparam("used"), _use_is_due()).values(last_used_at=now())
@@ -333,22 +378,19 @@ def _revoke(db: Session, which: ColumnElement[bool]) -> set[str]:
     """
     tree = select(Token.id).where(which).cte(recursive=True)
     tree = tree.union(select(Token.id).join(tree, Token.parent_id == tree.c.id))
-    revoking = (
-        update(Token)
-        .where(Token.id.in_(select(tree.c.id)), in_time())
-        .values(revoked_at=now())
-        .returning(Token.id)
-        .execution_options(synchronize_session=False)
-    )
+    revoked = select(Token).where(Token.id.in_(select(tree.c.id)), in_time())
+    aliases = select(Alias).where(Alias.token_id.in_(select(tree.c.id)), Alias.revoked_at.is_(None))
+    locked = {"populate_existing": True}
+    moment = db.scalar(select(now()))
     ended: set[str] = set()
-    while found := set(db.scalars(revoking)):
-        ended |= found
-    db.execute(
-        update(Alias)
-        .where(Alias.token_id.in_(select(tree.c.id)), Alias.revoked_at.is_(None))
-        .values(revoked_at=now(), key_id=None)
-        .execution_options(synchronize_session=False)
-    )
+    while found := db.scalars(revoked.with_for_update(), execution_options=locked).all():
+        for token in found:
+            token.revoked_at = moment
+        ended |= {token.id for token in found}
+        db.flush()
+    for alias in db.scalars(aliases.with_for_update(), execution_options=locked).all():
+        alias.revoked_at, alias.key_id = moment, None
+    db.flush()
     return ended
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
-from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,6 +13,7 @@ from backend.errors import Conflict, Forbidden, NotFound
 from backend.models import Member, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators, passwords, throttles, tokens
+from backend.sealing import proven
 from backend.transactions import Caller, Transaction
 
 ME = "me"
@@ -69,11 +69,12 @@ def named(db: Session, reference: str) -> User:
 
 
 def oneself(tx: Transaction) -> User:
-    """The person who asks. Raises NotFound for a token without an owner."""
+    """The person who asks. Raises NotFound for a token without an owner, and Unreadable."""
     user_id = tx.principal.user_id or ""
     found = tx.db.scalars(select(User).where(User.id == user_id)).one_or_none()
     if found is None:
         raise NotFound("This token does not belong to a person.", code="no-person")
+    tx.keyring.proofs.check(found)
     return found
 
 
@@ -89,6 +90,7 @@ def update(tx: Transaction, reference: str, **changes: Unpack[Changes]) -> User:
     Raises Forbidden, NotFound, and Conflict when no administrator would be left.
     """
     user, db = get(tx, reference), tx.db
+    tx.keyring.proofs.check(user)
     administrators.lock(db)
     if "is_admin" in changes:
         user.is_admin = changes["is_admin"]
@@ -157,7 +159,7 @@ def delete(tx: Transaction, reference: str) -> None:
     user, db = get(tx, reference), tx.db
     administrators.lock(db)
     ended = tokens.revoke_of_person(db, user.id)
-    db.execute(delete_from(Member).where(Member.user_id == user.id))
+    proven.delete_all(db, Member, Member.user_id == user.id)
     db.delete(user)
     db.flush()
     administrators.refuse_when_none_is_left(db)

@@ -10,6 +10,7 @@ from backend.sealing.crypto import bind
 
 CANARY = bind("canary", 1)
 AUDIT_KEY = bind("audit-key", 1)
+PROOF_KEY = bind("proof-key", 1)
 
 
 def document(state_id: str, number: int | None, lineage: str | None, serial: int | None) -> bytes:

@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Self
 
-from backend.errors import Unreadable
+from backend.sealing import packed
 from backend.sealing.frames import new_data_key, open_all, seal_frames
 from backend.sealing.keyring import Envelope, Keyring, WrongKeyring
 
@@ -36,9 +36,6 @@ __all__ = [
     "token_well_formed",
     "value_key_id",
 ]
-
-_PACKED = 1  # the first byte of a packed value: its format
-WRAPPED = 60  # nonce, data key, tag
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM = 43  # letters of base 62 for 256 bits
@@ -68,19 +65,13 @@ class Sealed:
 
     def pack(self) -> bytes:
         """Pack it into one bytes value, for a column."""
-        key_id = self.envelope.key_id.encode("ascii")
-        return bytes((_PACKED, len(key_id))) + key_id + self.envelope.wrapped_key + self.ciphertext
+        return packed.join(self.envelope.key_id, self.envelope.wrapped_key, self.ciphertext)
 
     @classmethod
-    def unpack(cls, packed: bytes) -> Self:
+    def unpack(cls, value: bytes) -> Self:
         """Undo `pack`. Raises Unreadable for anything but a packed value."""
-        if len(packed) < 2 or packed[0] != _PACKED or len(packed) < 2 + packed[1] + WRAPPED:
-            raise Unreadable("The sealed value has a format that this version does not know.")
-        key_ends = 2 + packed[1]
-        envelope = Envelope(
-            packed[2:key_ends].decode("ascii", "replace"), packed[key_ends : key_ends + WRAPPED]
-        )
-        return cls(envelope, packed[key_ends + WRAPPED :])
+        parts = packed.split(value)
+        return cls(Envelope(parts.key_id, parts.wrapped_key), parts.ciphertext)
 
 
 def seal(plaintext: bytes, keyring: Keyring, aad: bytes) -> Sealed:
@@ -99,20 +90,20 @@ def seal_value(keyring: Keyring, plaintext: bytes, aad: bytes) -> bytes:
     return seal(plaintext, keyring, aad).pack()
 
 
-def open_value(keyring: Keyring, packed: bytes, aad: bytes) -> bytes:
+def open_value(keyring: Keyring, value: bytes, aad: bytes) -> bytes:
     """Raises Unreadable for another `aad`, an unknown key or changed bytes."""
-    return open_sealed(Sealed.unpack(packed), keyring, aad)
+    return open_sealed(Sealed.unpack(value), keyring, aad)
 
 
-def rewrap_value(keyring: Keyring, packed: bytes, aad: bytes) -> bytes:
+def rewrap_value(keyring: Keyring, value: bytes, aad: bytes) -> bytes:
     """Wrap the data key of a value with the current key. Returns it unchanged if it is already."""
-    sealed = Sealed.unpack(packed)
+    sealed = Sealed.unpack(value)
     return Sealed(keyring.rewrap(sealed.envelope, aad), sealed.ciphertext).pack()
 
 
-def value_key_id(packed: bytes) -> str:
+def value_key_id(value: bytes) -> str:
     """The id of the key that a packed value needs. Raises Unreadable."""
-    return Sealed.unpack(packed).envelope.key_id
+    return Sealed.unpack(value).envelope.key_id
 
 
 def new_token(prefix: str) -> str:

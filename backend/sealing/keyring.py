@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from backend.errors import Unreadable
 from backend.sealing import keyring_file
 from backend.sealing.keyring_file import Keys, WrongKeyring
+from backend.sealing.proofs import Proofs
 
 __all__ = ["Envelope", "Keyring", "WrongKeyring"]
 
@@ -44,6 +45,7 @@ class Keyring:
         self._current = next(iter(self._keys))
         self._path = path
         self._stamp = keyring_file.stamp(path) if path else None
+        self.proofs = Proofs()  # of the installation, once its key is known
         self._read = partial(keyring_file.read, forbidden_mode=forbidden_mode)
 
     def __repr__(self) -> str:

@@ -27,19 +27,21 @@ from backend.models import (
     Canary,
     Key,
     LogChunk,
+    ProofKey,
     RescuedWrite,
     StateVersion,
     Variable,
 )
 from backend.sealing import bindings, crypto
 from backend.sealing.keyring import Envelope, Keyring
+from backend.sealing.packed import WRAPPED
 
 UNKNOWN = "?"  # instead of the id of a key: the value has an unknown format
 PAGE = 500
 
 RowKey = tuple[Any, ...]  # the primary key of a row
 
-_HEAD = 2 + 64 + crypto.WRAPPED  # the bytes of a packed value that contain the id of its key
+_HEAD = 2 + 64 + WRAPPED  # the bytes of a packed value that contain the id of its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ def _key_id(head: bytes) -> str:
 SHELVES: tuple[Documents | Values, ...] = (
     Values(Canary, "sealed", lambda _: bindings.CANARY, "id"),
     Values(AuditKey, "sealed", lambda _: bindings.AUDIT_KEY, "id"),
+    Values(ProofKey, "sealed", lambda _: bindings.PROOF_KEY, "id"),
     Values(Key, "secret", bindings.key, "id"),
     Values(Variable, "value", bindings.variable, "id"),
     Documents(StateVersion),

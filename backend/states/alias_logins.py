@@ -24,6 +24,7 @@ from backend.offload import Room
 from backend.people import passwords, throttles
 from backend.principal import Principal
 from backend.sealing import crypto
+from backend.states import aliases
 from backend.states.aliases import SCOPES
 from backend.transactions import Installation
 
@@ -99,6 +100,8 @@ def log_in(here: Installation, row: Any, username: str, password: str, address: 
     not counted. Raises Unreadable when the stored key of the login cannot be opened, Unavailable
     when too many passwords are being checked, and Forbidden for a right one that is too short.
     """
+    if row is not None and not aliases.is_ours(here.keyring.proofs, row):
+        row = None
     if row is not None and row.login_key_id is not None:
         _check_chosen(here, row, username, password, address)
     else:

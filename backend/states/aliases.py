@@ -6,7 +6,9 @@ import secrets
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
@@ -18,9 +20,10 @@ from backend.express import Statement
 from backend.models import Alias, Key, Project, State
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import tokens
-from backend.sealing import crypto
+from backend.sealing import crypto, faults
 from backend.sealing.crypto import Keyring
 from backend.sealing.faults import Fault
+from backend.sealing.proofs import Proofs, changed, reader
 from backend.transactions import Transaction
 
 READ_ONLY, READ_WRITE = "read-only", "read-write"
@@ -32,6 +35,7 @@ SCOPES = {
 # a plan takes the lock, which needs more than reading
 COMMANDS = {READ_ONLY: ("init", "plan -lock=false"), READ_WRITE: ("init",)}
 PREFIX = "stateroom-alias"
+log = structlog.get_logger()
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 _LETTERS = string.digits + string.ascii_lowercase
@@ -127,6 +131,7 @@ def revoke(tx: Transaction, state: State, reference: str) -> None:
     """
     tx.require("templates:manage", state.project_id)
     alias = named(tx.db, state, reference)
+    tx.db.refresh(alias, with_for_update={"of": Alias})
     if alias.revoked_at is None:
         alias.revoked_at = tx.db.scalar(select(now()))
         alias.key = None  # so that the key can be deleted
@@ -136,9 +141,21 @@ def revoke(tx: Transaction, state: State, reference: str) -> None:
         )  # fmt: skip
 
 
+def is_ours(proofs: Proofs, row: Any) -> bool:
+    """Whether Stateroom itself wrote the row. Raises Unreadable when its key's row was changed."""
+    if not proofs.fits(Alias, _ALIAS(row), row.alias_proof):
+        log.error("row_refused", table="aliases", id=row.alias_id)
+        return False
+    if row.login_key_id is not None and not proofs.fits(Key, _LOGIN_KEY(row), row.key_proof):
+        raise changed(Key, row.login_key_id)
+    return True
+
+
 def fault(keyring: Keyring, alias: Alias) -> Fault | None:
-    """Why the key that is its login does not open; None when it does, or when it needs none."""
-    return None if alias.key is None else keys.fault(keyring, alias.key)
+    """Why it or the key that is its login cannot be used, or None."""
+    return faults.found(lambda: keyring.proofs.check(alias)) or (
+        None if alias.key is None else keys.fault(keyring, alias.key)
+    )
 
 
 def _new_address() -> str:
@@ -182,8 +199,23 @@ AT = and_(Alias.address == bindparam("address"), _is_open())
 COLUMNS = (
     *(Alias.id.label("alias_id"), Alias.name.label("alias_name"), Alias.access, Alias.expires_at),
     *(Alias.username, Alias.password_hash, Alias.key_id.label("login_key_id"), Key.secret),
+    *(Alias.state_id.label("alias_state_id"), Alias.project_id.label("alias_project_id")),
+    *(Alias.address, Alias.token_id.label("alias_token_id"), Alias.revoked_at),
+    *(Alias.revision.label("alias_revision"), Alias.proof.label("alias_proof")),
+    *(Key.project_id.label("key_project_id"), Key.name.label("key_name"), Key.kind),
+    *(Key.username.label("key_username"), Key.fingerprint, Key.public_key),
+    *(Key.revision.label("key_revision"), Key.proof.label("key_proof")),
     _use_is_due().label("use_is_due"),
 )
+_ALIAS = reader(
+    Alias, id="alias_id", name="alias_name", state_id="alias_state_id", key_id="login_key_id",
+    project_id="alias_project_id", token_id="alias_token_id",  # noqa: S106 a column
+    revision="alias_revision",
+)  # fmt: skip
+_LOGIN_KEY = reader(
+    Key, id="login_key_id", name="key_name", project_id="key_project_id", username="key_username",
+    revision="key_revision",
+)  # fmt: skip
 # Store when somebody last logged in, at most once a minute.
 NOTE_USE = Statement(
     update(Alias).where(Alias.id == bindparam("used"), _use_is_due()).values(last_used_at=now())

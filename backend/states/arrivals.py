@@ -15,9 +15,9 @@ from backend.errors import NotFound
 from backend.express import Statement
 from backend.models import Alias, Key, Lock, Member, Project, State, StateVersion, Token, Workspace
 from backend.people import tokens
-from backend.principal import ROLES, Principal
+from backend.principal import Principal
 from backend.sealing import crypto
-from backend.states import alias_logins, aliases
+from backend.states import alias_logins, aliases, states
 from backend.transactions import Caller, Installation
 
 
@@ -55,6 +55,10 @@ class Arrival:
     def caller(self) -> Caller:
         return Caller(self.here, self.principal)
 
+    def check(self) -> None:
+        """Raise Unreadable when somebody changed the row of the state, or put an older one back."""
+        states.check_row(self.here.keyring.proofs, self.row)
+
     def require(self, *scopes: str) -> None:
         """Require one of the scopes for this state.
 
@@ -91,8 +95,9 @@ def arrive(
     row = _ask(here, _BY_TOKEN[_kind(address), with_body], address, given.secret)
     if row is None:
         raise tokens.invalid()
-    roles = {} if row.role is None else {row.project_id: ROLES[row.role]}
-    who = tokens.principal_of(row, roles)
+    proofs = here.keyring.proofs
+    roles = {} if row.role is None else {row.project_id: tokens.role_scopes(proofs, row)}
+    who = tokens.principal_of(proofs, row, roles)
     _note_use(here, who, tokens.NOTE_USE)
     return Arrival(here, who, row)
 
@@ -127,8 +132,10 @@ def _kind(address: Address) -> str:
 
 
 _STATE = (
-    *(State.id.label("state_id"), State.project_id, State.current, State.deleted_at),
-    *(State.archived_at, State.archived_to, Project.max_state_bytes),
+    *(State.id.label("state_id"), State.project_id, State.workspace_id, State.current),
+    *(State.deleted_at, State.archived_at, State.archived_to, Project.max_state_bytes),
+    *(State.revision.label("state_revision"), State.proof.label("state_proof")),
+    states.LAST.label("last"),
     *(StateVersion.number, StateVersion.serial, StateVersion.lineage, StateVersion.size),
     *(StateVersion.md5, StateVersion.removed_at, StateVersion.removed_because),
 )
@@ -164,7 +171,7 @@ def _at_workspace(
 
 
 def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
-    columns = (*tokens.COLUMNS, *columns, Member.role)
+    columns = (*tokens.COLUMNS, *columns, *tokens.MEMBER_COLUMNS)
     query: Any = select(*columns).select_from(Token)
     is_open = and_(
         or_(Token.project_id.is_(None), Token.project_id == State.project_id),
@@ -182,7 +189,7 @@ def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
 
 
 def _by_login(columns: Sequence[Any]) -> Statement:
-    query = (
+    query: Any = (
         select(*aliases.COLUMNS, *columns)
         .select_from(Alias)
         .join(State, State.id == Alias.state_id)

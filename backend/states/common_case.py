@@ -47,6 +47,8 @@ def write(arrival: Arrival, document: Received, lock_id: str | None) -> bool:
         **_claim(arrival),
         "at_state": row.state_id,
         "known": row.current,
+        "known_proof": row.state_proof,
+        "state_proof": states.row_proof(here.keyring.proofs, row, number),
         "made": number,
         "own_lock": lock_id,
         "own": who.holder_id,
@@ -165,11 +167,14 @@ _UNCHANGED = (
     .where(_OF_STATE, Lock.held, Lock.lock_id == bindparam("own_lock"), Lock.expires_at.is_(None))
     .where(Lock.held_by_id == bindparam("own", type_=String()))
     .where(State.current == bindparam("known"), State.deleted_at.is_(None))
+    .where(State.proof == bindparam("known_proof"))
     .with_for_update(of=(Lock, State))
 )
 _STORED = (
     update(Lock).where(_OF_STATE).values(last_seen_at=now()),
-    update(State).where(State.id == bindparam("at_state")).values(current=bindparam("made")),
+    update(State)
+    .where(State.id == bindparam("at_state"))
+    .values(current=bindparam("made"), proof=bindparam("state_proof")),
     _VERSION,
     entries.ROW,
 )

@@ -28,6 +28,7 @@ from backend.models import (
     Variable,
     Workspace,
 )
+from backend.sealing import proven
 from backend.states import locks, refusals, rescued, states
 from backend.transactions import Transaction
 
@@ -140,10 +141,14 @@ def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     for model in (LogChunk, Step):
         db.execute(delete_from(model).where(model.run_id.in_(runs)))
     db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
-    for kept in (Alias, RescuedWrite, StateVersion, Lock):
-        db.execute(delete_from(kept).where(kept.state_id == state.id))
-    for owned in (State, Run, Variable, GitCredential):
+    for kept in (Alias, RescuedWrite):
+        proven.delete_all(db, kept, kept.state_id == state.id)
+    for sealed in (StateVersion, Lock):
+        db.execute(delete_from(sealed).where(sealed.state_id == state.id))
+    proven.delete_all(db, State, State.id == state.id)
+    for owned in (Run, GitCredential):
         db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))
+    proven.delete_all(db, Variable, Variable.workspace_id == workspace.id)
     for model_with_default in (Project, Template):
         db.execute(
             update_rows(model_with_default)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import structlog
-from sqlalchemy import Exists, Select, exists, func, select, update
+from sqlalchemy import Exists, Select, exists, func, select
 from sqlalchemy.orm import QueryableAttribute, Session, undefer
 
 from backend import audit
-from backend.db import execute
 from backend.documents import intake
 from backend.documents.intake import Received
-from backend.errors import Conflict, NotFound
+from backend.errors import Conflict, NotFound, Unreadable
 from backend.models import RescuedWrite, Run, State, StateVersion
 from backend.paging import DEFAULT_LIMIT, Page, cut
 from backend.principal import RESCUE
@@ -180,8 +180,9 @@ def dismiss(tx: Transaction, state: State, rescued_id: str) -> RescuedWrite:
     locks.for_update(tx, state)
     kept = named(tx.db, state, rescued_id)
     refuse_decided(kept)
+    decide(tx, state, kept, "dismissed")
     audit.record(tx, "state.dismiss", state.id, project_id=state.project_id, rescued=kept.id)
-    return decide(tx, state, kept, "dismissed")
+    return kept
 
 
 def decide(
@@ -193,9 +194,8 @@ def decide(
 ) -> RescuedWrite:
     """Store the decision and remove the body; the row stays. The caller holds the lock's row."""
     tx.require("state:write", state.project_id)
-    values = retention.decided(decision, tx.principal.name) | {"promoted_to": promoted_to}
-    execute(tx.db, update(RescuedWrite).where(RescuedWrite.id == kept.id).values(values), {})
-    tx.db.refresh(kept)
+    kept.promoted_to = promoted_to
+    retention.decide(tx.db, kept, decision, tx.principal.name)
     return kept
 
 
@@ -210,8 +210,18 @@ def refuse_decided(kept: RescuedWrite) -> None:
 
 
 def content(kept: RescuedWrite, keyring: Keyring, blobs: Blobs) -> Iterator[bytes]:
-    """The bytes as they arrived. Raises Unreadable before the first one."""
-    return intake.download(_data_key(keyring, kept), kept.sealed, kept.blob, blobs)
+    """The bytes as they arrived. Raises Unreadable before the first one.
+
+    Two rescued writes may have the same serial, and thus the same binding. So the content is
+    compared with its hash, which the proof of the row covers.
+    """
+    data_key = _data_key(keyring, kept)
+    sha256 = hashlib.sha256()
+    for piece in intake.download(data_key, kept.sealed, kept.blob, blobs):
+        sha256.update(piece)
+    if kept.sha256 not in {None, sha256.digest()}:
+        raise Unreadable("The content differs from the hash in its row.")
+    return intake.download(data_key, kept.sealed, kept.blob, blobs)
 
 
 def fault(keyring: Keyring, kept: RescuedWrite) -> Fault | None:
@@ -222,6 +232,7 @@ def fault(keyring: Keyring, kept: RescuedWrite) -> Fault | None:
 
 
 def _data_key(keyring: Keyring, kept: RescuedWrite) -> bytes:
+    keyring.proofs.check(kept)
     binding = bindings.document(kept.state_id, None, kept.lineage, kept.serial)
     return keyring.unwrap(Envelope(kept.key_id, kept.wrapped_key), binding)
 

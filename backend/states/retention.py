@@ -110,15 +110,12 @@ def removed(because: str) -> dict[str, Any]:
     }
 
 
-def decided(decision: str, by: str) -> dict[str, Any]:
-    """The columns that store the decision on a rescued write and remove its body."""
-    return {
-        "decision": decision,
-        "decided_at": now(),
-        "decided_by": by,
-        "sealed": None,
-        "wrapped_key": b"",
-    }
+def decide(db: Session, kept: RescuedWrite, decision: str, by: str) -> None:
+    """Store the decision on a rescued write and remove its body."""
+    kept.decision, kept.decided_by = decision, by
+    kept.decided_at = db.scalar(select(now()))
+    kept.sealed, kept.wrapped_key = None, b""
+    db.flush()
 
 
 def _compaction() -> Any:

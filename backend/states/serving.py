@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from backend.audit import entries
 from backend.documents.intake import Incoming
-from backend.errors import Conflict, Gone
+from backend.errors import Conflict, Gone, Unreadable
 from backend.models import State
 from backend.principal import LOCK, RESCUE
 from backend.states import archive, common_case, locks, refusals, rescued, states, trash
@@ -29,6 +29,7 @@ def read(arrival: Arrival) -> Iterator[bytes] | None:
     Unreadable.
     """
     arrival.require("state:read")
+    arrival.check()
     here, row = arrival.here, arrival.row
     archive.refuse(row)
     states.refuse_deleted(row)
@@ -53,10 +54,11 @@ def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
     limit = refusals.largest(arrival.row.max_state_bytes, arrival.here.settings)
     received = document.receive(limit, arrival.here.blobs)
     try:
+        arrival.check()
         if not common_case.write(arrival, received, lock_id):
             with _slowly(arrival) as (tx, state):
                 states.write(tx, state, received, lock_id)
-    except (Conflict, Gone) as refusal:
+    except (Conflict, Gone, Unreadable) as refusal:
         with _slowly(arrival) as (tx, state):
             kept = rescued.keep(tx, state, received, refusal.code)
             refusal.facts["rescued"] = None if kept is None else kept.id
@@ -66,6 +68,7 @@ def write(arrival: Arrival, document: Incoming, lock_id: str | None) -> None:
 def lock(arrival: Arrival, info: LockInfo) -> None:
     """Take the lock. Raises NotFound, Forbidden, Locked with the holder, and Conflict."""
     arrival.require(LOCK, "state:write")
+    arrival.check()
     if not common_case.lock(arrival, info):
         with _slowly(arrival) as (tx, state):
             locks.acquire(tx, state, info)
@@ -89,6 +92,7 @@ def force_unlock(arrival: Arrival) -> None:
 def delete(arrival: Arrival) -> None:
     """Delete the state; a person can restore it. Raises Locked, and Conflict when frozen."""
     arrival.require("state:delete")
+    arrival.check()
     with _slowly(arrival) as (tx, state):
         trash.delete(tx, state)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import String, bindparam, insert, or_, select, update
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import String, bindparam, func, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased, undefer
 from sqlalchemy.orm.attributes import set_committed_value
 
 from backend import audit
@@ -18,7 +19,7 @@ from backend.catalogue import projects
 from backend.db import execute, now
 from backend.documents import intake
 from backend.documents.intake import Received
-from backend.errors import Conflict, Gone, NotFound
+from backend.errors import Conflict, Gone, NotFound, Unreadable
 from backend.models import (
     Lock,
     Project,
@@ -27,10 +28,11 @@ from backend.models import (
     Workspace,
 )
 from backend.principal import Principal
-from backend.sealing import bindings, faults
+from backend.sealing import bindings, faults, proven
 from backend.sealing.blobs import Blobs
 from backend.sealing.faults import Fault
 from backend.sealing.keyring import Envelope, Keyring
+from backend.sealing.proofs import ROW_CHANGED, Proofs, Values, changed, covered, reader
 from backend.states import fencing, locks, refusals
 from backend.transactions import Transaction
 
@@ -56,7 +58,10 @@ def _find(tx: Transaction, project: str, workspace: str) -> State | None:
         return None
     asked = {"project": project, "workspace": workspace, "only_project": tx.principal.project_id}
     state = tx.db.scalars(_NAMED, asked).one_or_none()
-    return state if state is not None and tx.principal.sees(state.project_id) else None
+    if state is None or not tx.principal.sees(state.project_id):
+        return None
+    check(tx.db, state)
+    return state
 
 
 _ONLY_PROJECT = bindparam("only_project", type_=String())
@@ -78,11 +83,65 @@ _VERSION = select(StateVersion).where(
 _VERSION_WITH_BODY = _VERSION.options(undefer(StateVersion.sealed))
 _INSERT = insert(StateVersion)
 _WRITTEN = (
-    update(State).where(State.id == bindparam("state_id")).values(current=bindparam("number"))
+    update(State)
+    .where(State.id == bindparam("state_id"))
+    .values(current=bindparam("number"), proof=bindparam("state_proof"))
 )
+# the number of the newest version: `current` says the same, unless somebody changed it
+_other = aliased(StateVersion)
+LAST = (
+    select(func.max(_other.number))
+    .where(_other.state_id == State.id)
+    .correlate(State)
+    .scalar_subquery()
+)
+_LAST = select(LAST).where(State.id == bindparam("state_id"))
+_ROW = reader(State, id="state_id", revision="state_revision")
 _SEEN = (
     update(Lock).where(Lock.state_id == bindparam("state"), Lock.held).values(last_seen_at=now())
 )
+
+
+def check(db: Session, state: State) -> None:
+    """Raise Unreadable when somebody changed the row, or put an older one back."""
+    proven.check(db, state)
+    last = last_number(db, state.id)
+    if last != state.current:
+        raise _moved_back(state.id, state.current, last)
+
+
+def last_number(db: Session, state_id: str) -> int:
+    """The number of the newest version that there is, or 0."""
+    return execute(db, _LAST, {"state_id": state_id}).scalar() or 0
+
+
+def check_row(proofs: Proofs, row: Any) -> None:
+    """The same for the row of an arrival."""
+    if not proofs.fits(State, _ROW(row), row.state_proof):
+        raise changed(State, row.state_id)
+    if (row.last or 0) != row.current:
+        raise _moved_back(row.state_id, row.current, row.last or 0)
+
+
+def row_proof(proofs: Proofs, row: Any, number: int) -> bytes | None:
+    """The proof of an arrival's state when this is the number of its newest version."""
+    return proof_with(proofs, _ROW(row), number)
+
+
+def proof_with(proofs: Proofs, values: Values, number: int) -> bytes | None:
+    place = covered(State).index("current")
+    return proofs.of(State, (*values[:place], number, *values[place + 1 :]))
+
+
+def _moved_back(state_id: str, current: int, last: int) -> Unreadable:
+    return Unreadable(
+        f"The row of the state {state_id} says that version {current} is the newest, but there is "
+        f"a version {last}: somebody put an older row back, or removed versions. Nothing is done "
+        "with it until the operator puts the row right.",
+        code=ROW_CHANGED,
+        table="states",
+        id=state_id,
+    )
 
 
 def of_workspace(db: Session, workspace: Workspace) -> State:
@@ -204,8 +263,11 @@ def append(
         "restored_from": origin.restored_from,
     }
     execute(tx.db, _INSERT, version)
-    execute(tx.db, _WRITTEN, {"state_id": state.id, "number": made})
+    tx.db.flush()  # what else is changed of the state is in the proof too
+    proof = proof_with(tx.keyring.proofs, reader(State)(state), made)
+    execute(tx.db, _WRITTEN, {"state_id": state.id, "number": made, "state_proof": proof})
     set_committed_value(state, "current", made)
+    set_committed_value(state, "proof", proof)
     audit.record(
         tx, action, state.id, project_id=state.project_id, number=made,
         serial=document.heading.serial, forced=origin.forced or None, lock_id=origin.lock_id,

@@ -66,9 +66,9 @@ def purge(tx: Transaction, state: State) -> None:
     kept = StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
     undecided = RescuedWrite.state_id == state.id, RescuedWrite.decision.is_(None)
     versions = update(StateVersion).where(*kept).values(retention.removed("purged"))
-    rescued = update(RescuedWrite).where(*undecided)
     execute(tx.db, versions, {})
-    execute(tx.db, rescued.values(retention.decided("purged", tx.principal.name)), {})
+    for rescued in tx.db.scalars(select(RescuedWrite).where(*undecided)).all():
+        retention.decide(tx.db, rescued, "purged", tx.principal.name)
     audit.record(tx, "state.purge", state.id, project_id=state.project_id)
 
 

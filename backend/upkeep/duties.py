@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from backend.audit.linker import TICK_SECONDS, Linker
 from backend.transactions import Installation
+from backend.upkeep.examination import Examiner
 from backend.upkeep.reconciler import Reconciler
 from backend.upkeep.rotation import Rotation
 from backend.upkeep.ticker import Duty
@@ -19,6 +20,7 @@ def of_server(here: Installation) -> list[Duty]:
         *_of_every_process(here),
         Duty("link", Linker(here), TICK_SECONDS),
         Duty("rotate", Rotation(here), poll),
+        Duty("examine", Examiner(here), poll),
     ]
 
 

@@ -26,6 +26,7 @@ from backend.sealing import bindings, crypto
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring, WrongKeyring
 from backend.transactions import Installation, Transaction
+from backend.upkeep import proving
 
 # The key that sealed the canary is the current key. Before 0.2 it was the first one of the file.
 _CANARY = b"stateroom: what sealed this seals everything"
@@ -38,6 +39,12 @@ class NotReady(Exception):
 
 def version() -> str:
     return metadata.version("stateroom")
+
+
+def is_begun(database: Database) -> bool:
+    """Whether a server was started with this database before, so that it belongs to a keyring."""
+    with database.reading() as db:
+        return db.scalar(select(Canary.id)) is not None
 
 
 def prepare(settings: Settings) -> Installation:
@@ -53,6 +60,7 @@ def prepare(settings: Settings) -> Installation:
             migrations.one_at_a_time(db.connection())
             here = _installation(settings, database, _keyring(db, settings))
             _prepare(Transaction(db, SYSTEM, here))
+        proving.prove_all(here)
     except BaseException:  # close the connections also when the start is interrupted
         database.close()
         raise
@@ -82,6 +90,7 @@ def _installation(settings: Settings, database: Database, keyring: Keyring) -> I
 def _prepare(tx: Transaction) -> None:
     _check_canary(tx.db, tx.keyring, tx.settings)
     _audit_key(tx.db, tx.keyring)
+    _proof_key(tx)
     _first_administrator(tx, tx.settings.admin_token_path)
 
 
@@ -154,12 +163,21 @@ def _existing_keyring(settings: Settings, database: Database) -> Keyring:
     if canary is None or _opened_canary(keyring, canary, settings) == _BEFORE_0_2:
         raise NotReady("The installation was never started. Start the server first.")
     keyring.seal_with(crypto.value_key_id(canary))
+    if not proving.use(database, keyring):
+        raise NotReady("Rows of an older version have no proof yet. Start the server first.")
     return keyring
 
 
 def _audit_key(db: Session, keyring: Keyring) -> None:
     try:
         chain.prepare_key(db, keyring)
+    except Unreadable as error:
+        raise NotReady(error.message) from None
+
+
+def _proof_key(tx: Transaction) -> None:
+    try:
+        proving.prepare_key(tx.db, tx.here.database, tx.keyring)
     except Unreadable as error:
         raise NotReady(error.message) from None
 

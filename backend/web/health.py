@@ -11,10 +11,12 @@ from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
 from sqlalchemy import select
 
-from backend.errors import Error
+from backend.errors import Error, Unreadable
 from backend.models import Canary
 from backend.upkeep import installation as installations
 from backend.web.current import installation
+
+MOST_NAMED = 20
 
 bp = Blueprint("health", __name__)
 log = structlog.get_logger()
@@ -33,11 +35,18 @@ def healthz() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Ready, or 503. A broker that is down only delays runs: then the answer says `degraded`."""
+    """Ready, or 503. `degraded` is ready too: a broker that is down only delays runs.
+
+    So is an installation in whose database somebody changed rows: these are named, and refused.
+    """
     parts = {name: _state_of(name, check) for name, check in CHECKS.items()}
     ready = parts["database"] == parts["keyring"] == "ok"
-    status = "degraded" if ready and parts["broker"] != "ok" else "ready" if ready else "not-ready"
-    return {"status": status, "parts": parts}, 200 if ready else 503
+    whole = ready and set(parts.values()) == {"ok"}
+    status = "ready" if whole else "degraded" if ready else "not-ready"
+    answer: dict[str, object] = {"status": status, "parts": parts}
+    if suspects := sorted(installation().suspects):
+        answer["changed_rows"] = suspects[:MOST_NAMED]
+    return answer, 200 if ready else 503
 
 
 def _database() -> None:
@@ -55,10 +64,16 @@ def _broker() -> None:
     installation().bell.check()
 
 
+def _rows() -> None:
+    if suspects := installation().suspects:
+        raise Unreadable(f"Rows were changed in the database: {', '.join(sorted(suspects))}")
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "database": _database,
     "keyring": _keyring,
     "broker": _broker,
+    "rows": _rows,
 }
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -142,17 +143,25 @@ def new_command() -> None:
 )
 @_json
 def verify_command(*, keys_only: bool, as_json: bool, **given: Any) -> None:
-    """Decrypt everything, and compare the hash of every state.
+    """Decrypt everything, compare the hash of every state, and examine the rows that decide.
 
-    Exit with 1 and name each object that cannot be decrypted.
+    Exit with 1 and name each object that cannot be decrypted, and each row that somebody changed in
+    the database or put back from an older copy (by the audit log).
     """
     from backend.upkeep import verification
+    from backend.upkeep.examination import Examination
 
     check = verification.verify_keys if keys_only else verification.verify
     opened: Counter[str] = Counter()
     failed: list[dict[str, str]] = []
     with shared.installation_at_hand(**given) as here:
-        for one in check(here, opened):
+        examination = Examination(here)
+        rows = () if keys_only else (one for page in examination.run() for one in page)
+        seen: set[tuple[str, str]] = set()
+        for one in chain(check(here, opened), rows):
+            if (one.table, one.id) in seen:
+                continue
+            seen.add((one.table, one.id))
             row = {
                 "table": one.table,
                 "id": one.id,
@@ -162,12 +171,35 @@ def verify_command(*, keys_only: bool, as_json: bool, **given: Any) -> None:
             failed.append(row)
             if not as_json:
                 click.echo("{table} {id} {where}: {reason}".format(**row), err=True)
+        examined = examination.examined
     if as_json:
-        click.echo(json.dumps({"opened": dict(opened), "failed": failed}))
+        told = {"opened": dict(opened), "examined": dict(examined), "failed": failed}
+        click.echo(json.dumps(told))
     else:
-        told = ", ".join(f"{number} {table}" for table, number in opened.items())
-        click.echo(f"{told} open; {len(failed)} objects do not.")
+        if examined:
+            click.echo(f"{_listed(examined)} are as Stateroom wrote them.")
+        click.echo(f"{_listed(opened)} open; {len(failed)} objects do not.")
     sys.exit(1 if failed else 0)
+
+
+@command.command("accept")
+@click.argument("table")
+@click.argument("row")
+@shared.data_dir
+def accept_command(*, table: str, row: str, **given: Any) -> None:
+    """Accept a row that was changed in the database, as it is now. The audit log notes it.
+
+    TABLE and ROW are as `stateroom keys verify` names them. Look at the row first.
+    """
+    from backend.upkeep import proving
+
+    with shared.installation_at_hand(**given) as here, here.itself.transaction() as tx:
+        proving.accept(tx, table, row)
+    click.echo(f"{table} {row} is accepted as it is now.")
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {table}" for table, number in counts.items())
 
 
 def _staged(here: Installation) -> str:

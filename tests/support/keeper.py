@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from backend.db import now
 from backend.models import Lock, Project, State
+from backend.sealing import proven
 from tests.support.place import Place
 
 
@@ -70,6 +71,7 @@ class Keeper:
                 .where(State.id == self._state_id())
                 .values(archived_at=now(), archived_to=to)
             )
+            proven.accept(db, State, State.id == self._state_id())
 
     def _state_id(self) -> Any:
         return (

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, undefer
 from backend.config import Settings
 from backend.db import Database
 from backend.models import AuditEntry, Project, State, StateVersion, Workspace
+from backend.upkeep import installation
 from tests.support.api import Api
 from tests.support.queued_run import QueuedRun
 from tests.support.state_address import StateAddress
@@ -146,11 +147,11 @@ class Place:
 
     @contextmanager
     def looking(self) -> Iterator[Database]:
-        database = Database(self._settings)
+        here = installation.existing(self._settings)
         try:
-            yield database
+            yield here.database
         finally:
-            database.close()
+            here.database.close()
 
     def _newest(self, db: Session) -> StateVersion:
         return db.scalars(

@@ -16,6 +16,7 @@ from backend.errors import Conflict, Error, Gone, Locked
 from backend.models import Run, State, StateVersion, Workspace
 from backend.principal import SYSTEM, Principal
 from backend.runs import claims, moves, queue
+from backend.sealing import proven
 from backend.states import archive, locks, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation
@@ -57,6 +58,7 @@ def standing(here: Installation, workspace: Workspace) -> str:
 def change(here: Installation, workspace: Workspace, **values: Any) -> None:
     with here.itself.transaction() as tx:
         tx.db.execute(update(State).where(State.workspace_id == workspace.id).values(values))
+        proven.accept(tx.db, State, State.workspace_id == workspace.id)
 
 
 def test_a_document_is_taken_in_once(here: Installation, workspace: Workspace) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from backend.config import Settings
 from backend.models import Alias, Key
+from backend.sealing import proven
 from tests.support.alias_login import AliasLogin
 from tests.support.caller import Caller
 from tests.support.databases import one_database
@@ -289,3 +290,4 @@ def _expire(app: Flask, name: str) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
     with app.extensions["stateroom"].database.transaction() as db:
         db.execute(update(Alias).where(Alias.name == name).values(expires_at=past))
+        proven.accept(db, Alias, Alias.name == name)

@@ -7,6 +7,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from backend.models import State
+from backend.sealing import proven
 from tests.support.caller import Caller
 from tests.support.databases import one_database
 from tests.support.documents import lock_info, state_document
@@ -20,6 +21,7 @@ def archived(boss: Caller, app_workspace: str, app: Flask) -> str:
     boss.call("POST", STATE, data=state_document(lineage="one"))
     with app.extensions["stateroom"].database.transaction() as db:
         db.execute(update(State).values(archived_at=datetime.now(UTC), archived_to="a bucket"))
+        proven.accept(db, State)
     return app_workspace
 
 
@@ -70,6 +72,7 @@ def test_who_held_the_lock_last_writes_nothing_into_it_any_more(
     boss.call("UNLOCK", STATE, json=lock)
     with app.extensions["stateroom"].database.transaction() as db:
         db.execute(update(State).values(archived_at=datetime.now(UTC), archived_to="a bucket"))
+        proven.accept(db, State)
 
     late = boss.call("POST", address, data=state_document(2, lineage="one"))
 

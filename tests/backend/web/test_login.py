@@ -12,6 +12,7 @@ from sqlalchemy import update
 from backend.db import now
 from backend.models import Token
 from backend.people import passwords
+from backend.sealing import proven
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.people import PASSWORD, log_in, new_person
@@ -116,6 +117,7 @@ def test_a_logins_token_never_outlives_the_one_it_was_made_with(boss: Caller, ap
         db.execute(
             update(Token).where(Token.id == made["id"]).values(expires_at=now(timedelta(minutes=5)))
         )
+        proven.accept(db, Token, Token.id == made["id"])
 
     answer = log_in(boss, client_id=made["id"], client_secret=made["secret"])
 
@@ -317,6 +319,7 @@ def test_a_login_takes_away_what_ended_long_ago(boss: Caller, app: Flask) -> Non
     with app.extensions["stateroom"].database.transaction() as db:
         ended = datetime.now(UTC) - timedelta(days=31)
         db.execute(update(Token).where(Token.id == old).values(expires_at=ended))
+        proven.accept(db, Token, Token.id == old)
 
     log_in(boss, username="ada", password=PASSWORD)
 

@@ -128,8 +128,8 @@ def test_verify_opens_everything(here: Installation) -> None:
 
     assert said["failed"] == []
     assert said["opened"] == {
-        "audit_key": 1, "canary": 1, "keys": 1, "log_chunks": 2, "rescued_writes": 1,
-        "state_versions": 2, "variables": 1,
+        "audit_key": 1, "canary": 1, "keys": 1, "log_chunks": 2, "proof_key": 1,
+        "rescued_writes": 1, "state_versions": 2, "variables": 1,
     }  # fmt: skip
 
 
@@ -167,6 +167,18 @@ def test_verify_names_everything_that_does_not_open(here: Installation) -> None:
     assert failed["state_versions", "sv000001"]["where"] == "shop/app version 1"
     assert "state_versions sv000002 shop/app version 2: " in said.stderr
     assert said.stdout.endswith("; 4 objects do not.\n")
+
+
+def test_verify_names_a_row_that_was_changed_and_accept_takes_it(here: Installation) -> None:
+    with here.database.engine.begin() as connection:
+        connection.execute(text("UPDATE variables SET sensitive = NOT sensitive"))
+
+    named = stateroom(here.settings, "keys", "verify")
+    must(here.settings, "keys", "accept", "variables", "v")
+
+    assert (named.returncode, "variables v" in named.stderr) == (1, True)
+    assert stateroom(here.settings, "keys", "verify").returncode == 0
+    assert stateroom(here.settings, "keys", "accept", "variables", "nobody").returncode == 2
 
 
 @one_database

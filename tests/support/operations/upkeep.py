@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from backend.upkeep import metrics, rotation
+from sqlalchemy import select
+
+from backend.models import Key
+from backend.transactions import Transaction
+from backend.upkeep import metrics, proving, rotation
 from tests.support.operations.world import INSTALLATION, Case, case
+
+
+def a_key(tx: Transaction) -> str:
+    return tx.db.scalars(select(Key.id).limit(1)).one()
+
 
 CASES: dict[str, Case] = {
     "upkeep.metrics.collect": case(INSTALLATION, call=lambda tx, _w: list(metrics.collect(tx))),
+    "upkeep.proving.accept": case(
+        INSTALLATION, call=lambda tx, _w: proving.accept(tx, "keys", a_key(tx))
+    ),
     "upkeep.rotation.activate": case(
         INSTALLATION, call=lambda tx, w: rotation.activate(tx, w.here.keyring.current)
     ),
