@@ -12,9 +12,10 @@ from sqlalchemy import text
 from app import create_app
 from backend.catalogue import keys
 from backend.config import Settings
+from backend.models import Key
 from backend.people import passwords, throttles
 from backend.people.throttles import Limit
-from backend.sealing import bindings
+from backend.sealing import bindings, proven
 from backend.sealing.crypto import seal_value
 from backend.states import alias_logins
 from backend.transactions import Installation
@@ -222,6 +223,7 @@ def test_a_short_password_of_before_opens_nothing_and_says_what_to_do(
     with here.database.transaction() as db:
         sealed = seal_value(here.keyring, b'{"password": "x"}', bindings.key(team["key"]["id"]))
         db.execute(text("UPDATE keys SET secret = :sealed"), {"sealed": sealed})
+        proven.accept(db, Key)
 
     right = AliasLogin(client, team, "x").send("GET")
 
