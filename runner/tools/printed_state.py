@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from io import BufferedReader, FileIO
 from typing import BinaryIO
 
-# how a document begins and ends; the second form is what OpenTofu encrypted
-_FORMS = {b'{\n  "version": 4,\n': b"\n}\n", b'{"serial":': b"\n"}
+# how a document begins and ends: Terraform's, OpenTofu's, and what OpenTofu encrypted
+_FORMS = {b'{\n  "version": 4,\n': b"\n}\n", b'{"version":4,': b"\n", b'{"serial":': b"\n"}
 _BEGIN = re.compile(b"^(?:%s)" % b"|".join(map(re.escape, _FORMS)), re.MULTILINE)
 _NOT_SHOWN = b"(The tool printed the state here. It is not shown: its secrets are in clear.)\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.tools.printed_state import PrintedState
@@ -13,6 +13,7 @@ from runner.tools.printed_state import PrintedState
 DOCUMENT = json.dumps(
     {"version": 4, "serial": 3, "resources": [{"text": 'of "}" and\n}\n'}]}, indent=2
 ).encode()
+ON_ONE_LINE = json.dumps(json.loads(DOCUMENT), separators=(",", ":")).encode()
 ENCRYPTED = b'{"serial":3,"lineage":"l","encrypted_data":"abc"}'
 
 
@@ -28,7 +29,7 @@ def passed(said: bytes, sizes: list[int], limit: int = 10_000) -> tuple[bytes, b
         return shown, None if document is None else document.read()
 
 
-@pytest.mark.parametrize("document", [DOCUMENT, ENCRYPTED])
+@pytest.mark.parametrize("document", [DOCUMENT, ON_ONE_LINE, ENCRYPTED])
 @given(sizes=st.lists(st.integers(1, 40)))
 def test_the_document_is_taken_out_whatever_the_pieces_are(
     document: bytes, sizes: list[int]
@@ -46,6 +47,8 @@ def test_the_document_is_taken_out_whatever_the_pieces_are(
 
 @given(said=st.binary(), sizes=st.lists(st.integers(1, 5)))
 def test_everything_else_is_passed_on_as_it_is(said: bytes, sizes: list[int]) -> None:
+    assume(b'"version":' not in said and b'"serial":' not in said)  # it tries what it finds in code
+
     assert passed(said, sizes) == (said, None)
 
 
