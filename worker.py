@@ -32,7 +32,8 @@ from execution import attempts, jobs, pulses, unsaved
 from execution.events import Execution
 from runner.errors import Fenced
 from runner.job import Job
-from runner.processes import leftovers, orphans, signals, workdir
+from runner.processes import leftovers, orphans, room, sandbox, signals, workdir
+from runner.processes.sandbox import Sandbox
 from runner.processes.workdir import WorkDir
 from runner.recipes import applying
 from runner.sources import mirror
@@ -49,9 +50,9 @@ MIRRORS_SECONDS = 600.0
 class Worker:
     """Executes runs in its slots. Whoever rings, and however often, a run is claimed once."""
 
-    def __init__(self, here: Installation) -> None:
+    def __init__(self, here: Installation, sandbox: str | None = None) -> None:
         self.name = f"{claims.process_name(os.getpid())}:{secrets.token_hex(3)}"
-        self._here = here
+        self._here, self._sandbox = here, sandbox
         # since when, by orphans.clock; one run may be here twice: fenced, and again
         self._active: dict[Execution, float] = {}
         self._orphaned: dict[str, float] = {}  # folders of dead runs: when somebody was seen there
@@ -113,7 +114,7 @@ class Worker:
     def beat(self) -> None:
         """Say that this worker lives, for the metrics."""
         with self._here.itself.transaction() as tx:
-            workers.beat(tx, self.name, self._here.settings.worker_slots)
+            workers.beat(tx, self.name, self._here.settings.worker_slots, self._sandbox)
 
     def leave(self) -> None:
         """Be no longer known: a worker that was stopped is not one that fell silent."""
@@ -215,15 +216,16 @@ class Worker:
 def main(settings: Settings) -> None:
     """Work until SIGTERM (what is at work ends first) or SIGINT (it saves and ends now)."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # they wait until this thread asks for them
+    chosen = confined(settings)
     here = installation.prepare(settings)
     orphans.adopt()
-    worker = Worker(here)
+    worker = Worker(here, str(chosen))
     worker.beat()
     ticker = Ticker([*duties.of_worker(here), *_own_duties(worker, settings)])
     ticker.start()
     bell = _listen(settings, worker)
     _keep_alive(worker)
-    log.info("worker_started", worker=worker.name, slots=settings.worker_slots)
+    log.info("worker_started", worker=worker.name, slots=settings.worker_slots, sandbox=str(chosen))
     with ThreadPoolExecutor(settings.worker_slots, thread_name_prefix="run") as pool:
         heard = None
         while heard is None:
@@ -237,6 +239,15 @@ def main(settings: Settings) -> None:
     except Unavailable as error:  # it is forgotten an hour later
         log.warning("leave_failed", reason=error.message)
     log.info("worker_stopped", worker=worker.name)
+
+
+def confined(settings: Settings) -> Sandbox:
+    """The sandbox of this worker's runs, once for all. Raises ToolError `sandbox-unavailable`."""
+    chosen = room.chosen(settings.sandbox, settings.work_dir.absolute(), settings.users)
+    sandbox.check(settings.sandbox, chosen)
+    if not chosen.is_full:
+        log.warning("sandbox_degraded", layer=str(chosen), reason=chosen.why)
+    return chosen
 
 
 def _end(worker: Worker, heard: int) -> None:

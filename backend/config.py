@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from sqlalchemy import URL
 
 from backend import database_url
@@ -72,6 +80,13 @@ def _hosts(value: str) -> str:
 def _metrics_token(value: str) -> str:
     if value and (len(value) < 16 or not value.isascii() or not value.isprintable()):
         raise ValueError("must have at least 16 characters, all of them printable ASCII")
+    return value
+
+
+def _user_range(value: str) -> str:
+    first, _, last = value.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 1 << 31):
+        raise ValueError("must be FIRST-LAST: two user ids above 0, the smaller one first")
     return value
 
 
@@ -223,12 +238,41 @@ class Settings(BaseModel):
     mirror_days: float = Field(
         14.0, gt=0, description="Days after which a mirror that no run has used is removed"
     )
-    sandbox: Literal["auto", "off", "required"] = Field(
-        "auto", description="Confine the tool to its work folder with Landlock: auto, required, off"
+    sandbox: Literal["auto", "required", "user", "landlock", "none"] = Field(
+        "auto",
+        description="What confines a run: auto (the best that works), required (namespaces), user, "
+        "landlock, none",
+    )
+    sandbox_readable: str = Field(
+        "",
+        description="What runs may read on the worker's machine besides the system, separated by :",
+    )
+    sandbox_users: Annotated[str, AfterValidator(_user_range)] = Field(
+        "1900000000-1999999999",
+        description="User ids that a worker running as root gives its runs, as FIRST-LAST",
+    )
+    run_memory_bytes: int = Field(
+        4 << 30,
+        ge=0,
+        description="Memory that the commands of one run may take, bytes; 0: no limit",
+    )
+    run_processes: int = Field(
+        2048, ge=0, description="Processes and threads that one run may have; 0: no limit"
+    )
+    run_open_files: int = Field(
+        65_536, ge=0, description="Open files of one process of a run; 0: no limit"
+    )
+    run_disk_bytes: int = Field(
+        10 << 30, ge=0, description="Disk space that the folder of one run may take; 0: no limit"
+    )
+    run_cpu_seconds: int = Field(
+        8 * 3600, ge=0, description="CPU time that one run may take, seconds; 0: no limit"
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="Format of log lines: console or json"
     )
+
+    _named_files: tuple[Path, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _processes_fit_the_database(self) -> Self:
@@ -297,6 +341,24 @@ class Settings(BaseModel):
         return _parsed(self.trusted_proxies)
 
     @property
+    def users(self) -> tuple[int, int]:
+        """The first user id of runs, and how many there are."""
+        first, last = map(int, self.sandbox_users.split("-"))
+        return first, last - first + 1
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        return tuple(Path(p) for p in self.sandbox_readable.split(":") if p)
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """What no run may read, wherever it lies: what the settings name, and the data folder."""
+        own = (self.data_dir, self.keyring_path, self.admin_token_path, *self._named_files)
+        database = self.database.database
+        more = (Path(database),) if self.is_sqlite and database else ()
+        return tuple(path.absolute() for path in (*own, *more))
+
+    @property
     def local_roots(self) -> tuple[Path, ...]:
         return tuple(Path(p) for p in self.local_repositories.split(":") if p)
 
@@ -309,12 +371,14 @@ def load(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     values = _from_environment(os.environ if environ is None else environ)
     values |= {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**values)
+        found = Settings(**values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise WrongSetting(f"{name.rstrip('_')}: {reason}".replace("\n", " ")) from None
+    found._named_files = _named_files(os.environ if environ is None else environ)  # noqa: SLF001 ours
+    return found
 
 
 def refuse_clients_url(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -348,6 +412,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             hint = f": it is {_PUBLIC_URL}_FILE" if variable == f"{_CLIENTS_URL}_FILE" else ""
             raise WrongSetting(f"{variable}: there is no such setting{hint}")
     return values
+
+
+def _named_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    ours = (name for name in environ if name.startswith(PREFIX) and name.endswith("_FILE"))
+    return tuple(Path(environ[name]) for name in ours if environ[name])
 
 
 def _read(variable: str, path: str) -> str:

@@ -10,7 +10,7 @@ ToolName = Literal["terraform", "tofu"]
 Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
 BackendMode = Literal["auto", "override", "off"]
 VariableKind = Literal["terraform", "environment", "backend_config"]
-SandboxMode = Literal["auto", "off", "required"]
+SandboxMode = Literal["auto", "required", "user", "landlock", "none"]
 # never written; no resources or outputs left; some left; moved to another backend
 Standing = Literal["unwritten", "empty", "in use", "archived"]
 
@@ -138,11 +138,27 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class RoomLimits:
+    """What the commands of a run may take together; 0 is no limit.
+
+    Bytes of memory, processes and threads, open files of one process, bytes of disk in the run's
+    folder, and seconds of CPU time.
+    """
+
+    memory: int = 4 << 30
+    processes: int = 2048
+    files: int = 65_536
+    disk: int = 10 << 30
+    cpu: int = 8 * 3600
+
+
+@dataclass(frozen=True)
 class Job:
     run_id: str
     operation: Operation
     source: Source
     backend: Backend
+    workspace_id: str = "workspace"  # whose runs take turns on one machine
     epoch: int = 1  # the number of the claim: each claim of a run gets its own folder
     tool: ToolName = "terraform"
     tool_version: str | None = None
@@ -165,6 +181,10 @@ class Job:
     tools_dir: Path | None = None
     provider_mirror: Path | None = None
     sandbox: SandboxMode = "auto"
+    readable: tuple[Path, ...] = ()  # what an administrator lets every run read on the machine
+    hidden: tuple[Path, ...] = ()  # what no run may read, wherever it lies
+    users: tuple[int, int] = (1_900_000_000, 100_000_000)  # the first, and how many; for root only
+    room: RoomLimits = RoomLimits()
     limits: Limits = Limits()
 
     def secrets(self) -> tuple[str, ...]:

@@ -132,6 +132,7 @@ class Worker(Base):
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     slots: Mapped[int]
+    sandbox: Mapped[str | None]  # what confines its runs, and why nothing better does
     started_at: Mapped[datetime] = mapped_column(default=now())
     seen_at: Mapped[datetime]
 

@@ -13,9 +13,10 @@ from backend.models import Worker
 from backend.transactions import Transaction
 
 FORGOTTEN_AFTER = timedelta(hours=1)
+SILENT_AFTER = timedelta(minutes=1)
 
 
-def beat(tx: Transaction, name: str, slots: int) -> None:
+def beat(tx: Transaction, name: str, slots: int, sandbox: str | None) -> None:
     """Record that this worker is alive, and delete workers that were silent for an hour.
 
     For Stateroom itself.
@@ -25,7 +26,7 @@ def beat(tx: Transaction, name: str, slots: int) -> None:
     at = tx.db.scalars(select(now())).one()
     worker = tx.db.get(Worker, name)
     if worker is None:
-        tx.db.add(Worker(name=name, slots=slots, seen_at=at))
+        tx.db.add(Worker(name=name, slots=slots, sandbox=sandbox, seen_at=at))
     else:
         worker.seen_at = at
 
@@ -40,3 +41,9 @@ def known(db: Session) -> Sequence[Worker]:
     """The workers that were alive in the last hour."""
     found = select(Worker).where(Worker.seen_at > now(-FORGOTTEN_AFTER))
     return db.scalars(found.order_by(Worker.name)).all()
+
+
+def confine_well(db: Session) -> bool:
+    """Whether every worker that is alive now confines its runs by namespaces."""
+    alive = select(Worker.sandbox).where(Worker.seen_at > now(-SILENT_AFTER))
+    return all((sandbox or "").startswith("namespaces") for sandbox in db.scalars(alive))

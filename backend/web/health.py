@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from backend.errors import Error, Unreadable
 from backend.models import Canary
+from backend.runs import workers
 from backend.upkeep import installation as installations
 from backend.web.current import installation
 
@@ -20,6 +21,10 @@ MOST_NAMED = 20
 
 bp = Blueprint("health", __name__)
 log = structlog.get_logger()
+
+
+class Degraded(Exception):
+    """It works, and less well than it should."""
 
 
 @bp.get("/healthz")
@@ -37,7 +42,8 @@ def healthz() -> ResponseReturnValue:
 def readyz() -> ResponseReturnValue:
     """Ready, or 503. `degraded` is ready too: a broker that is down only delays runs.
 
-    So is an installation in whose database somebody changed rows: these are named, and refused.
+    So is an installation in whose database somebody changed rows: these are named, and refused. And
+    one with a worker that does not confine its runs by namespaces.
     """
     parts = {name: _state_of(name, check) for name, check in CHECKS.items()}
     ready = parts["database"] == parts["keyring"] == "ok"
@@ -69,17 +75,26 @@ def _rows() -> None:
         raise Unreadable(f"Rows were changed in the database: {', '.join(sorted(suspects))}")
 
 
+def _sandbox() -> None:
+    with installation().database.reading() as db:
+        if not workers.confine_well(db):
+            raise Degraded
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "database": _database,
     "keyring": _keyring,
     "broker": _broker,
     "rows": _rows,
+    "sandbox": _sandbox,
 }
 
 
 def _state_of(name: str, check: Callable[[], None]) -> str:
     try:
         check()
+    except Degraded:
+        return "degraded"
     except (Error, OperationalError, OSError) as error:
         log.warning("not_ready", part=name, reason=str(error))
         return "failed"

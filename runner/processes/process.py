@@ -1,7 +1,8 @@
 """Commands, from their start to the end of everything that they have started.
 
 A command gets a list of arguments, the environment that is given and no other, a session of its
-own, a deadline, and SIGINT when its parent dies. It ends with everything that it has started.
+own, a deadline, and SIGINT when its parent dies. It ends with everything that it has started. With
+a room it runs in the sandbox of a run: then its folder and arguments are as that room sees them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from runner.processes import starter
 from runner.processes.forking import Order
 from runner.processes.ladder import Ladder, go_on
 from runner.processes.leftovers import kill_marked, marked
-from runner.processes.sandbox import Confinement, prepare
+from runner.processes.room import Room
 from runner.processes.starter import Child, Streams
 
 _PIPE_BYTES = 1 << 20  # an unprivileged process may ask for that much
@@ -36,7 +37,6 @@ _FROM_WORKER = (
 __all__ = [
     "Captured",
     "Completed",
-    "Confinement",
     "StopLevel",
     "background",
     "capture",
@@ -50,7 +50,10 @@ Sink = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Completed:
+    """`exceeded` is the limit of its room that the command exceeded (limits.py), or 0."""
+
     returncode: int
+    exceeded: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Captured:
     returncode: int
     stdout: bytes
     stderr: bytes
+    exceeded: int = 0
 
 
 def child_environment(home: Path, tmp: Path, path: str, extra: Mapping[str, str]) -> dict[str, str]:
@@ -77,7 +81,7 @@ def run(  # noqa: PLR0913 - each is a promise that the caller has to choose
     stop: Callable[[], StopLevel] = go_on,
     stop_grace: float = 10.0,
     stdin: bytes | None = None,
-    confine: Confinement | None = None,
+    room: Room | None = None,
 ) -> Completed:
     """Run a command to its end; `output` gets what it says, both streams merged, as it comes.
 
@@ -86,8 +90,8 @@ def run(  # noqa: PLR0913 - each is a promise that the caller has to choose
     """
     ladder = Ladder(stop, deadline, stop_grace)
     with _pipe() as (reader, writer):
-        start = _Start(argv, env, cwd, stdin, confine, writer, writer, (reader.fileno(),))
-        return Completed(_attend(start, {reader: output or _discard}, ladder))
+        start = _Start(argv, env, cwd, stdin, room, writer, writer, (reader.fileno(),))
+        return _attend(start, {reader: output or _discard}, ladder)
 
 
 def capture(  # noqa: PLR0913 - as run
@@ -100,7 +104,7 @@ def capture(  # noqa: PLR0913 - as run
     stop: Callable[[], StopLevel] = go_on,
     stop_grace: float = 10.0,
     stdin: bytes | None = None,
-    confine: Confinement | None = None,
+    room: Room | None = None,
 ) -> Captured:
     """Run a command to its end, and return what it said on each stream: `limit` bytes at most.
 
@@ -110,26 +114,24 @@ def capture(  # noqa: PLR0913 - as run
     out, err = _Bounded(argv, limit), _Bounded(argv, limit)
     with _pipe() as (out_reader, out_writer), _pipe() as (err_reader, err_writer):
         keep = (out_reader.fileno(), err_reader.fileno())
-        start = _Start(argv, env, cwd, stdin, confine, out_writer, err_writer, keep)
-        code = _attend(start, {out_reader: out, err_reader: err}, ladder)
-    return Captured(code, bytes(out.said), bytes(err.said))
+        start = _Start(argv, env, cwd, stdin, room, out_writer, err_writer, keep)
+        done = _attend(start, {out_reader: out, err_reader: err}, ladder)
+    return Captured(done.returncode, bytes(out.said), bytes(err.said), done.exceeded)
 
 
 @contextlib.contextmanager
-def background(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, confine: Confinement | None = None
-) -> Iterator[Child]:
+def background(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Iterator[Child]:
     """A daemon in the foreground (`ssh-agent -D`) for as long as the block runs; killed at its end.
 
     What it says goes nowhere. Raises ToolError `not-started`.
     """
     with FileIO(os.devnull, "w") as nowhere:
-        start = _Start(argv, env, cwd, None, confine, nowhere, nowhere)
+        start = _Start(argv, env, cwd, None, None, nowhere, nowhere)
         child, mark = _spawn(start, signal.SIGTERM)
     try:
         yield child
     finally:
-        _end_all(child, mark)
+        _end_all(child, start, mark)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class _Start:
     env: Mapping[str, str]
     cwd: Path
     stdin: bytes | None
-    confine: Confinement | None
+    room: Room | None
     stdout: FileIO
     stderr: FileIO
     # the reading ends: a Go program whose stdout has no reader dies of SIGPIPE, so without them
@@ -159,8 +161,8 @@ class _Bounded:
             raise ToolError("output-too-large", f"{self._name} said more than {self._limit} bytes.")
 
 
-def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> int:
-    """Start the command, follow it to its end, end what it left behind; its exit code."""
+def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> Completed:
+    """Start the command, follow it to its end, and end what it left behind."""
     name = Path(start.argv[0]).name
     if ladder.due():
         raise ladder.stopped(name)
@@ -174,14 +176,14 @@ def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> int:
         _follow(child, dict.fromkeys(sinks, _discard), ladder)
         raise
     finally:
-        code = _end_all(child, mark)
+        code = _end_all(child, start, mark)
     for reader, sink in sinks.items():
         _drain(reader, sink)
     if ladder.reason:
         stopped = ladder.stopped(name)
         stopped.returncode = code
         raise stopped
-    return code
+    return Completed(code, child.exceeded)
 
 
 def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[Child, str]:
@@ -191,17 +193,14 @@ def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[Child, str]
         marked(start.env, mark),
         os.fspath(start.cwd),
         int(at_parents_death),
-        is_confined=start.confine is not None,
     )
     try:
-        with contextlib.ExitStack() as opened:
-            stdin = FileIO(os.devnull) if start.stdin is None else _in_memory(start.stdin)
-            opened.enter_context(stdin)
-            ruleset = opened.enter_context(prepare(start.confine)) if start.confine else None
+        with FileIO(os.devnull) if start.stdin is None else _in_memory(start.stdin) as stdin:
             streams = Streams(
                 stdin.fileno(), start.stdout.fileno(), start.stderr.fileno(), start.keep
             )
-            child = starter.start(order, streams, ruleset.fileno() if ruleset else None)
+            begin = start.room.start if start.room else starter.start
+            child = begin(order, streams)
     except OSError as error:
         raise ToolError("not-started", f"{start.argv[0]} could not be started: {error}") from error
     return child, mark
@@ -223,7 +222,7 @@ def _follow(child: Child, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> None:
                     selector.unregister(key.fileobj)
             due = None if ended else ladder.due()
             if due:
-                _signal_group(child.pid, due)
+                child.signal_group(due)
 
 
 def _pass_on(fd: int, sink: Sink) -> int | None:
@@ -268,13 +267,9 @@ def _discard(chunk: bytes) -> None:
     """Nobody wants to know."""
 
 
-def _end_all(child: Child, mark: str) -> int:
+def _end_all(child: Child, start: _Start, mark: str) -> int:
     """Kill what is left of the command, reap it, and return its exit code."""
-    _signal_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
-    kill_marked(mark, child.pid)
+    child.signal_group(signal.SIGKILL)  # not reaped yet: the number is still its own
+    if not start.room:  # else its warden ends what is left of it
+        kill_marked(mark, child.pid)
     return child.wait()
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)

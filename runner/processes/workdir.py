@@ -12,10 +12,11 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from uuid import uuid4
 
 from runner.errors import RunnerError
@@ -26,14 +27,19 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FOLDER_NAME = re.compile(rf"{_NAME.pattern}\.[0-9]{{1,9}}", re.ASCII)
 # providers listen on a unix socket in tmp/, /plugin and ten digits; the kernel takes 107 bytes
 _LONGEST_TMP = 107 - 17
+_TURN_SECONDS = 0.1
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
 class WorkDir:
-    """`root` is the whole of it. Nothing but `checkout` is ever under the repository's control."""
+    """`root` is the whole of it. Nothing but `checkout` is ever under the repository's control.
+
+    `locks` are open: whoever holds one of them, or a copy of it, may be at work there.
+    """
 
     root: Path
+    locks: tuple[int, ...] = ()
 
     @property
     def checkout(self) -> Path:
@@ -51,6 +57,11 @@ class WorkDir:
     @property
     def tmp(self) -> Path:
         return self.root / "tmp"
+
+    @property
+    def shm(self) -> Path:
+        """What the run finds as /dev/shm, so that it counts as its disk."""
+        return self.root / "shm"
 
     @property
     def plan(self) -> Path:
@@ -77,16 +88,34 @@ def check_root(root: Path, run_id: str, epoch: int) -> None:
         )
 
 
+def locks(root: Path, kind: str) -> Path:
+    """The folder for lock files of one kind, beside the folders of runs. Made when missing."""
+    folder = root.with_name(f"{root.name}.locks") / kind
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 @contextlib.contextmanager
-def create(root: Path, run_id: str, epoch: int) -> Iterator[WorkDir]:
+def create(
+    root: Path,
+    run_id: str,
+    epoch: int,
+    *,
+    turn: str = "",
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[WorkDir]:
     """A fresh folder, mode 0700, for as long as the block runs.
+
+    Of the runs with the same `turn` (their workspace's id) one is at work at a time on this
+    machine, also when it is only what a dead worker's run left behind. `waiting` is called again
+    and again meanwhile, and may raise.
 
     Raises RunnerError `work-root-too-long` or `work-dir-exists`.
     """
     check_root(root, run_id, epoch)
-    work = WorkDir(root.absolute() / name(run_id, epoch))
+    folder = root.absolute() / name(run_id, epoch)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _made(root, work):
+    with _turn(root, turn, waiting) as taken, _made(root, folder, taken) as work:
         try:
             yield work
         finally:
@@ -133,27 +162,54 @@ def remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _made(root: Path, work: WorkDir) -> Iterator[None]:
-    with contextlib.ExitStack() as held:
-        with _locked(root):  # no sweep may come between the folder and its lock
-            try:
-                work.root.mkdir(mode=0o700)
-            except FileExistsError as error:
-                raise RunnerError(
-                    "work-dir-exists", f"The work folder of this run exists already: {work.root}"
-                ) from error
-            held.enter_context(_locked(work.root))
-        for folder in (work.checkout, work.data, work.home, work.tmp, work.plan):
-            folder.mkdir(mode=0o700)
-        yield
+def _turn(root: Path, turn: str, waiting: Callable[[], None]) -> Iterator[tuple[int, ...]]:
+    """The lock on a turn, which goes with everything that holds a copy of it."""
+    if not turn:
+        yield ()
+        return
+    if not _NAME.fullmatch(turn):
+        raise ValueError(f"not an id: {turn!r}")
+    folder = locks(root, "turns")
+    fd = os.open(folder / turn, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        while not _taken(fd):
+            waiting()
+            sleep(_TURN_SECONDS)
+        yield (fd,)
+    finally:
+        os.close(fd)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+def _made(root: Path, folder: Path, turn: tuple[int, ...]) -> Iterator[WorkDir]:
+    with contextlib.ExitStack() as held:
+        with _locked(root):  # no sweep may come between the folder and its lock
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError as error:
+                raise RunnerError(
+                    "work-dir-exists", f"The work folder of this run exists already: {folder}"
+                ) from error
+            work = WorkDir(folder, (*turn, held.enter_context(_locked(folder))))
+        for inside in (work.checkout, work.data, work.home, work.tmp, work.shm, work.plan):
+            inside.mkdir(mode=0o700)
+        yield work
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[int]:
     fd = os.open(folder, _FOLDER)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | how)
-        yield
+        yield fd
     finally:
         os.close(fd)
 

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runner.errors import RunnerError
+from runner.errors import RunnerError, ToolError
 from runner.events import Events
 from runner.job import Job
-from runner.processes import process, sandbox
+from runner.processes import process
+from runner.processes.limits import CPU, DISK, MEMORY, PROCESSES
+from runner.processes.room import Room
 from runner.processes.workdir import WorkDir
 from runner.redact import Redactor
-from runner.tools import tool
 from runner.tools.commands import Command
 from runner.tools.environment import (
-    confinement,
     environment,
     http_credential,
     not_handed,
@@ -26,6 +26,7 @@ from runner.tools.environment import (
 )
 from runner.tools.failures import Diagnosis
 from runner.tools.printed_state import PrintedState
+from runner.tools.tool import Tool, check_confined
 
 _CHUNK_BYTES = 1 << 16
 SAID_BYTES = 16 << 20  # the longest output of a command that is read by the runner
@@ -33,25 +34,32 @@ _PLANNED = re.compile(
     rb"^Plan: (?:(?P<imported>\d+) to import, )?(?P<add>\d+) to add, (?P<change>\d+) to change, "
     rb"(?P<destroy>\d+) to destroy"
 )
+# by the number of the limit: the code, what there was too much of, and the setting
+_LIMITS = {
+    MEMORY: ("memory-exceeded", "memory", "STATEROOM_RUN_MEMORY_BYTES"),
+    PROCESSES: ("processes-exceeded", "processes and threads", "STATEROOM_RUN_PROCESSES"),
+    DISK: ("disk-exceeded", "disk space", "STATEROOM_RUN_DISK_BYTES"),
+    CPU: ("cpu-exceeded", "CPU time", "STATEROOM_RUN_CPU_SECONDS"),
+}
 
 
 class RunContext:
     """One run, as its steps see it. The credential of the backend is added to `environment`."""
 
-    def __init__(self, job: Job, events: Events, work: WorkDir) -> None:
+    def __init__(self, job: Job, events: Events, work: WorkDir, room: Room, tool: Tool) -> None:
         self.job, self.events, self.work = job, events, work
-        self.tool = tool.find(job.tool, job.tool_version, job.tools_dir)
+        self.room, self.tool = room, tool
         self.environment: dict[str, str] = {}
         self.changes = dict.fromkeys(("imported", "add", "change", "destroy"), 0)
         self._warnings: list[str] = []
         self._redactor = Redactor(job.secrets())
 
     def begin(self) -> None:
-        """Find the tool and the sandbox, and write them into the log. Raises ToolError."""
-        given = environment(self.job, self.work)
+        """Write the tool and the sandbox into the log. Raises ToolError."""
+        given = environment(self.job, self.work, self.room)
         self.environment.update(given.values)
         version = ".".join(map(str, self.tool.version))
-        layer = "none" if self.job.sandbox == "off" else sandbox.available()
+        layer = str(self.room.sandbox)
         name = f"{self.tool.name} {version} ({self.tool.origin})"
         self.say(f"{name}, sandbox: {layer}")
         self.events.noted({"tool": name, "sandbox": layer})
@@ -62,7 +70,7 @@ class RunContext:
                 f"sensitive: {', '.join(self.job.withheld)}. The template can allow it: "
                 "secrets_for_pull_requests."
             )
-        tool.check_confined(self.tool, confinement(self.tool, self.job, self.work), self.work.home)
+        check_confined(self.tool, self.room)
 
     def use_our_backend(self) -> None:
         """Give the following commands the credential of our state."""
@@ -112,13 +120,12 @@ class RunContext:
             self._warnings += masked
             self.events.noted({"warnings": list(self._warnings)})
 
-    def run(  # noqa: PLR0913 what differs between the steps
+    def run(
         self,
         command: Command,
         folder: Path,
         extra: Mapping[str, str] | None = None,
         *,
-        writable: tuple[Path, ...] = (),
         accepted: Container[int] = (0,),
         printed: PrintedState | None = None,
     ) -> int:
@@ -132,18 +139,19 @@ class RunContext:
             completed = process.run(
                 command.argv,
                 env={**self.environment, **(extra or {})},
-                cwd=folder,
+                cwd=self.room.inside(folder),
                 stdin=command.stdin,
                 output=self._listener(diagnosis, printed),
                 deadline=self.job.limits.command,
                 stop=self.events.stop,
                 stop_grace=self.job.limits.stop_grace,
-                confine=confinement(self.tool, self.job, self.work, *writable),
+                room=self.room,
             )
         finally:
             self._hear(printed.flush() if printed else b"", diagnosis)
             self._pass_on(self._redactor.flush())
         if completed.returncode not in accepted:
+            self._refuse_excess(completed.exceeded)
             raise diagnosis.failure(self.tool.name, command.step, completed.returncode)
         return completed.returncode
 
@@ -158,19 +166,29 @@ class RunContext:
         said = process.capture(
             command.argv,
             env={**self.environment, **(extra or {})},
-            cwd=folder,
+            cwd=self.room.inside(folder),
             stdin=command.stdin,
             deadline=self.job.limits.command,
             limit=limit,
             stop=self.events.stop,
             stop_grace=self.job.limits.stop_grace,
-            confine=confinement(self.tool, self.job, self.work),
+            room=self.room,
         )
         if said.returncode != 0:
+            self._refuse_excess(said.exceeded)
             diagnosis = Diagnosis()
             diagnosis.feed(said.stderr)
             raise diagnosis.failure(self.tool.name, command.step, said.returncode)
         return said.stdout
+
+    def _refuse_excess(self, exceeded: int) -> None:
+        if exceeded:
+            code, what, setting = _LIMITS[exceeded]
+            raise ToolError(
+                code,
+                f"{self.tool.name} and what it started took more {what} than a run may: an "
+                f"administrator can raise {setting}.",
+            )
 
     def _listener(
         self, diagnosis: Diagnosis, printed: PrintedState | None

@@ -96,8 +96,9 @@ def _read_target(
 def _refuse_a_local_one_that_is_lost(context: RunContext) -> None:
     noted = override.noted_backend(context.work.data)
     path = str((noted.get("config") or {}).get("path") or STATE_FILE)
-    inside = Path(os.path.normpath(context.work.checkout / path)).is_relative_to(context.work.root)
-    if noted.get("type") == "local" and inside:
+    seen, is_full = context.room.seen, context.room.sandbox.is_full
+    inside = Path(os.path.normpath(seen.checkout / path)).is_relative_to(seen.root)
+    if noted.get("type") == "local" and (inside or is_full):
         raise DetectionError(
             "state-would-be-lost",
             "The state of this local backend would be in the run's folder, which is removed.",

@@ -68,6 +68,7 @@ def _init_theirs(context: RunContext, checkout: Checkout, verdict: Verdict) -> N
     steps.init(context, checkout, verdict, None)
     if verdict.type == "local":
         sources.put_back(checkout.root, checkout.folder)
+        context.room.hand_over(checkout.folder)
 
 
 def _read_source(context: RunContext, checkout: Checkout, verdict: Verdict) -> _Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from runner.detection.override import Override
 from runner.errors import Stopped, ToolError
 from runner.events import Events, Outcome
 from runner.job import Job
-from runner.processes import found, workdir
+from runner.processes import found, room, workdir
+from runner.processes.workdir import WorkDir
 from runner.recipes import applying, export_state, going_back, import_state, steps
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 from runner.tools import commands, variables
+from runner.tools import tool as tools
+from runner.tools.environment import terms
 
 NO_CHANGES, CHANGES = 0, 2  # exit codes of plan -detailed-exitcode
 
@@ -26,8 +30,12 @@ def execute(job: Job, events: Events) -> Outcome:
     Raises RunnerError with a stable code: SourceError, DetectionError, ToolError,
     TransferError, Stopped, Fenced.
     """
-    with workdir.create(job.work_root, job.run_id, job.epoch) as work:
-        context = RunContext(job, events, work)
+    tool = tools.find(job.tool, job.tool_version, job.tools_dir)
+    with (
+        _work_dir(job, events) as work,
+        room.opened(work, terms(tool, job)) as opened,
+    ):
+        context = RunContext(job, events, work, opened, tool)
         context.begin()
         checkout = steps.clone(context)
         verdict = steps.find_backend(context, checkout)
@@ -46,6 +54,21 @@ def execute(job: Job, events: Events) -> Outcome:
         _apply(context, checkout, injected)
         _collect(context, checkout, injected)
         return Outcome("applied")
+
+
+def _work_dir(job: Job, events: Events) -> AbstractContextManager[WorkDir]:
+    """The run's folder, once nothing of an earlier run of the workspace is at work here."""
+    told = False
+
+    def wait() -> None:
+        nonlocal told
+        if not told:
+            events.output(b"Waiting for the commands of an earlier run of this workspace to end.\n")
+            told = True
+        if events.stop():
+            raise Stopped("canceled", "The run was canceled while it waited for an earlier one.")
+
+    return workdir.create(job.work_root, job.run_id, job.epoch, turn=job.workspace_id, waiting=wait)
 
 
 def _plan(context: RunContext, checkout: Checkout) -> bool:
@@ -101,7 +124,7 @@ def _shown(output: Mapping[str, Any]) -> Any:
 
 
 def _plan_file(context: RunContext) -> Path:
-    return context.work.plan / "plan"
+    return context.room.seen.plan / "plan"
 
 
 def _parsed(said: bytes) -> dict[str, Any]:

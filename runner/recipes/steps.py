@@ -29,6 +29,7 @@ def clone(context: RunContext) -> Checkout:
             deadline=context.job.limits.clone,
             stop=context.events.stop,
         )
+        context.room.hand_over(context.work.checkout)
         context.say(f"{context.job.source.url} at {checkout.commit}")
         ran = {"repository": context.job.source.url, "path": context.job.source.path}
         context.events.noted({"commit": checkout.commit, "ref_rule": checkout.ref_rule, **ran})
@@ -134,14 +135,18 @@ def _init_command(
         return commands.init(context.tool, given)
     if verdict.kind == "cloud":  # for which the tools refuse -backend-config
         return commands.init_cloud(context.tool, given)
-    return commands.init(context.tool, given, backend_config.write(context.work.home, given))
+    file = backend_config.write(context.work.home, given)
+    if file is None:
+        return commands.init(context.tool, given)
+    context.room.hand_over(file)
+    return commands.init(context.tool, given, context.room.inside(file))
 
 
 def _init(context: RunContext, checkout: Checkout, command: commands.Command) -> None:
     job = context.job
-    with modules.access(job, context.work.root) as access:
+    with modules.access(job, context.work.root, context.room) as access:
         try:
-            context.run(command, checkout.folder, access.environment, writable=access.folders)
+            context.run(command, checkout.folder, context.room.seen_in(access.environment))
         except ToolError as error:
             raise modules.explain(
                 error, job, access, context.work.root, context.events.stop
@@ -173,6 +178,7 @@ def _planned(
 
 def _inject(context: RunContext, checkout: Checkout, planned: Override) -> dict[str, object]:
     override.write(checkout.folder, planned)
+    context.room.hand_over(checkout.folder / planned.file_name)
     context.use_our_backend()
     context.say(f"{planned.file_name}:\n{planned.text.rstrip()}")
     context.warn(*planned.warnings)

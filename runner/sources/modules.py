@@ -13,7 +13,9 @@ from time import monotonic
 from runner.errors import SourceError, ToolError
 from runner.events import StopLevel
 from runner.job import Job
+from runner.processes import proc
 from runner.processes.process import child_environment
+from runner.processes.room import Room
 from runner.sources import credentials, redirects, ssh
 from runner.sources.repository import Calls, Limits, module_environment
 from runner.sources.url import admit
@@ -24,15 +26,14 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ModuleAccess:
-    """`environment` is for init alone; `folders` has to be open to it."""
+    """`environment` is for init alone, with paths as the worker sees them."""
 
     environment: dict[str, str]
-    folders: tuple[Path, ...] = ()
 
 
 @contextmanager
-def access(job: Job, work: Path) -> Iterator[ModuleAccess]:
-    """Access to modules for as long as the block runs.
+def access(job: Job, work: Path, room: Room) -> Iterator[ModuleAccess]:
+    """Access to modules for as long as the block runs, for the commands of this room.
 
     The workspace's module key opens every host; a credential with a prefix only what is below it,
     and comes first. Raises SourceError with the codes of ssh.agent and `git-credential-invalid`.
@@ -54,8 +55,10 @@ def access(job: Job, work: Path) -> Iterator[ModuleAccess]:
         known_hosts=job.source.known_hosts,
         reserved=reserved,
         ssh_rsa_hosts=policy.ssh_rsa_hosts,
+        admits=proc.descends_from(room.pid),
+        owner=room.user,
     ) as agent:
-        yield ModuleAccess({**environment, **agent.environment}, (agent.folder,))
+        yield ModuleAccess({**environment, **agent.environment})
 
 
 def explain(

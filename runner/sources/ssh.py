@@ -26,7 +26,7 @@ from runner.sources.url import Address
 
 __all__ = ["Agent", "HostKeyChecking", "agent", "agent_of", "installed"]
 
-_SOCKET_PATH_BYTES = 100  # a unix socket's address holds 108
+_SOCKET_PATH_BYTES = 107  # a unix socket's address holds 108, the last of them a NUL
 
 
 @dataclass(frozen=True)

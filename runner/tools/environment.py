@@ -1,4 +1,4 @@
-"""The environment of the tool's commands, its settings file, and its sandbox."""
+"""The environment of the tool's commands, its settings file, and the terms of its sandbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from runner.errors import ToolError
 from runner.job import Backend, Job
 from runner.processes.process import child_environment
-from runner.processes.sandbox import Confinement, choose
+from runner.processes.room import Room, Terms
+from runner.processes.sandbox import View
 from runner.processes.workdir import WorkDir
 from runner.tools.tool import Tool
 
@@ -42,11 +43,11 @@ class Environment:
     warnings: tuple[str, ...]
 
 
-def environment(job: Job, work: WorkDir) -> Environment:
+def environment(job: Job, work: WorkDir, room: Room) -> Environment:
     """The whole environment of the tool. Also writes its settings file into `work.home`.
 
-    The caller adds the variables for git and the SSH agent for init, and for every command
-    `http_credential` or `own_credentials`, depending on the backend.
+    Its paths are as the room sees them. The caller adds the variables for git and the SSH agent for
+    init, and for every command `http_credential` or `own_credentials`, depending on the backend.
     Raises ToolError with `variable-invalid`, `variable-too-large` or `provider-mirror-missing`.
     """
     given = {v.name: v.value for v in job.variables if v.kind == "environment"}
@@ -55,9 +56,10 @@ def environment(job: Job, work: WorkDir) -> Environment:
         _check(name, value)
     settings = work.home / "settings.tfrc"
     settings.write_text(_settings(job.provider_mirror), encoding="utf-8")
+    room.hand_over(settings)
     own = {
-        "TF_CLI_CONFIG_FILE": str(settings),
-        "TF_DATA_DIR": str(work.data),
+        "TF_CLI_CONFIG_FILE": str(room.inside(settings)),
+        "TF_DATA_DIR": str(room.seen.data),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
@@ -66,8 +68,18 @@ def environment(job: Job, work: WorkDir) -> Environment:
     allowed = {name: value for name, value in given.items() if name not in left_out}
     path = os.environ.get("PATH", os.defpath)
     return Environment(
-        child_environment(work.home, work.tmp, path, {**allowed, **own}),
-        tuple(not_handed(name, job) for name in denied),
+        child_environment(room.seen.home, room.seen.tmp, path, {**allowed, **own}),
+        (
+            *(not_handed(name, job) for name in denied),
+            *(_hidden(name, value) for name, value in sorted(allowed.items()) if room.hides(value)),
+        ),
+    )
+
+
+def _hidden(name: str, value: str) -> str:
+    return (
+        f"{name} names {value}, which the sandbox hides from runs. An administrator can show it to "
+        "them with STATEROOM_SANDBOX_READABLE."
     )
 
 
@@ -92,23 +104,22 @@ def own_credentials(job: Job) -> dict[str, str]:
     }
 
 
-def confinement(tool: Tool, job: Job, work: WorkDir, *writable: Path) -> Confinement | None:
-    """The sandbox of the tool: it may write to its work folder and `writable`, and read its files.
-
-    Raises ToolError with `sandbox-unavailable`.
-    """
+def terms(tool: Tool, job: Job) -> Terms:
+    """What the sandbox of this job's commands shows, hides and limits."""
     mirror = (job.provider_mirror,) if job.provider_mirror else ()
     certificates = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
     root = job.work_root.resolve()
     # keys and database are beside the work root; a folder directly under / holds the system
-    hidden = root.parent if len(root.parent.parts) > 2 else root
+    beside = root.parent if len(root.parent.parts) > 2 else root
     readable = (
         *tool.folders,
         *mirror,
         *job.source.policy.local_roots,
+        *job.readable,
         *(Path(path) for path in certificates if path),
     )
-    return choose(job.sandbox, Confinement((work.root, *writable), readable, (hidden,)))
+    view = View(readable, (beside, *job.hidden))
+    return Terms(job.sandbox, view, job.room, job.limits.stop_grace, job.users)
 
 
 def _is_denied(name: str) -> bool:

@@ -39,6 +39,10 @@ SAVING = frozenset(
         UNLOCKING,
     }
 )
+_MEMORY = "A run may take as much memory as STATEROOM_RUN_MEMORY_BYTES says."
+_PROCESSES = "A run may have as many processes and threads as STATEROOM_RUN_PROCESSES says."
+_FILES = "A process of a run may open as many files as STATEROOM_RUN_OPEN_FILES says."
+_DISK = "A run may take as much disk space as STATEROOM_RUN_DISK_BYTES says."
 # messages of the tools, our code, and what to do
 _KNOWN = (
     ("Saved plan is stale", "plan-stale", "The state has changed since: plan again."),
@@ -51,6 +55,12 @@ _KNOWN = (
     ("Failed to persist state", "state-write-failed", _UNSAVED),
     ("HTTP remote state endpoint requires auth", "state-access-denied", "Is the run over?"),
     ("HTTP remote state endpoint invalid auth", "state-access-denied", "Is the run over?"),
+    ("annot allocate memory", "memory-exceeded", _MEMORY),
+    ("runtime: out of memory", "memory-exceeded", _MEMORY),
+    ("fork: retry: Resource temporarily unavailable", "processes-exceeded", _PROCESSES),
+    ("failed to create new OS thread", "processes-exceeded", _PROCESSES),
+    ("oo many open files", "files-exceeded", _FILES),
+    ("ile size limit exceeded", "disk-exceeded", _DISK),
     ("No value for required variable", "variable-missing", "Set it in the workspace."),
     ("Unsupported Terraform Core version", "version-unsupported", "Choose another version."),
     ("Unsupported OpenTofu Core version", "version-unsupported", "Choose another version."),

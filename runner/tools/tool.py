@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Literal, get_args
 from runner.errors import ToolError
 from runner.job import ToolName
 from runner.processes.process import Captured, capture, child_environment
-from runner.processes.sandbox import Confinement
+from runner.processes.room import Room
+from runner.processes.sandbox import Sandbox, View
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ READABLE_SETTING = "STATEROOM_SANDBOX_READABLE"
 _SECONDS = 60.0  # enough for the first start of a big program from a slow disk
 
 # the tools that have started in these sandboxes, so that each run does not start them again
-_confined: set[tuple[tuple[str, ...], int, Confinement]] = set()
+_confined: set[tuple[tuple[str, ...], int, Sandbox, View]] = set()
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,16 @@ def available(tools_dir: Path | None) -> list[Tool]:
     return tools
 
 
-def check_confined(tool: Tool, confine: Confinement | None, home: Path) -> None:
+def check_confined(tool: Tool, room: Room) -> None:
     """Start the tool as a run does. A shim starts another program, which a sandbox may hide.
 
-    `home` is a folder of the run. Raises ToolError `tool-hidden`.
+    Raises ToolError `tool-hidden`.
     """
-    if confine is None:
-        return
-    asked = (tool.argv, Path(tool.argv[0]).stat().st_mtime_ns, replace(confine, writable=()))
-    if asked in _confined:
+    asked = (tool.argv, Path(tool.argv[0]).stat().st_mtime_ns, room.sandbox, room.view)
+    if room.sandbox.layer == "none" or asked in _confined:
         return
     try:
-        answer = _asked(tool.argv, home, confine)
+        answer = _asked(tool.argv, room.seen.home, room)
         failed = bool(answer.returncode)
         said = _first_line(answer)
     except ToolError as error:  # the interpreter of the script is hidden
@@ -176,7 +175,7 @@ def _version(argv: tuple[str, ...], _changed_at: int) -> Version:
     return int(found[1]), int(found[2]), int(found[3])
 
 
-def _asked(argv: tuple[str, ...], home: Path, confine: Confinement | None) -> Captured:
+def _asked(argv: tuple[str, ...], home: Path, room: Room | None) -> Captured:
     quiet = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     return capture(
         (*argv, "version", "-json"),
@@ -184,7 +183,7 @@ def _asked(argv: tuple[str, ...], home: Path, confine: Confinement | None) -> Ca
         cwd=home,
         deadline=_SECONDS,
         limit=1 << 20,
-        confine=confine,
+        room=room,
     )
 
 

@@ -133,7 +133,7 @@ def test_a_state_moves_to_a_file_of_the_workers_machine_where_no_sandbox_forbids
 ) -> None:
     target = tmp_path / "states" / "net.tfstate"
     place = (
-        new_stateroom(sandbox="off")
+        new_stateroom(sandbox="none")
         .start()
         .place(repository=str(repository.folder), tool=tool.name)
     )

@@ -60,6 +60,12 @@ def swept(installation: Stateroom) -> None:
     wait_until(lambda: not installation.work_folders(), "the dead run's folder to go", seconds=60)
 
 
+def open_gate(installation: Stateroom) -> None:
+    """Let the runs go on that wait for a file in their folder."""
+    for folder in installation.work_folders():
+        (installation.work_dir / folder / "checkout" / "source" / "gate").touch()
+
+
 def sleepers(installation: Stateroom) -> list[Any]:
     return living_in(installation.work_dir, "sleep")
 
@@ -117,11 +123,11 @@ def test_a_server_killed_in_mid_apply_and_started_again_is_not_noticed_by_the_ru
     new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool, tmp_path: Path
 ) -> None:
     installation = new_mortal()
-    place, run = slow_run(installation, repository, tool, waiting_module(tmp_path / "gate"))
+    place, run = slow_run(installation, repository, tool, waiting_module(Path("gate")))
 
     installation.kill_server()
     installation.start_server()
-    (tmp_path / "gate").touch()
+    open_gate(installation)
     ended = run.wait(seconds=90)
 
     assert ended["status"] == "applied", run.log()
@@ -133,10 +139,10 @@ def test_a_state_that_the_server_could_not_take_is_taken_in_later(
     new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool, tmp_path: Path
 ) -> None:
     installation = new_mortal()
-    place, run = slow_run(installation, repository, tool, waiting_module(tmp_path / "gate"))
+    place, run = slow_run(installation, repository, tool, waiting_module(Path("gate")))
 
     installation.kill_server()
-    (tmp_path / "gate").touch()
+    open_gate(installation)
     # the tool tries three times, and gives up
     wait_until(lambda: not sleepers(installation), "the slow resource to be made")
     wait_until(lambda: not installation.work_folders(), "the run to end", seconds=60)

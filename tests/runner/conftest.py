@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from runner.processes import workdir
+from runner.processes import room, workdir
+from runner.processes.room import Room, Terms
 from runner.processes.workdir import WorkDir
 from runner.tools.tool import Tool
 from tests.support.repositories import Repository
@@ -47,6 +48,13 @@ def short_root() -> Iterator[Path]:
 def work_dir(short_root: Path) -> Iterator[WorkDir]:
     """The folder of a run as the runner makes it."""
     with workdir.create(short_root / "work", "run", 1) as made:
+        yield made
+
+
+@pytest.fixture
+def bare_room(work_dir: WorkDir) -> Iterator[Room]:
+    """A room without a sandbox, in which paths are as everywhere."""
+    with room.opened(work_dir, Terms("none")) as made:
         yield made
 
 

@@ -174,13 +174,22 @@ def living_in(folder: Path, name: str = "") -> list[psutil.Process]:
         try:
             if process.pid != os.getpid() and _lives_in(process, folder):
                 found += [process] if name in {"", process.name()} else []
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
     return found
 
 
 def _lives_in(process: psutil.Process, folder: Path) -> bool:
     sought = f"{folder}/"
-    if f"{process.cwd()}/".startswith(sought):
+    if f"{process.cwd()}/".startswith(sought) or _finds(process, folder):
         return True
     return any(sought in f"{value}/" for value in process.environ().values())
+
+
+def _finds(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process in a sandbox has a folder of a run in this one as its own."""
+    mounts = Path(f"/proc/{process.pid}/mountinfo").read_text(encoding="utf-8").splitlines()
+    own = [line.split()[3] for line in mounts if line.split()[4] == "/stateroom"]
+    return any(
+        f"/{folder.parent.parent.name}/{folder.parent.name}/{folder.name}/" in o for o in own
+    )

@@ -38,6 +38,7 @@ class Stateroom:
             **settings,
         }
         self.path = os.environ["PATH"]
+        self.variables: dict[str, str] = {}  # what its processes get besides
         self.server: Process | None = None
         self.workers: list[Process] = []
 
@@ -72,7 +73,14 @@ class Stateroom:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         given = {f"STATEROOM_{name.upper()}": str(v) for name, v in self.settings.items()}
-        return {**kept, "PATH": self.path, "HOME": str(home), "LANG": "C.UTF-8", **given}
+        return {
+            **kept,
+            "PATH": self.path,
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            **given,
+            **self.variables,
+        }
 
     def start(self, workers: int = 1) -> Stateroom:
         self.start_server()
@@ -135,7 +143,9 @@ class Stateroom:
     def work_folders(self) -> list[str]:
         if not self.work_dir.is_dir():
             return []
-        return [path.name for path in self.work_dir.iterdir() if path.is_dir()]
+        return [
+            path.name for path in self.work_dir.iterdir() if path.is_dir() and path.name[0] != "."
+        ]
 
     def _ready(self, server: Process) -> bool:
         assert server.running, f"the server ended:\n{server.said()}"

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from runner.job import Backend, Job, Source, Variable
+from runner.processes import room
 from runner.processes.process import Captured, capture
 from runner.processes.workdir import WorkDir
 from runner.tools.commands import Command
-from runner.tools.environment import confinement, environment
+from runner.tools.environment import environment, terms
 from runner.tools.tool import Tool, available
 
 BACKEND = Backend("http://state", "http://state", "http://state", "run", "run-password")
@@ -40,14 +41,17 @@ def job(root: Path, *variables: Variable, **more: Any) -> Job:
 
 
 def do(command: Command, job: Job, work: WorkDir, used: Tool) -> Captured:
-    return capture(
-        command.argv,
-        env=environment(job, work).values,
-        cwd=work.checkout,
-        deadline=60,
-        stdin=command.stdin,
-        confine=confinement(used, job, work),
-    )
+    """Run a command in a room of its own; paths in the run's folder are as the worker sees them."""
+    with room.opened(work, terms(used, job)) as made:
+        ours, seen = str(work.root), str(made.seen.root)
+        return capture(
+            [word.replace(ours, seen) for word in command.argv],
+            env=environment(job, work, made).values,
+            cwd=made.inside(work.checkout),
+            deadline=60,
+            stdin=command.stdin,
+            room=made,
+        )
 
 
 def must(command: Command, job: Job, work: WorkDir, used: Tool) -> Captured:

@@ -56,7 +56,8 @@ def test_a_number_that_was_given_to_somebody_else_is_not_the_ancestor() -> None:
 
     line = list(proc.ancestry(os.getpid()))
 
-    assert line[0] == (os.getpid(), proc.Status(os.getppid(), begun))
+    assert (line[0][0], line[0][1].parent) == (os.getpid(), os.getppid())
+    assert line[0][1].started == begun
     assert [found.started for _, found in line] == sorted(
         (found.started for _, found in line), reverse=True
     )

@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 
 from runner.job import Mirrors, Source, SourcePolicy
-from runner.processes import sandbox
-from runner.processes.process import capture
+from runner.processes import room
 from runner.processes.workdir import WorkDir
 from runner.sources import mirror
 from runner.sources.source import Checkout
-from runner.tools.environment import confinement
+from runner.tools.environment import terms
 from tests.support.mirrored import LARGE, mirrors, told, transferred
 from tests.support.repositories import Repository
-from tests.support.required import missing
+from tests.support.rooms import shell
 from tests.support.ssh_keys import ssh_key
 from tests.support.sshd import real_sshd
 from tests.support.tool_run import job, tool_named
@@ -187,8 +186,6 @@ def test_no_file_of_a_checkout_is_one_of_the_mirror(
 def test_a_run_can_neither_read_nor_write_a_mirror(
     source: Source, work_dir: WorkDir, run: Callable[[Source], Checkout]
 ) -> None:
-    if sandbox.available() == "none":
-        missing("this kernel has no Landlock")
     root = work_dir.root.parent.parent / "mirrors"
     run(replace(source, mirrors=Mirrors(root, "network", 10_000_000)))
     (kept,) = mirrors(root)
@@ -196,13 +193,8 @@ def test_a_run_can_neither_read_nor_write_a_mirror(
     its_job = job(work_dir.root.parent.parent)
 
     for script in ("cat HEAD", "echo x > HEAD", "echo x > new", "rm HEAD", "ln HEAD {0}/HEAD"):
-        done = capture(
-            ["sh", "-c", f"cd {work_dir.checkout}; {_below(script, kept, work_dir)}"],
-            env={"PATH": os.defpath},
-            cwd=work_dir.checkout,
-            deadline=20,
-            confine=confinement(tool_named("wheel"), its_job, work_dir),
-        )
+        with room.opened(work_dir, terms(tool_named("wheel"), its_job)) as made:
+            done = shell(made, _below(script, kept, made.seen))
         assert done.returncode != 0, script
         assert done.stdout == b""
 

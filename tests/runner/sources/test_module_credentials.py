@@ -13,6 +13,7 @@ import pytest
 from runner.errors import SourceError
 from runner.job import GitCredential, Job, Login, Source, SourcePolicy
 from runner.processes.process import Captured, capture, child_environment
+from runner.processes.room import Room
 from runner.sources import modules
 from runner.tools import tool
 from tests.support.git_http import GitHttp, git_http
@@ -37,12 +38,12 @@ def job(*credentials: GitCredential, known_hosts: str = "") -> Job:
     return Job("run", "plan", source, BACKEND, git_credentials=credentials)
 
 
-def cloned(url: str, given: Job, work: Path) -> Captured:
+def cloned(url: str, given: Job, work: Path, made: Room) -> Captured:
     """What git does that terraform init calls."""
-    with modules.access(given, work) as access:
+    with modules.access(given, work, made) as access:
         environment = child_environment(work, work, os.environ["PATH"], access.environment)
         argv = ["git", "clone", "--quiet", "--", url, str(work / "module")]
-        return capture(argv, env=environment, cwd=work, deadline=60)
+        return capture(argv, env=environment, cwd=work, deadline=60, room=made)
 
 
 def host(server: GitHttp) -> str:
@@ -50,10 +51,12 @@ def host(server: GitHttp) -> str:
 
 
 @pytest.mark.parametrize("below", ["", "/network"])
-def test_a_login_opens_what_is_below_its_prefix(guarded: GitHttp, work: Path, below: str) -> None:
+def test_a_login_opens_what_is_below_its_prefix(
+    guarded: GitHttp, work: Path, bare_room: Room, below: str
+) -> None:
     given = job(GitCredential(host(guarded) + below, ADA))
 
-    done = cloned(guarded.url("network/.git"), given, work)
+    done = cloned(guarded.url("network/.git"), given, work, bare_room)
 
     assert done.returncode == 0, done.stderr
     assert (work / "module" / "main.tf").is_file()
@@ -61,33 +64,40 @@ def test_a_login_opens_what_is_below_its_prefix(guarded: GitHttp, work: Path, be
 
 
 @pytest.mark.parametrize("prefix", ["/net", "/other", "/network/deeper"])
-def test_a_login_is_given_to_no_other_repository(guarded: GitHttp, work: Path, prefix: str) -> None:
+def test_a_login_is_given_to_no_other_repository(
+    guarded: GitHttp, work: Path, bare_room: Room, prefix: str
+) -> None:
     done = cloned(
-        guarded.url("network/.git"), job(GitCredential(host(guarded) + prefix, ADA)), work
+        guarded.url("network/.git"),
+        job(GitCredential(host(guarded) + prefix, ADA)),
+        work,
+        bare_room,
     )
 
     assert done.returncode != 0
     assert {authorization for _, authorization in guarded.seen} == {None}
 
 
-def test_a_login_is_given_to_no_other_host(guarded: GitHttp, work: Path) -> None:
-    done = cloned(guarded.url("network/.git"), job(GitCredential("git.example.com", ADA)), work)
+def test_a_login_is_given_to_no_other_host(guarded: GitHttp, work: Path, bare_room: Room) -> None:
+    done = cloned(
+        guarded.url("network/.git"), job(GitCredential("git.example.com", ADA)), work, bare_room
+    )
 
     assert done.returncode != 0
     assert {authorization for _, authorization in guarded.seen} == {None}
 
 
-def test_the_longest_prefix_wins(guarded: GitHttp, work: Path) -> None:
+def test_the_longest_prefix_wins(guarded: GitHttp, work: Path, bare_room: Room) -> None:
     given = job(
         GitCredential(host(guarded), Login("bob", "wrong")),
         GitCredential(f"{host(guarded)}/network", ADA),
     )
 
-    assert cloned(guarded.url("network/.git"), given, work).returncode == 0
+    assert cloned(guarded.url("network/.git"), given, work, bare_room).returncode == 0
 
 
-def test_a_login_is_in_no_file(guarded: GitHttp, work: Path) -> None:
-    cloned(guarded.url("network/.git"), job(GitCredential(host(guarded), ADA)), work)
+def test_a_login_is_in_no_file(guarded: GitHttp, work: Path, bare_room: Room) -> None:
+    cloned(guarded.url("network/.git"), job(GitCredential(host(guarded), ADA)), work, bare_room)
 
     encoded = base64.b64encode(f"{ADA.username}:{ADA.password}".encode())
     for path in (path for path in work.rglob("*") if path.is_file()):
@@ -96,12 +106,12 @@ def test_a_login_is_in_no_file(guarded: GitHttp, work: Path) -> None:
 
 
 def test_a_login_for_https_is_not_sent_over_http_where_that_is_not_allowed(
-    guarded: GitHttp, work: Path
+    guarded: GitHttp, work: Path, bare_room: Room
 ) -> None:
     given = job(GitCredential(host(guarded), ADA))
     given = replace(given, source=replace(given.source, policy=SourcePolicy()))
 
-    with modules.access(given, work) as access:
+    with modules.access(given, work, bare_room) as access:
         helper = "".join(access.environment.values())
 
     assert "http://" not in helper
@@ -112,11 +122,11 @@ def test_a_login_for_https_is_not_sent_over_http_where_that_is_not_allowed(
     ["", "x y", "$(x)", "host/*", "host/../x", "HOST", "host;x", "host/'x", "https://host"],
 )
 def test_a_prefix_that_a_shell_could_read_as_something_else_is_refused(
-    prefix: str, work: Path
+    prefix: str, work: Path, bare_room: Room
 ) -> None:
     with (
         pytest.raises(SourceError) as refused,
-        modules.access(job(GitCredential(prefix, ADA)), work),
+        modules.access(job(GitCredential(prefix, ADA)), work, bare_room),
     ):
         pass
 
@@ -124,7 +134,7 @@ def test_a_prefix_that_a_shell_could_read_as_something_else_is_refused(
 
 
 def test_two_deploy_keys_of_one_host_each_open_their_own_repository(
-    sshd: Sshd, repository: Repository, work: Path
+    sshd: Sshd, repository: Repository, work: Path, bare_room: Room
 ) -> None:
     """As at GitHub: a key is the key of one repository, and any other answer is that one's."""
     other = Repository(repository.folder.parent / "other", {"other.tf": ""})
@@ -139,21 +149,24 @@ def test_two_deploy_keys_of_one_host_each_open_their_own_repository(
     given = job(*credentials, known_hosts=sshd.known_hosts_line)
 
     for one, file in ((repository, "main.tf"), (other, "other.tf")):
-        done = cloned(sshd.url(one.folder), given, work)
+        done = cloned(sshd.url(one.folder), given, work, bare_room)
         assert done.returncode == 0, done.stderr
         assert (work / "module" / file).is_file()
         (work / "module").rename(work / one.folder.name)
 
 
 def test_a_key_is_offered_to_no_other_repository(
-    sshd: Sshd, repository: Repository, work: Path
+    sshd: Sshd, repository: Repository, work: Path, bare_room: Room
 ) -> None:
     key, public = ssh_key()
     sshd.authorize(public)
     elsewhere = GitCredential(f"{sshd.host}:{sshd.port}/somewhere/else", key)
 
     done = cloned(
-        sshd.url(repository.folder), job(elsewhere, known_hosts=sshd.known_hosts_line), work
+        sshd.url(repository.folder),
+        job(elsewhere, known_hosts=sshd.known_hosts_line),
+        work,
+        bare_room,
     )
 
     assert done.returncode != 0
@@ -161,20 +174,25 @@ def test_a_key_is_offered_to_no_other_repository(
 
 
 def test_the_module_key_opens_what_no_prefix_fits(
-    sshd: Sshd, repository: Repository, work: Path
+    sshd: Sshd, repository: Repository, work: Path, bare_room: Room
 ) -> None:
     key, public = ssh_key()
     sshd.authorize(public)
     stranger, _ = ssh_key()
     given = job(GitCredential("git.example.com", stranger), known_hosts=sshd.known_hosts_line)
 
-    done = cloned(sshd.url(repository.folder), replace(given, module_key=key), work)
+    done = cloned(sshd.url(repository.folder), replace(given, module_key=key), work, bare_room)
 
     assert done.returncode == 0, done.stderr
 
 
 def test_terraform_fetches_modules_of_two_hosts_with_a_login_and_a_key(
-    guarded: GitHttp, sshd: Sshd, repository: Repository, work: Path, tmp_path: Path
+    guarded: GitHttp,
+    sshd: Sshd,
+    repository: Repository,
+    work: Path,
+    bare_room: Room,
+    tmp_path: Path,
 ) -> None:
     key, public = ssh_key()
     sshd.authorize(public)
@@ -190,12 +208,13 @@ def test_terraform_fetches_modules_of_two_hosts_with_a_login_and_a_key(
     (root / "main.tf").write_text("".join(calls))
     terraform = tool.find("terraform", None, None)
 
-    with modules.access(given, work) as access:
+    with modules.access(given, work, bare_room) as access:
         done = capture(
             [*terraform.argv, "init", "-input=false", "-no-color", "-backend=false"],
             env=child_environment(work, work, os.environ["PATH"], access.environment),
             cwd=root,
             deadline=60,
+            room=bare_room,
         )
 
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ import pytest
 
 from runner.errors import ToolError
 from runner.job import Variable
+from runner.processes.room import Room
 from runner.processes.workdir import WorkDir
 from runner.tools import commands
 from runner.tools.environment import environment, http_credential, own_credentials
@@ -13,13 +14,13 @@ from tests.support.tool_run import BACKEND, do, job, tool_named, write
 
 
 def test_variables_that_would_lead_the_tool_astray_are_left_out_and_named(
-    short_root: Path, work_dir: WorkDir
+    short_root: Path, work_dir: WorkDir, bare_room: Room
 ) -> None:
     names = ["TF_CLI_ARGS_init", "TF_LOG_PATH", "LD_PRELOAD", "PATH", "TF_WORKSPACE", "GIT_SSH"]
     given = [Variable(name, "/evil", kind="environment") for name in names]
     fine = Variable("AWS_REGION", "eu-central-1", kind="environment")
 
-    made = environment(job(short_root, *given, fine), work_dir)
+    made = environment(job(short_root, *given, fine), work_dir, bare_room)
 
     assert "/evil" not in made.values.values()
     assert made.values["AWS_REGION"] == "eu-central-1"
@@ -27,12 +28,12 @@ def test_variables_that_would_lead_the_tool_astray_are_left_out_and_named(
 
 
 def test_terraform_variables_and_our_own_settings_stay_out_of_the_environment(
-    short_root: Path, work_dir: WorkDir, monkeypatch: pytest.MonkeyPatch
+    short_root: Path, work_dir: WorkDir, bare_room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_LOG", "trace")
     monkeypatch.setenv("STATEROOM_KEYRING", "the key")
 
-    made = environment(job(short_root, Variable("password", "hunter2")), work_dir).values
+    made = environment(job(short_root, Variable("password", "hunter2")), work_dir, bare_room).values
 
     assert "hunter2" not in made.values()
     assert {name for name in made if name.startswith("TF_")} == {
@@ -50,13 +51,13 @@ def test_the_state_credential_goes_by_the_environment_when_it_is_asked_for() -> 
 
 
 def test_what_opens_the_sources_own_backend_is_there_only_where_that_one_is_used(
-    short_root: Path, work_dir: WorkDir
+    short_root: Path, work_dir: WorkDir, bare_room: Room
 ) -> None:
     names = ["TF_HTTP_PASSWORD", "TF_TOKEN_app_terraform_io", "TF_CLOUD_ORGANIZATION"]
     given = [Variable(name, "theirs", kind="environment") for name in names]
     this = job(short_root, *given, Variable("TF_HTTP_USERNAME", "a terraform variable"))
 
-    made = environment(this, work_dir)
+    made = environment(this, work_dir, bare_room)
 
     assert "theirs" not in made.values.values()
     assert own_credentials(this) == dict.fromkeys(names, "theirs")
@@ -71,10 +72,10 @@ def test_what_opens_the_sources_own_backend_is_there_only_where_that_one_is_used
     ],
 )
 def test_a_variable_that_no_environment_can_hold_is_refused(
-    short_root: Path, work_dir: WorkDir, name: str, value: str, code: str
+    short_root: Path, work_dir: WorkDir, bare_room: Room, name: str, value: str, code: str
 ) -> None:
     with pytest.raises(ToolError) as refused:
-        environment(job(short_root, Variable(name, value, kind="environment")), work_dir)
+        environment(job(short_root, Variable(name, value, kind="environment")), work_dir, bare_room)
 
     assert refused.value.code == code
 
@@ -119,8 +120,10 @@ def test_a_provider_that_the_mirror_has_not_in_this_version_is_an_error_without_
     assert b"Failed to query available provider packages" in done.stderr
 
 
-def test_a_mirror_that_is_not_there_is_said(short_root: Path, work_dir: WorkDir) -> None:
+def test_a_mirror_that_is_not_there_is_said(
+    short_root: Path, work_dir: WorkDir, bare_room: Room
+) -> None:
     with pytest.raises(ToolError) as refused:
-        environment(job(short_root, provider_mirror=short_root / "nowhere"), work_dir)
+        environment(job(short_root, provider_mirror=short_root / "nowhere"), work_dir, bare_room)
 
     assert refused.value.code == "provider-mirror-missing"

@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ToolError
+from runner.processes import room
 from runner.processes.process import Captured
 from runner.processes.workdir import WorkDir
 from runner.tools import commands
+from runner.tools.environment import terms
 from runner.tools.failures import Diagnosis
 from runner.tools.tool import Tool
 from tests.support.tool_run import do, job, must, tool_named, write
@@ -66,7 +68,8 @@ def test_a_held_lock_is_told_from_other_failures(
     this = job(short_root)
     must(commands.init(any_tool, []), this, work_dir, any_tool)
     must(commands.plan(any_tool, "apply", work_dir.plan / "p", []), this, work_dir, any_tool)
-    inner = commands.apply(any_tool, work_dir.plan / "p").argv
+    with room.opened(work_dir, terms(any_tool, this)) as made:
+        inner = commands.apply(any_tool, made.seen.plan / "p").argv
     write(
         work_dir.checkout, "again.sh", " ".join(f"'{word}'" for word in inner) + " >again.log 2>&1"
     )

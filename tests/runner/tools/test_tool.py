@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ToolError
-from runner.processes import sandbox
-from runner.processes.sandbox import Confinement
 from runner.tools import tool
-from tests.support.required import missing
+from tests.support import rooms
 
 
 def fake_tool(file: Path, version: str) -> None:
@@ -118,29 +116,24 @@ def shim(file: Path, starts: Path) -> None:
     file.chmod(0o755)
 
 
-@pytest.fixture
-def sandboxed() -> None:
-    if sandbox.available() == "none":
-        missing("this kernel has no Landlock")
-
-
-@pytest.mark.usefixtures("sandboxed")
 def test_a_shim_that_starts_a_hidden_program_is_named_with_the_setting_that_shows_it(
-    short_root: Path, work: Path
+    short_root: Path,
 ) -> None:
     fake_tool(short_root / "versions" / "tofu", "1.9.0")
     shim(short_root / "tofu", short_root / "versions" / "tofu")
     found = tool.find("tofu", "1.9", short_root)
 
-    with pytest.raises(ToolError, match="STATEROOM_SANDBOX_READABLE") as refused:
-        tool.check_confined(found, Confinement((work,), found.folders), work)
+    with (
+        rooms.opened(short_root, "auto", *found.folders) as made,
+        pytest.raises(ToolError, match="STATEROOM_SANDBOX_READABLE") as refused,
+    ):
+        tool.check_confined(found, made)
 
     assert refused.value.code == "tool-hidden"
     assert str(short_root / "tofu") in refused.value.message
 
 
-@pytest.mark.usefixtures("sandboxed")
-def test_a_script_whose_interpreter_is_hidden_is_named_too(short_root: Path, work: Path) -> None:
+def test_a_script_whose_interpreter_is_hidden_is_named_too(short_root: Path) -> None:
     fake_tool(short_root / "tofu", "1.9.0")
     interpreter = short_root / "sh"
     shutil.copy("/bin/sh", interpreter)
@@ -148,20 +141,22 @@ def test_a_script_whose_interpreter_is_hidden_is_named_too(short_root: Path, wor
     (short_root / "tofu").write_text(script)
     found = tool.find("tofu", None, short_root)
 
-    with pytest.raises(ToolError) as refused:
-        tool.check_confined(found, Confinement((work,), found.folders), work)
+    with (
+        rooms.opened(short_root, "auto", *found.folders) as made,
+        pytest.raises(ToolError) as refused,
+    ):
+        tool.check_confined(found, made)
 
     assert refused.value.code == "tool-hidden"
 
 
-@pytest.mark.usefixtures("sandboxed")
-def test_a_shim_whose_program_is_shown_starts(short_root: Path, work: Path) -> None:
+def test_a_shim_whose_program_is_shown_starts(short_root: Path) -> None:
     fake_tool(short_root / "versions" / "tofu", "1.9.0")
     shim(short_root / "tofu", short_root / "versions" / "tofu")
     found = tool.find("tofu", None, short_root)
-    shown = Confinement((work,), (*found.folders, short_root / "versions"))
 
-    tool.check_confined(found, shown, work)
-    (short_root / "versions" / "tofu").unlink()
+    with rooms.opened(short_root, "auto", *found.folders, short_root / "versions") as made:
+        tool.check_confined(found, made)
+        (short_root / "versions" / "tofu").unlink()
 
-    tool.check_confined(found, shown, work)  # it has started there already: not again
+        tool.check_confined(found, made)  # it has started there already: not again

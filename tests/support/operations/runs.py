@@ -54,7 +54,9 @@ CASES: dict[str, Case] = {
     "runs.queue.acknowledge": case(
         "runs:approve", call=lambda tx, w: queue.acknowledge(tx, project(tx, w), w.run_id)
     ),
-    "runs.workers.beat": case(INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4)),
+    "runs.workers.beat": case(
+        INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4, "namespaces")
+    ),
     "runs.workers.leave": case(INSTALLATION, call=lambda tx, _w: workers.leave(tx, "w1")),
     "runs.steps.find_all": case("runs:read", call=lambda tx, w: steps.find_all(tx, run(tx, w))),
     "runs.steps.record": case(REPORT, call=lambda tx, _w: steps.record(tx, []), as_run=True),

@@ -1,0 +1,15 @@
+"""What confines the runs of each worker."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("workers", sa.Column("sandbox", sa.Text(), nullable=True))
