@@ -12,7 +12,7 @@ from time import monotonic
 
 from runner.errors import SourceError, ToolError
 from runner.events import StopLevel
-from runner.job import Job
+from runner.job import Job, SourcePolicy
 from runner.processes import proc
 from runner.processes.process import child_environment
 from runner.processes.room import Room
@@ -43,6 +43,7 @@ def access(job: Job, work: Path, room: Room) -> Iterator[ModuleAccess]:
     environment = {
         **credentials.registry_tokens(given),
         **module_environment(policy, helper),
+        **_of_local_repositories(policy, work, room),
     }
     general = () if job.module_key is None else (job.module_key,)
     reserved = credentials.keys(given)
@@ -59,6 +60,19 @@ def access(job: Job, work: Path, room: Room) -> Iterator[ModuleAccess]:
         owner=room.user,
     ) as agent:
         yield ModuleAccess({**environment, **agent.environment})
+
+
+def _of_local_repositories(policy: SourcePolicy, work: Path, room: Room) -> dict[str, str]:
+    """Let git read repositories on the machine, which are not the run's user's own.
+
+    It reads that from a file only, not from the variables that say the rest.
+    """
+    if not policy.local_roots or room.user is None:
+        return {}
+    file = work / "gitconfig"
+    file.write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
+    room.hand_over(file)
+    return {"GIT_CONFIG_GLOBAL": str(file)}
 
 
 def explain(

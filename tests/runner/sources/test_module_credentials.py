@@ -16,6 +16,7 @@ from runner.processes.process import Captured, capture, child_environment
 from runner.processes.room import Room
 from runner.sources import modules
 from runner.tools import tool
+from tests.support import rooms
 from tests.support.git_http import GitHttp, git_http
 from tests.support.repositories import Repository
 from tests.support.ssh_keys import ssh_key
@@ -221,3 +222,29 @@ def test_terraform_fetches_modules_of_two_hosts_with_a_login_and_a_key(
     assert ADA.password.encode() not in done.stdout + done.stderr
     for name in urls:
         assert (root / ".terraform" / "modules" / name / "main.tf").is_file()
+
+
+def test_the_user_of_a_run_may_read_a_repository_on_the_machine(
+    repository: Repository, short_root: Path
+) -> None:
+    served = repository.folder
+    source = Source("https://git.example.com/x.git", policy=SourcePolicy(local_roots=(served,)))
+
+    with (
+        rooms.opened(short_root, "required", served) as made,
+        modules.access(
+            Job("run", "plan", source, BACKEND), short_root / "work" / "run-1.1", made
+        ) as access,
+    ):
+        environment = made.seen_in(
+            child_environment(made.seen.home, made.seen.tmp, os.defpath, access.environment)
+        )
+        done = capture(
+            ["git", "clone", "--quiet", "--", f"file://{served}", "module"],
+            env=environment,
+            cwd=made.seen.checkout,
+            deadline=60,
+            room=made,
+        )
+
+    assert done.returncode == 0, done.stderr
