@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from runner.errors import ToolError
+from runner.processes import room
 from runner.tools import tool
 from runner.tools.tool import Tool
 
@@ -214,6 +215,15 @@ def is_free(lock: IO[str]) -> bool:
     return True
 
 
+def sandbox(folder: Path) -> dict[str, str]:
+    """The setting for a machine that has no sandbox: a worker asks for it by name."""
+    chosen = room.chosen("auto", folder / "tried", room.Terms().users)
+    if chosen.layer != "none":
+        return {}
+    print(f"Nothing here can confine a run; the demo's own example runs without. {chosen.why}")
+    return {"STATEROOM_SANDBOX": "none"}
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[Api]:
     """`stateroom up` on a free loopback port; stopped when the block ends."""
@@ -221,6 +231,7 @@ def server(folder: Path) -> Iterator[Api]:
         "STATEROOM_DATA_DIR": str(folder / "data"),
         "STATEROOM_LOCAL_REPOSITORIES": str(folder / "repositories"),
         "XDG_CONFIG_HOME": str(folder / "config"),
+        **sandbox(folder),
     }
     log = folder / "server.log"
     with log.open("w") as errors:

@@ -302,9 +302,13 @@ def _tried(sandbox: Sandbox, root: Path, users: tuple[int, int]) -> str:
             inside.mkdir(mode=0o700)
         try:
             with _in_layer(sandbox, work, Terms(users=users)) as room:
-                return _command_fails(room)
+                failed = _command_fails(room)
         except (ToolError, OSError) as error:
             return str(error)
+    closed = [f for f in root.parents if not f.stat().st_mode & stat.S_IXOTH]
+    if failed and sandbox.layer == "user" and closed:
+        return f"no other user can pass {closed[0]}."
+    return failed
 
 
 def _command_fails(room: Room) -> str:

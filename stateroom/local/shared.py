@@ -72,11 +72,14 @@ def one_line() -> Iterator[None]:
     from backend.errors import Error
     from backend.sealing.keyring import WrongKeyring
     from backend.upkeep.installation import NotReady
+    from runner.errors import RunnerError
 
     try:
         yield
     except (WrongSetting, NotReady, WrongKeyring, Error) as error:
         raise CommandRefused(str(error)) from None
+    except RunnerError as error:
+        raise CommandRefused(error.message) from None
     except OperationalError as error:
         reason = " ".join(str(error.orig).split())
         raise CommandRefused(

@@ -202,6 +202,22 @@ def test_a_server_that_is_told_its_address_by_the_clients_variable_does_not_star
     )
 
 
+def test_a_worker_that_is_asked_for_namespaces_and_has_none_does_not_start(folder: Path) -> None:
+    (folder / "bin").mkdir()
+    found = os.environ["PATH"].split(os.pathsep)
+    for name in ("git", "ssh"):
+        (folder / "bin" / name).symlink_to(
+            next(Path(p, name) for p in found if Path(p, name).exists())
+        )
+
+    done = stateroom(folder, "worker", STATEROOM_SANDBOX="required", PATH=str(folder / "bin"))
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: STATEROOM_SANDBOX=required asks for namespaces")
+    assert "bubblewrap (bwrap) is not installed" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", ["up", "worker"])
 def test_a_data_folder_whose_name_is_too_long_for_sockets_is_refused_at_the_start(
     folder: Path, command: str
