@@ -114,7 +114,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
 def pg(postgres: Postgres) -> Iterator[Pg]:
     """A database that a repository keeps its state in."""
     url = postgres.create()
-    yield Pg(url)
+    yield Pg(postgres.seen_by_runs(url))
     postgres.drop(url)
 
 

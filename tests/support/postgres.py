@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from tests.support.processes import dying_with_us, wait_until
 from tests.support.required import missing
 
 TEMPLATE = "migrated"
+# where the sockets are that a run may see: tests let runs read this folder
+SOCKETS = Path(tempfile.gettempdir()) / f"stateroom-sockets-{os.getpid()}"
 
 
 class Postgres:
@@ -28,18 +30,24 @@ class Postgres:
     def __init__(self, **settings: str) -> None:
         """`settings` of the server that are not to be as they are here."""
         self._folder = Path(tempfile.mkdtemp(prefix="stateroom-pg-"))
+        SOCKETS.mkdir(mode=0o755, exist_ok=True)
+        self._sockets = Path(tempfile.mkdtemp(dir=SOCKETS))
         self._binaries = binaries = _binaries(self._folder)
         if os.geteuid() == 0:
-            self._as: dict[str, Any] = _unprivileged(self._folder)
+            self._as: dict[str, Any] = _unprivileged(self._folder, self._sockets)
         else:
             self._as = {}
+        self._sockets.chmod(0o755)
         data = self._folder / "data"
         self._run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
         log = (self._folder / "log").open("ab")
         with log:
             self._server = subprocess.Popen(
                 dying_with_us(
-                    [binaries / "postgres", "-D", data, "-k", self._folder, *_options(settings)]
+                    [
+                        *(binaries / "postgres", "-D", data),
+                        *("-k", f"{self._folder},{self._sockets}", *_options(settings)),
+                    ]
                 ),
                 cwd=self._folder,
                 env=_environment(),
@@ -53,6 +61,10 @@ class Postgres:
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self._folder}"
+
+    def seen_by_runs(self, url: str) -> str:
+        """The URL of a database, for a run in its sandbox."""
+        return f"postgresql://postgres@/{_name(url)}?host={self._sockets}"
 
     def create(self, *, template: str = "template1") -> str:
         """The URL of a new database."""
@@ -103,6 +115,9 @@ class Postgres:
             self._server.send_signal(3)
             self._server.wait(10)
         shutil.rmtree(self._folder)
+        shutil.rmtree(self._sockets)
+        with suppress(OSError):  # another server has its own there
+            SOCKETS.rmdir()
 
     def _copying_files(self) -> str:
         """How to copy files instead of blocks, which takes five times the CPU; before 15 by itself."""
@@ -156,11 +171,12 @@ def _binaries(folder: Path) -> Path:
     return folder / "program" / carried.relative_to(package.parent)
 
 
-def _unprivileged(folder: Path) -> dict[str, Any]:
+def _unprivileged(folder: Path, sockets: Path) -> dict[str, Any]:
     """PostgreSQL refuses to run as root: who it runs as instead, owning its folder."""
     users = {user.pw_name: user for user in pwd.getpwall()}
     user = users.get("postgres") or users["nobody"]
-    os.chown(folder, user.pw_uid, user.pw_gid)
+    for own in (folder, sockets):
+        os.chown(own, user.pw_uid, user.pw_gid)
     folder.chmod(0o700)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 

@@ -14,6 +14,7 @@ from backend import config
 from backend.config import Settings
 from tests.support.api import Api, token_of
 from tests.support.place import Place
+from tests.support.postgres import SOCKETS
 from tests.support.processes import Process, free_port, kill_all, living_in, wait_until
 from tests.support.project import ROOT
 from tests.support.wire import Http
@@ -35,6 +36,7 @@ class Stateroom:
             "poll_seconds": 0.5,
             "stop_grace_seconds": 20,
             "local_repositories": str(repositories),
+            "sandbox_readable": str(SOCKETS),
             **settings,
         }
         self.path = os.environ["PATH"]
