@@ -81,7 +81,7 @@ class Addresses:
         return f"Authorization: Basic {given}\r\n"
 
     def lock(self, workspace: int) -> None:
-        headers = dict([self.header.strip().split(": ", 1)])
+        headers = dict([self.header.strip().split(": ", 1)], **{"Content-Type": "application/json"})
         answer = self.installation.wire.send("LOCK", self.path(workspace), lock_info(), headers)
         assert answer.status == 200, answer
 

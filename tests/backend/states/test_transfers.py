@@ -193,7 +193,7 @@ def test_only_who_holds_the_lock_archives_and_a_person_opens_it_again(
         ("import-state", None, "import-state may be queued again"),
         ("export-state", None, "still the one in use"),
         ("export-state", "the bucket", "moved to the bucket"),
-        ("apply", None, "compare it with what really exists"),
+        ("apply", None, "compare that with what really exists"),
     ],
 )
 def test_a_transfer_that_was_lost_says_where_the_state_is(

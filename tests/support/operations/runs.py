@@ -18,8 +18,14 @@ CASES: dict[str, Case] = {
     "runs.claims.expire_leases": case(INSTALLATION, call=lambda tx, _w: claims.expire_leases(tx)),
     "runs.claims.renew": case(REPORT, call=lambda tx, _w: claims.renew(tx, SOON), as_run=True),
     "runs.claims.own": case(REPORT, call=lambda tx, _w: claims.own(tx), as_run=True),
+    "runs.claims.give_back": case(
+        REPORT, call=lambda tx, _w: claims.give_back(tx, "server-unavailable", "It."), as_run=True
+    ),
     "runs.claims.note": case(REPORT, call=lambda tx, _w: claims.note(tx, commit="c"), as_run=True),
     "runs.logs.append": case(REPORT, call=lambda tx, _w: logs.append(tx, b"x"), as_run=True),
+    "runs.logs.append_late": case(
+        REPORT, call=lambda tx, _w: logs.append_late(tx, b"x"), as_run=True
+    ),
     "runs.logs.read": case("runs:read", call=lambda tx, w: logs.read(tx, run(tx, w), 0, 10)),
     "runs.moves.move": case(
         any_of=(REPORT, "runs:cancel", "runs:approve"),
