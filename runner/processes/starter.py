@@ -8,6 +8,7 @@ gets the signal that it was started with.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import marshal
@@ -264,4 +265,10 @@ def _after_fork() -> None:
     _current, _changing = None, threading.Lock()
 
 
+def _at_exit() -> None:
+    if _current is not None:
+        _forget(_current)
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.place import Place
@@ -60,6 +62,13 @@ def swept(installation: Stateroom) -> None:
     wait_until(lambda: not installation.work_folders(), "the dead run's folder to go", seconds=60)
 
 
+def first_processes(installation: Stateroom) -> list[psutil.Process]:
+    """The first process of each sandbox."""
+    found = living_in(installation.work_dir)
+    status = {process: Path(f"/proc/{process.pid}/status").read_text() for process in found}
+    return [p for p, text in status.items() if re.search(r"^NSpid:.*\t1$", text, re.MULTILINE)]
+
+
 def open_gate(installation: Stateroom) -> None:
     """Let the runs go on that wait for a file in their folder."""
     for folder in installation.work_folders():
@@ -96,6 +105,25 @@ def test_a_worker_killed_in_mid_apply_loses_the_run_but_not_the_state(
     # terraform alone hears that its parent died: what a provisioner has started goes on
     wait_until(lambda: not sleepers(installation), "its processes to end")
     swept(installation)
+
+
+def test_a_sandbox_whose_first_process_is_killed_ends_its_run_and_leaves_nobody(
+    new_mortal: Callable[..., Stateroom], repository: Repository, tool: Tool
+) -> None:
+    installation = new_mortal()
+    place, run = slow_run(installation, repository, tool)
+
+    for first in first_processes(installation):
+        first.kill()
+    ended = run.wait("errored", seconds=60)
+
+    assert ended["error"]["code"] == "apply-failed"
+    assert "SIGKILL" in ended["error"]["message"]
+    assert not sleepers(installation)
+    swept(installation)
+    repository.replace({"main.tf": sleeping_module(0)})
+    place.queue("apply").wait("applied")
+    assert not place.is_locked()
 
 
 def test_a_worker_killed_before_the_apply_gives_its_run_back(
