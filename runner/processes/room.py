@@ -44,6 +44,9 @@ class Terms:
     users: tuple[int, int] = (1_900_000_000, 100_000_000)  # the first, and how many
 
 
+_OUR_PYTHON = View((Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve()))
+
+
 class Room:
     """Starts commands in the sandbox of one run. `seen` is the run's folder as they see it."""
 
@@ -273,7 +276,9 @@ def chosen(mode: SandboxMode, root: Path, users: tuple[int, int]) -> Sandbox:
     abi = landlock.version()
     why: list[str] = []
     for layer in _layers(mode, abi):
-        reason = _tried(Sandbox(layer, abi), root, users)
+        # who asks for a layer by name may have other tools than the Terraform in the wheel
+        program = "/bin/sh" if layer == mode else sys.executable
+        reason = _tried(Sandbox(layer, abi), root, users, program)
         if not reason:
             return Sandbox(layer, abi, " ".join(why))
         why.append(f"{layer}: {reason}")
@@ -287,8 +292,8 @@ def _layers(mode: SandboxMode, abi: int) -> list[Layer]:
     return [layer for layer in wanted if layer != "landlock" or abi]
 
 
-def _tried(sandbox: Sandbox, root: Path, users: tuple[int, int]) -> str:
-    """Open a room and start a command in it; what went wrong, or nothing."""
+def _tried(sandbox: Sandbox, root: Path, users: tuple[int, int], program: str) -> str:
+    """Open a room and start a program in it; what went wrong, or nothing."""
     if sandbox.layer == "namespaces" and bubblewrap.program() is None:
         return "bubblewrap (bwrap) is not installed."
     if sandbox.layer == "user" and not is_root():
@@ -301,21 +306,24 @@ def _tried(sandbox: Sandbox, root: Path, users: tuple[int, int]) -> str:
         for inside in (work.home, work.tmp, work.shm):
             inside.mkdir(mode=0o700)
         try:
-            with _in_layer(sandbox, work, Terms(users=users)) as room:
-                failed = _command_fails(room)
+            with _in_layer(sandbox, work, Terms(view=_OUR_PYTHON, users=users)) as room:
+                failed = _command_fails(room, program)
         except (ToolError, OSError) as error:
             return str(error)
-    closed = [f for f in root.parents if not f.stat().st_mode & stat.S_IXOTH]
+    ways = (root, Path(program), Path(program).resolve())
+    closed = [f for way in ways for f in way.parents if not f.stat().st_mode & stat.S_IXOTH]
     if failed and sandbox.layer == "user" and closed:
         return f"no other user can pass {closed[0]}."
     return failed
 
 
-def _command_fails(room: Room) -> str:
+def _command_fails(room: Room, program: str) -> str:
     with FileIO(os.devnull, "r+") as null:
         streams = Streams(null.fileno(), null.fileno(), null.fileno())
-        script = f"test -w {room.seen.tmp} && echo > {room.seen.tmp}/file"
-        order = Order(["/bin/sh", "-c", script], {}, str(room.seen.home), int(signal.SIGTERM))
+        script = 'test -w "$1" && echo > "$1/file" && exec "$2" -c ""'
+        argv = ["/bin/sh", "-c", script, "sh", str(room.seen.tmp), program]
+        given = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+        order = Order(argv, given, str(room.seen.home), int(signal.SIGTERM))
         code = room.start(order, streams).wait()
     return f"a command in it ended with {code}." if code else ""
 
