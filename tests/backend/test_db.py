@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import bindparam, event, false, select, text, update
+from sqlalchemy import bindparam, event, false, literal, select, text, update
 from sqlalchemy.engine import Engine
 
 from backend import db as backend_db
@@ -77,7 +77,11 @@ def test_a_request_of_terraform_takes_a_connection_to_read_and_at_most_one_to_wr
             with watched(database) as cost[verb]:
                 query = "?ID=mine" if verb == "POST" else ""
                 answer = app.test_client().open(
-                    PATH + query, method=verb, data=sent, headers=basic(admin)
+                    PATH + query,
+                    method=verb,
+                    data=sent,
+                    headers=basic(admin),
+                    content_type=sent and "application/json",
                 )
             assert answer.status_code in {200, 404}, answer.text
         return cost
@@ -134,7 +138,10 @@ def test_changes_behind_guards_are_all_made_or_none(
         db.add_all(User(name=name) for name in present)
     guards = [select(User.id).where(User.name == name).with_for_update() for name in ("ann", "bob")]
     new = NewRow(
-        User, "user", ("id", "name", "password_hash"), {"created_at": now(), "is_admin": false()}
+        User,
+        "user",
+        ("id", "name", "password_hash"),
+        {"created_at": now(), "is_admin": false(), "revision": literal(1)},
     )
     guarded = Guarded(guards, [update(User).values(is_admin=bindparam("is_admin")), new])
     row = {"id": "usr_cid", "name": "cid", "password_hash": None}
