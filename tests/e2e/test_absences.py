@@ -26,12 +26,6 @@ on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=Tru
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Path:
-    """The slow resource is made as soon as this file exists."""
-    return tmp_path / "gate"
-
-
-@pytest.fixture
 def proxy() -> Iterator[Proxy]:
     with proxy_to("") as made:
         yield made

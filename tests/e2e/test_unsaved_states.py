@@ -58,9 +58,8 @@ def installation(new_stateroom: Callable[..., Stateroom], proxy: Proxy) -> State
 
 
 @pytest.fixture
-def new_applying(repository: Repository, tool: Tool, tmp_path: Path) -> Callable[..., Applying]:
+def new_applying(repository: Repository, tool: Tool, gate: Path) -> Callable[..., Applying]:
     def make(installation: Stateroom, module: str = "") -> Applying:
-        gate = tmp_path / "gate"
         repository.replace({"main.tf": waiting_module(gate) + module})
         place = installation.place(repository=str(repository.folder), tool=tool.name)
         return Applying(installation, place, gate)

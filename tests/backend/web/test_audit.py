@@ -126,7 +126,8 @@ def test_an_export_of_a_period_or_a_project_has_its_entries_only(
     ours = lines(boss, f"{shop}/audit/export")
 
     assert early + late == everything
-    assert {line["project_id"] for line in ours} == {everything[1]["project_id"]}
+    first = next(line["project_id"] for line in everything if line["project_id"])
+    assert {line["project_id"] for line in ours} == {first}
     assert lines(boss, since="2100-01-01T00:00:00Z") == []
 
 
