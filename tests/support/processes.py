@@ -189,7 +189,9 @@ def _lives_in(process: psutil.Process, folder: Path) -> bool:
 def _finds(process: psutil.Process, folder: Path) -> bool:
     """Whether a process in a sandbox has a folder of a run in this one as its own."""
     mounts = Path(f"/proc/{process.pid}/mountinfo").read_text(encoding="utf-8").splitlines()
-    own = [line.split()[3] for line in mounts if line.split()[4] == "/stateroom"]
+    device = folder.stat().st_dev
+    above = "/" if folder.is_mount() else f"/{folder.parent.parent.name}/{folder.parent.name}/"
     return any(
-        f"/{folder.parent.parent.name}/{folder.parent.name}/{folder.name}/" in o for o in own
+        at == "/stateroom" and where == f"{os.major(device)}:{os.minor(device)}" and above in root
+        for _, _, where, root, at, *_ in (line.split() for line in mounts)
     )
