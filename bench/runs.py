@@ -183,6 +183,7 @@ def telling_tools(folder: Path) -> Iterator[Path]:
     script.parent.mkdir(parents=True)
     script.write_text(SCRIPT.format(tool=command), encoding="ascii")
     script.chmod(0o755)
+    folder.chmod(0o755)  # it is shown to runs, which have a user of their own
     yield folder / "tools"
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -47,9 +48,9 @@ def test_once_ends_by_itself_and_shows_the_whole_line(tmp_path: Path) -> None:
 
 
 def test_without_a_tool_on_path_it_runs_the_terraform_of_the_extra_and_names_its_licence(
-    tmp_path: Path,
+    tmp_path: Path, path_without_tools: str
 ) -> None:
-    done = once(environment(tmp_path) | {"PATH": path_without_tools(tmp_path)})
+    done = once(environment(tmp_path) | {"PATH": path_without_tools})
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Terraform 1\.\d+\.\d+ from the\nextra stateroom\[terraform\]", done.stdout)
@@ -98,12 +99,13 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, "PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
 
 
-def path_without_tools(folder: Path) -> str:
-    """Everything that the demo may need, and neither terraform nor tofu."""
-    commands = folder / "bin"
-    commands.mkdir()
-    for name in ("git", "sh", "sleep", "uname", "cat", "mktemp"):
-        found = shutil.which(name)
-        if found:
-            (commands / name).symlink_to(found)
-    return str(commands)
+@pytest.fixture
+def path_without_tools() -> Iterator[str]:
+    """Everything that the demo may need, and neither terraform nor tofu; runs may read it."""
+    with TemporaryDirectory(prefix="path-") as folder:
+        Path(folder).chmod(0o755)
+        for name in ("git", "sh", "sleep", "uname", "cat", "mktemp"):
+            found = shutil.which(name)
+            if found:
+                (Path(folder) / name).symlink_to(found)
+        yield folder

@@ -134,7 +134,11 @@ class _Warden(Starter):
         self._pid = 0
         with FileIO(os.memfd_create("boot"), "r+") as written:
             written.write(marshal.dumps(tuple(boot)))
-            self.tell(_START, (written.fileno(),))
+            try:
+                self.tell(_START, (written.fileno(),))
+            except OSError:  # it has ended already
+                super().end()
+                raise
 
     def greeted(self) -> int:
         """Wait until it is there; its pid as this process sees it. Raises ToolError."""

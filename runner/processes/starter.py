@@ -94,6 +94,7 @@ class Starter:
                 stderr=self._said.fileno(),
                 pass_fds=keep,
                 start_new_session=True,
+                umask=0o022,  # bubblewrap's folders on the way to what a run sees are for its user
             )
 
     @property

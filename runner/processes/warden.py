@@ -97,7 +97,8 @@ class Warden(Forker):
         with contextlib.suppress(OSError):
             if self._command:
                 self._interrupt()
-                _wait(self._command, self._boot.grace)
+                # as long as a canceled tool has, which gets a second interrupt in between
+                _wait(self._command, 2 * self._boot.grace)
         self._command = 0
         self._end_the_rest()
 
