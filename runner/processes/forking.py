@@ -98,6 +98,11 @@ class Forker:
         give_up_privileges()
         die_with(parent, order.at_parents_death)
 
+    def signal_group(self, pid: int, number: int) -> None:
+        """Send a signal to a command, and to what it has started in its group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, number)
+
     def reap(self, pid: int) -> Answer:
         """Wait for the end of a command, and say how it ended. Raises OSError."""
         _, status = os.waitpid(pid, 0)
@@ -118,9 +123,7 @@ class Forker:
                 return self._ordered(fds, int(rest))
             if kind == REAP:
                 return self.reap(int(rest))
-            pid, number = map(int, rest.split())
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, number)
+            self.signal_group(*map(int, rest.split()))
             return Answer()
         except OSError as error:
             return Answer(fault=error.errno or errno.EIO)

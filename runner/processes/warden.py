@@ -71,6 +71,11 @@ class Warden(Forker):
         self._watch.begin()
         return answer
 
+    def signal_group(self, pid: int, number: int) -> None:
+        if number == signal.SIGINT and self._interrupted_at is None:
+            self._interrupted_at = time.monotonic()
+        super().signal_group(pid, number)
+
     def reap(self, pid: int) -> Answer:
         answer = super().reap(pid)
         if answer.value:
@@ -96,7 +101,8 @@ class Warden(Forker):
         """The other side is gone: let the command at work save and end, then end."""
         with contextlib.suppress(OSError):
             if self._command:
-                self._interrupt()
+                if self._interrupted_at is None:  # a second one would keep it from saving
+                    self.signal_group(self._command, signal.SIGINT)
                 # as long as a canceled tool has, which gets a second interrupt in between
                 _wait(self._command, 2 * self._boot.grace)
         self._command = 0
@@ -104,12 +110,10 @@ class Warden(Forker):
 
     def _interrupt(self) -> None:
         """One SIGINT to the command; after the grace, and never before, SIGKILL."""
-        now = time.monotonic()
         if self._interrupted_at is None:
-            self._interrupted_at = now
-            _signal_group(self._command, signal.SIGINT)
-        elif now - self._interrupted_at > self._boot.grace:
-            _signal_group(self._command, signal.SIGKILL)
+            self.signal_group(self._command, signal.SIGINT)
+        elif time.monotonic() - self._interrupted_at > self._boot.grace:
+            self.signal_group(self._command, signal.SIGKILL)
 
     def _pids(self) -> list[int]:
         if self._is_first:
@@ -189,11 +193,6 @@ def _wait(pid: int, seconds: float) -> None:
     poll.register(pidfd, select.POLLIN)
     poll.poll(seconds * 1000)
     os.close(pidfd)
-
-
-def _signal_group(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
 
 
 def _keep_open_files() -> None:

@@ -22,6 +22,8 @@ from runner.processes.process import Captured, capture
 from runner.processes.room import Terms
 from runner.processes.sandbox import Sandbox
 from tests.support import rooms
+from tests.support.processes import wait_until
+from tests.support.project import ROOT
 from tests.support.required import missing
 from tests.support.rooms import LAYERS, PREFIXES, shell
 
@@ -238,6 +240,49 @@ def test_who_ends_the_first_process_of_a_sandbox_ends_everything_in_it(data: Pat
 
 
 HOG = "perl -e '$n = 110 << 20; $x = q(a) x $n; sleep 9'"
+# a worker whose command was canceled, and heard that, is killed
+KILLED_AFTER_A_CANCEL = """
+import os, signal, sys
+from pathlib import Path
+from runner.processes import process
+from tests.support import rooms
+
+heard = Path(sys.argv[1], "work", "run-1.1", "tmp", "heard")
+
+def stop():
+    if heard.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return process.StopLevel.INTERRUPT if ready else process.StopLevel.GO_ON
+
+ready = []
+count = 'trap "echo x >> $0" INT; echo ready; for i in $(seq 30); do sleep 0.1; done; touch $0.end'
+with rooms.opened(Path(sys.argv[1]), sys.argv[2], grace=20) as made:
+    process.run(
+        ["sh", "-c", count, str(made.seen.tmp / "heard")],
+        env={"PATH": os.defpath},
+        cwd=made.seen.checkout,
+        output=ready.append,
+        deadline=60,
+        stop=stop,
+        stop_grace=20,
+        room=made,
+    )
+"""
+
+
+def test_a_command_that_was_interrupted_hears_no_second_signal_when_its_worker_dies(
+    data: Path, mode: SandboxMode
+) -> None:
+    argv = [sys.executable, "-c", KILLED_AFTER_A_CANCEL, str(data), mode]
+    tmp = data / "work" / "run-1.1" / "tmp"
+
+    killed = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False, timeout=60)
+    wait_until((tmp / "heard.end").exists, "the command to end by itself")
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (tmp / "heard").read_text() == "x\n"
+
+
 LIMITS = RoomLimits(memory=300 << 20, processes=100, files=64, disk=50 << 20, cpu=2)
 
 
