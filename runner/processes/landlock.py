@@ -17,7 +17,7 @@ import stat
 from runner.processes.prctl import CAPBSET_DROP, NO_NEW_PRIVS, prctl
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-_ABI_QUESTION, _PATH_BENEATH = 1, 1
+_PATH_BENEATH = 1
 _OLDEST_ABI = 2  # 1 refuses every rename between folders, which providers do
 
 _EXECUTE, WRITE_FILE, READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3

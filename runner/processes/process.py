@@ -38,7 +38,6 @@ __all__ = [
     "Captured",
     "Completed",
     "StopLevel",
-    "background",
     "capture",
     "child_environment",
     "go_on",
@@ -117,21 +116,6 @@ def capture(  # noqa: PLR0913 - as run
         start = _Start(argv, env, cwd, stdin, room, out_writer, err_writer, keep)
         done = _attend(start, {out_reader: out, err_reader: err}, ladder)
     return Captured(done.returncode, bytes(out.said), bytes(err.said), done.exceeded)
-
-
-@contextlib.contextmanager
-def background(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Iterator[Child]:
-    """A daemon in the foreground (`ssh-agent -D`) for as long as the block runs; killed at its end.
-
-    What it says goes nowhere. Raises ToolError `not-started`.
-    """
-    with FileIO(os.devnull, "w") as nowhere:
-        start = _Start(argv, env, cwd, None, None, nowhere, nowhere)
-        child, mark = _spawn(start, signal.SIGTERM)
-    try:
-        yield child
-    finally:
-        _end_all(child, start, mark)
 
 
 @dataclass(frozen=True)

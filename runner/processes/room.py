@@ -30,7 +30,6 @@ from runner.processes.workdir import WorkDir
 _SOURCES = Path(__file__).resolve().parents[2]
 _START = b"B"
 _CPU_MARGIN = 30  # seconds of one process, after which no interrupt was heard
-_CPU_MARGIN = 30  # seconds of one process, after which no interrupt was heard
 
 
 @dataclass(frozen=True)

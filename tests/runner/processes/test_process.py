@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from runner.errors import Stopped, ToolError
-from runner.processes.process import StopLevel, background, capture, child_environment, run
+from runner.processes.process import StopLevel, capture, child_environment, run
 from runner.tools.tool import Tool
 from tests.support.processes import dying_with_us
 
@@ -258,13 +258,6 @@ def test_a_worker_that_ignores_interrupts_does_not_make_its_commands_ignore_them
     )
 
     assert done.stdout == b""
-
-
-def test_a_helper_in_the_background_ends_with_its_block(folder: Path) -> None:
-    with background(["sleep", "60"], env=ENV, cwd=folder) as helper:
-        assert is_alive(helper.pid)
-
-    assert not is_alive(helper.pid)
 
 
 def test_a_file_that_a_command_makes_is_open_to_nobody_else(folder: Path) -> None:
