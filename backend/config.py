@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Mapping
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +19,8 @@ from pydantic import (
 )
 from sqlalchemy import URL
 
-from backend import database_url
+from backend import database_url, setting_values
+from backend.setting_values import Network
 
 PREFIX = "STATEROOM_"
 # Variables of the commands that talk to a server, which may be in the same environment.
@@ -34,69 +31,8 @@ _CLIENTS_URL = f"{PREFIX}URL"  # in 0.1 it was the server's
 _PUBLIC_URL = f"{PREFIX}PUBLIC_URL"
 
 
-Network = IPv4Network | IPv6Network
-
-
 class WrongSetting(Exception):
     """A setting cannot be used. The message is one line that names it."""
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        raise ValueError("must be an http or https URL")
-    return value.rstrip("/")
-
-
-def _database_url(value: str) -> str:
-    if value:
-        database_url.parse(value)
-    return value
-
-
-def _broker_url(value: str) -> str:
-    if not value.startswith(("filesystem://", "redis://", "rediss://", "redis+socket://")):
-        raise ValueError("must be filesystem:// or start with redis://")
-    return value
-
-
-def _networks(value: str) -> str:
-    _parsed(value)  # its ValueError says what is wrong
-    return value
-
-
-@lru_cache(maxsize=8)
-def _parsed(value: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-
-
-def _hosts(value: str) -> str:
-    hosts = [host.strip().lower() for host in value.split(",") if host.strip()]
-    if not all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", host) for host in hosts):
-        raise ValueError("must be hosts like git.example.com or git.example.com:2222")
-    return ",".join(hosts)
-
-
-def _metrics_token(value: str) -> str:
-    if value and (len(value) < 16 or not value.isascii() or not value.isprintable()):
-        raise ValueError("must have at least 16 characters, all of them printable ASCII")
-    return value
-
-
-def _user_range(value: str) -> str:
-    first, _, last = value.partition("-")
-    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 1 << 31):
-        raise ValueError("must be FIRST-LAST: two user ids above 0, the smaller one first")
-    return value
-
-
-def _readable_file(value: Path | None) -> Path | None:
-    if value is not None:
-        try:
-            value.open("rb").close()
-        except OSError as error:
-            raise ValueError(f"cannot read {value}: {error}") from None
-    return value
 
 
 class Settings(BaseModel):
@@ -115,11 +51,11 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="Address that the server listens on")
     port: int = Field(8420, ge=0, le=65535, description="Port that the server listens on")
-    public_url: Annotated[str, AfterValidator(_http_url)] = Field(
+    public_url: Annotated[str, AfterValidator(setting_values.http_url)] = Field(
         "",
         description="URL at which terraform and people reach the server; default http://HOST:PORT",
     )
-    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+    trusted_proxies: Annotated[str, AfterValidator(setting_values.networks)] = Field(
         "",
         description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For "
         "names the client",
@@ -132,12 +68,12 @@ class Settings(BaseModel):
         ge=10,
         description="Open connections of one client address to a server process (a proxy is one)",
     )
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+    database_url: Annotated[str, AfterValidator(setting_values.database_address)] = Field(
         "",
         repr=False,
         description="sqlite:///PATH or postgresql://…; default DATA_DIR/stateroom.db",
     )
-    broker_url: Annotated[str, AfterValidator(_broker_url)] = Field(
+    broker_url: Annotated[str, AfterValidator(setting_values.broker_url)] = Field(
         "filesystem://",
         repr=False,
         description="How workers hear of new runs: filesystem:// (one machine) or redis://…",
@@ -147,7 +83,7 @@ class Settings(BaseModel):
         repr=False,
         description="The keys of the keyring, separated by semicolons; for trials only",
     )
-    keyring_file: Annotated[Path | None, AfterValidator(_readable_file)] = Field(
+    keyring_file: Annotated[Path | None, AfterValidator(setting_values.readable_file)] = Field(
         None,
         description="A keyring file that is managed elsewhere; default DATA_DIR/keyring",
     )
@@ -189,7 +125,7 @@ class Settings(BaseModel):
     refuse_unlocked_writes: bool = Field(
         default=False, description="Refuse state writes without a lock (-lock=false)"
     )
-    metrics_token: Annotated[str, AfterValidator(_metrics_token)] = Field(
+    metrics_token: Annotated[str, AfterValidator(setting_values.metrics_token)] = Field(
         "",
         repr=False,
         description="The token that Prometheus sends to read /metrics; empty: no /metrics",
@@ -219,7 +155,7 @@ class Settings(BaseModel):
         default=False, description="Allow repositories on loopback and private addresses"
     )
     allow_plain_http: bool = Field(default=False, description="Allow repositories over http://")
-    ssh_rsa_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+    ssh_rsa_hosts: Annotated[str, AfterValidator(setting_values.hosts)] = Field(
         "",
         description="Old ssh servers that may use ssh-rsa with SHA-1, as HOST or HOST:PORT, "
         "separated by commas",
@@ -247,7 +183,7 @@ class Settings(BaseModel):
         "",
         description="What runs may read on the worker's machine besides the system, separated by :",
     )
-    sandbox_users: Annotated[str, AfterValidator(_user_range)] = Field(
+    sandbox_users: Annotated[str, AfterValidator(setting_values.user_range)] = Field(
         "1900000000-1999999999",
         description="User ids that a worker running as root gives its runs, as FIRST-LAST",
     )
@@ -338,7 +274,7 @@ class Settings(BaseModel):
 
     @property
     def trusted_networks(self) -> tuple[Network, ...]:
-        return _parsed(self.trusted_proxies)
+        return setting_values.parsed_networks(self.trusted_proxies)
 
     @property
     def users(self) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from werkzeug.wrappers import Request
 
-from backend.config import Network
+from backend.setting_values import Network
 
 
 def address_of(request: Request, trusted: Sequence[Network]) -> str:
