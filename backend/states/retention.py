@@ -284,9 +284,9 @@ def _surplus(
     of_a_day = and_(old.c.replaced_at >= today - timedelta(days=policy.daily_days), old.c.is_daily)
     reasons: list[ColumnElement[bool]] = []
     if counted.loose > rule.versions:
-        reasons.append(and_(old.c.number < _newest(rule.id, rule.versions), not_(of_a_day)))
+        reasons.append(and_(old.c.number < _newest(rule, rule.versions), not_(of_a_day)))
     if quota is not None and counted.loose > quota:
-        reasons.append(old.c.number < _newest(rule.id, quota))
+        reasons.append(old.c.number < _newest(rule, quota))
     removable = [and_(old.c.replaced_at < undisturbed, or_(*reasons))] if reasons else []
     if rule.days is not None and counted.oldest is not None and counted.oldest < too_old:
         removable.append(old.c.replaced_at < too_old)
@@ -296,9 +296,14 @@ def _surplus(
     return db.scalars(found.order_by(old.c.number).limit(BATCH)).all()
 
 
-def _newest(state_id: str, count: int) -> Any:
-    """The number of the oldest of so many newest versions that are not pinned."""
-    loose = StateVersion.state_id == state_id, _KEPT, ~StateVersion.pinned
+def _newest(rule: Any, count: int) -> Any:
+    """The number of the oldest of so many newest versions that are not pinned.
+
+    Those written since the rule was read do not count: their lock may be held, and then they
+    displace history until they are compacted.
+    """
+    of_state = StateVersion.state_id == rule.id, StateVersion.number <= rule.current
+    loose = *of_state, _KEPT, ~StateVersion.pinned
     newest = select(StateVersion.number).where(*loose).order_by(StateVersion.number.desc())
     return newest.offset(count - 1).limit(1).scalar_subquery()
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from backend.config import Settings
 from backend.db import now
@@ -285,6 +285,21 @@ def test_what_was_pinned_since_it_was_chosen_stays(kept: Kept) -> None:
         assert retention.prune(tx, surplus) == 2
 
     assert kept.numbers() == [4, 2]
+
+
+def test_what_a_lock_writes_while_others_are_chosen_displaces_nothing(kept: Kept) -> None:
+    kept.write(4)
+
+    with kept.here.itself.reading() as tx:
+
+        @event.listens_for(tx.db.connection(), "after_cursor_execute", once=True)
+        def write_meanwhile(*_: object) -> None:
+            kept.lock()
+            kept.write(10)
+
+        found = retention.look(tx.db, numbers_of(3)).surplus
+
+    assert [list(surplus.numbers) for surplus in found] == [[1]]
 
 
 def test_the_oldest_go_first_in_batches(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
