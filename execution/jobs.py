@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.catalogue import git_credentials, keys, variables
+from backend.catalogue import effective, git_credentials, keys
 from backend.models import Key, Run
 from backend.people import tokens
 from backend.runs import history
@@ -39,8 +39,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
     rules = RefRules(template.ref, tuple(template.allowed_refs))
     shares_secrets = refs.judge(run.ref, rules).is_merged or template.secrets_for_pull_requests
     given = [
-        Variable(v.name, value, v.kind, v.sensitive, v.is_expression)  # type: ignore[arg-type]  # as below
-        for v, value in variables.opened(db, here.keyring, workspace)
+        Variable(v.name, v.value, v.kind, v.sensitive, v.type)  # type: ignore[arg-type]  # as below
+        for v in effective.opened(db, here.keyring, workspace, run)
     ]
     at = addresses.of_workspace(settings.url, project.name, workspace.name)
     return Job(

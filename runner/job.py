@@ -10,6 +10,7 @@ ToolName = Literal["terraform", "tofu"]
 Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
 BackendMode = Literal["auto", "override", "off"]
 VariableKind = Literal["terraform", "environment", "backend_config"]
+VariableType = Literal["string", "number", "bool", "hcl", "file"]
 SandboxMode = Literal["auto", "required", "user", "landlock", "none"]
 # never written; no resources or outputs left; some left; moved to another backend
 Standing = Literal["unwritten", "empty", "in use", "archived"]
@@ -105,13 +106,13 @@ class Backend:
 
 @dataclass(frozen=True)
 class Variable:
-    """`is_expression` says that the value of a terraform variable is HCL, not a string."""
+    """A `file` is written into the run's folder, and its path is the value (file_variables.py)."""
 
     name: str
     value: str = field(repr=False)
     kind: VariableKind = "terraform"
     sensitive: bool = False
-    is_expression: bool = False
+    type: VariableType = "string"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,14 @@ def option(
 
 def read(file: Path) -> str:
     """What is in it, without the line end at its end. Raises UsageError."""
+    return content(file).rstrip("\r\n")
+
+
+def content(file: Path) -> str:
+    """What is in it, to the last letter. Raises UsageError."""
     try:
         with click.open_file(str(file), encoding="utf-8") as opened:
-            content: str = opened.read()
+            found: str = opened.read()
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} cannot be read: {error}") from None
-    return content.rstrip("\r\n")
+    return found

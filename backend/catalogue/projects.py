@@ -22,6 +22,8 @@ from backend.models import (
     StateVersion,
     Template,
     Token,
+    Variable,
+    VariableSet,
     Workspace,
 )
 from backend.paging import DEFAULT_LIMIT, Page, page
@@ -141,7 +143,10 @@ def pin_host_keys(tx: Transaction, project: Project, lines: str) -> None:
 
 
 def delete(tx: Transaction, project: Project) -> None:
-    """Delete a project, its keys and tokens. Raises Conflict while it has templates or states."""
+    """Delete a project, its keys, variable sets and tokens.
+
+    Raises Conflict while it has templates or states.
+    """
     tx.principal.require_installation()
     db = tx.db
     db.refresh(project, with_for_update=True)
@@ -157,6 +162,9 @@ def delete(tx: Transaction, project: Project) -> None:
             f"The project still has {said}. Delete them first.", code="project-not-empty", **held
         )
     db.execute(delete_from(GitCredential).where(GitCredential.project_id == project.id))
+    sets = select(VariableSet.id).where(VariableSet.project_id == project.id)
+    proven.delete_all(db, Variable, Variable.set_id.in_(sets))
+    db.execute(delete_from(VariableSet).where(VariableSet.project_id == project.id))
     for model in (Member, Token, Key):
         proven.delete_all(db, model, model.project_id == project.id)
     db.delete(project)

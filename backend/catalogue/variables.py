@@ -1,21 +1,22 @@
-"""Variables of a workspace: for terraform, its environment, or its backend. All are sealed.
+"""Variables of a workspace or a set: for terraform, its environment, or its backend.
 
-Those of kind backend_config complete the backend block of the sources, as -backend-config does.
+All are sealed. Those of kind backend_config complete the backend block of the sources, as
+-backend-config does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from backend import audit, names
-from backend.errors import Invalid, NotFound, Unreadable
-from backend.models import Variable, Workspace, new_id
+from backend.catalogue import variable_types
+from backend.errors import Invalid, NotFound
+from backend.models import Variable, VariableSet, Workspace, new_id
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.sealing import bindings, faults
 from backend.sealing.crypto import Keyring, open_value, seal_value
@@ -23,7 +24,6 @@ from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
 KINDS = ("terraform", "environment", "backend_config")
-MAX_VALUE_BYTES = 100_000  # Linux allows 131,072 bytes for one variable
 
 # These would move the state, the plan or the tool's own files, or load a library. The runner
 # removes the same ones; refusing them here tells the user before a run. TF_HTTP_*, TF_CLOUD_* and
@@ -43,10 +43,16 @@ _RESERVED = re.compile(
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 
 
+Owner = Workspace | VariableSet
+
+
 class Fields(TypedDict, total=False):
+    """`is_expression` is from before there were types: true is the type hcl."""
+
     value: str
     sensitive: bool
     is_expression: bool
+    type: str
 
 
 @dataclass(frozen=True)
@@ -56,48 +62,51 @@ class NewVariable:
     fields: Fields
 
 
-def create(tx: Transaction, workspace: Workspace, new: NewVariable) -> Variable:
+def create(tx: Transaction, owner: Owner, new: NewVariable) -> Variable:
     """Create a variable. Raises Invalid (as `variable-reserved`), and Conflict if it exists."""
-    tx.require("templates:manage", workspace.project_id)
+    tx.require("templates:manage", owner.project_id)
     kind, name = new.kind, new.name
-    _check_name(kind, name)
+    check_name(kind, name)
     variable = Variable(
         id=new_id("var"),
-        workspace_id=workspace.id,
+        workspace_id=owner.id if isinstance(owner, Workspace) else None,
+        set_id=owner.id if isinstance(owner, VariableSet) else None,
         kind=kind,
         name=name,
         sensitive=False,
-        is_expression=False,
+        type="string",
     )
-    _assign(tx.keyring, variable, {"value": "", **new.fields})
+    assign(tx.keyring, variable, {"value": "", **new.fields})
     names.store(tx.db, variable, f"{kind} variable")
-    _record(tx, "variable.create", workspace, variable)
+    _record(tx, "variable.create", owner, variable)
     return variable
 
 
-def put(tx: Transaction, workspace: Workspace, reference: str, fields: Fields) -> Variable:
+def put(tx: Transaction, owner: Owner, reference: str, fields: Fields) -> Variable:
     """Replace a variable, or create it if no variable has this `kind/name`."""
-    tx.require("templates:manage", workspace.project_id)
-    complete: Fields = {"sensitive": False, "is_expression": False, **fields}
+    tx.require("templates:manage", owner.project_id)
+    complete: Fields = {"sensitive": False, **fields}
+    if "type" not in fields:
+        complete["type"] = "hcl" if fields.get("is_expression") else "string"
     kind, slash, name = reference.partition("/")
     try:
-        variable = named(tx.db, workspace, reference)
+        variable = named(tx.db, owner, reference)
     except NotFound:
         if not slash or kind not in KINDS:
             raise
-        return create(tx, workspace, NewVariable(kind, name, complete))
-    return _update(tx, workspace, variable, complete)
+        return create(tx, owner, NewVariable(kind, name, complete))
+    return _update(tx, owner, variable, complete)
 
 
-def get(tx: Transaction, workspace: Workspace, reference: str) -> Variable:
+def get(tx: Transaction, owner: Owner, reference: str) -> Variable:
     """One variable, by its id or as `kind/name`. Raises NotFound."""
-    tx.require("runs:read", workspace.project_id)
-    return named(tx.db, workspace, reference)
+    tx.require("runs:read", owner.project_id)
+    return named(tx.db, owner, reference)
 
 
-def named(db: Session, workspace: Workspace, reference: str) -> Variable:
+def named(db: Session, owner: Owner, reference: str) -> Variable:
     """The variable with this id or `kind/name`. Raises NotFound."""
-    found = select(Variable).where(Variable.workspace_id == workspace.id)
+    found = select(Variable).where(of(owner))
     kind, slash, name = reference.partition("/")
     if slash:
         found = found.where(Variable.kind == kind, Variable.name == name)
@@ -105,29 +114,30 @@ def named(db: Session, workspace: Workspace, reference: str) -> Variable:
         found = found.where(Variable.id == reference)
     variable = db.scalars(found).one_or_none() if reference.isprintable() else None
     if variable is None:
-        raise NotFound(f"There is no variable {reference!r} in the workspace {workspace.name!r}.")
+        noun = "workspace" if isinstance(owner, Workspace) else "variable set"
+        raise NotFound(f"There is no variable {reference!r} in the {noun} {owner.name!r}.")
     return variable
 
 
 def find_all(
-    tx: Transaction, workspace: Workspace, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Transaction, owner: Owner, after: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[Variable]:
-    """The variables of a workspace."""
-    tx.require("runs:read", workspace.project_id)
-    query = select(Variable).where(Variable.workspace_id == workspace.id)
+    """The variables of a workspace, or of a set."""
+    tx.require("runs:read", owner.project_id)
+    query = select(Variable).where(of(owner))
     return page(tx.db, query, Variable.id, after, limit)
 
 
-def update(tx: Transaction, workspace: Workspace, reference: str, changes: Fields) -> Variable:
+def update(tx: Transaction, owner: Owner, reference: str, changes: Fields) -> Variable:
     """Change a variable. A sensitive one stays so unless it gets a new value.
 
     Raises NotFound, Invalid, and Unreadable for one that somebody changed in the database.
     """
-    tx.require("templates:manage", workspace.project_id)
-    return _update(tx, workspace, named(tx.db, workspace, reference), changes)
+    tx.require("templates:manage", owner.project_id)
+    return _update(tx, owner, named(tx.db, owner, reference), changes)
 
 
-def _update(tx: Transaction, workspace: Workspace, variable: Variable, changes: Fields) -> Variable:
+def _update(tx: Transaction, owner: Owner, variable: Variable, changes: Fields) -> Variable:
     tx.keyring.proofs.check(variable)
     if variable.sensitive and not changes.get("sensitive", True) and "value" not in changes:
         raise Invalid(
@@ -135,70 +145,86 @@ def _update(tx: Transaction, workspace: Workspace, variable: Variable, changes: 
             "send a new value too.",
             code="variable-sensitive",
         )
-    _assign(tx.keyring, variable, changes)
+    assign(tx.keyring, variable, changes)
     tx.db.flush()
-    _record(tx, "variable.update", workspace, variable)
+    _record(tx, "variable.update", owner, variable)
     return variable
 
 
-def delete(tx: Transaction, workspace: Workspace, reference: str) -> None:
+def delete(tx: Transaction, owner: Owner, reference: str) -> None:
     """Delete a variable. Raises NotFound."""
-    tx.require("templates:manage", workspace.project_id)
-    variable = named(tx.db, workspace, reference)
+    tx.require("templates:manage", owner.project_id)
+    variable = named(tx.db, owner, reference)
     tx.db.delete(variable)
-    _record(tx, "variable.delete", workspace, variable)
+    _record(tx, "variable.delete", owner, variable)
 
 
-def opened(db: Session, keyring: Keyring, workspace: Workspace) -> Iterator[tuple[Variable, str]]:
-    """Every variable with its value in clear, for the worker.
-
-    Raises Unreadable `variable-unreadable`, with the name of the variable that does not open.
-    """
-    query = select(Variable).where(Variable.workspace_id == workspace.id)
-    for variable in db.scalars(query.order_by(Variable.id)):
-        try:
-            yield variable, _open(keyring, variable)
-        except Unreadable as error:
-            raise Unreadable(
-                f"The value of the variable {variable.kind}/{variable.name} does not open. "
-                f"{error.message} Delete it and create it again.",
-                code="variable-unreadable",
-            ) from error
+def of(owner: Owner) -> ColumnElement[bool]:
+    """The condition for the variables of a workspace, or of a set."""
+    column = Variable.workspace_id if isinstance(owner, Workspace) else Variable.set_id
+    return column == owner.id
 
 
 def shown(keyring: Keyring, variable: Variable) -> str | None:
     """The value as people may see it: None if it is sensitive, or cannot be opened."""
     if variable.sensitive or fault(keyring, variable):
         return None
-    return _open(keyring, variable)
+    return opened(keyring, variable)
 
 
 def fault(keyring: Keyring, variable: Variable) -> Fault | None:
     """Why its value cannot be opened, or None if it can."""
-    return faults.found(lambda: _open(keyring, variable))
+    return faults.found(lambda: opened(keyring, variable))
 
 
-def _open(keyring: Keyring, variable: Variable) -> str:
+def warnings(keyring: Keyring, variable: Variable) -> list[str]:
+    """What a person should know who has just set it."""
+    if fault(keyring, variable):
+        return []
+    value = opened(keyring, variable)
+    return variable_types.warnings(
+        variable.kind, variable.name, value, sensitive=variable.sensitive
+    )
+
+
+def opened(keyring: Keyring, variable: Variable) -> str:
+    """The value in clear. Raises Unreadable."""
     keyring.proofs.check(variable)
     return open_value(keyring, variable.value, bindings.variable(variable.id)).decode()
 
 
-def _assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
-    variable.sensitive = fields.get("sensitive", variable.sensitive)
-    variable.is_expression = fields.get("is_expression", variable.is_expression)
-    if variable.is_expression and variable.kind == "environment":
-        raise Invalid("An environment variable is no expression.", code="variable-invalid")
+def assign(keyring: Keyring, variable: Variable, fields: Fields) -> None:
+    """Set these fields, and seal the value. Raises Invalid, and Unreadable for a changed type."""
+    value_type = _type_after(variable.value_type, fields)
+    variable_types.check_type(variable.kind, variable.name, value_type)
     if "value" in fields:
+        variable_types.check_value(value_type, fields["value"])
         clear = fields["value"].encode()
-        if len(clear) > MAX_VALUE_BYTES or b"\0" in clear:
+        variable.value = seal_value(keyring, clear, bindings.variable(variable.id))
+    elif value_type != variable.value_type:
+        variable_types.check_value(value_type, opened(keyring, variable))
+    variable.sensitive = fields.get("sensitive", variable.sensitive)
+    variable.type, variable.is_expression = value_type, value_type == "hcl"
+
+
+def _type_after(before: str, fields: Fields) -> str:
+    """Raises Invalid when `type` and `is_expression` contradict each other."""
+    is_expression = fields.get("is_expression")
+    if "type" in fields:
+        if is_expression is not None and is_expression != (fields["type"] == "hcl"):
             raise Invalid(
-                f"A value may have at most {MAX_VALUE_BYTES:,} bytes, and no NUL.",
+                "is_expression is true for the type hcl only: leave it out.",
                 code="variable-invalid",
             )
-        variable.value = seal_value(keyring, clear, bindings.variable(variable.id))
+        return fields["type"]
+    if is_expression is None:
+        return before
+    if is_expression:
+        return "hcl"
+    return "string" if before == "hcl" else before
 
 
-def _check_name(kind: str, name: str) -> None:
+def check_name(kind: str, name: str) -> None:
     if kind == "environment":
         wrong = not _ENVIRONMENT.fullmatch(name)
         if _RESERVED.fullmatch(name):
@@ -214,8 +240,9 @@ def _check_name(kind: str, name: str) -> None:
         raise Invalid(f"{name!r} cannot be the name of a {kind} variable.", code="name-invalid")
 
 
-def _record(tx: Transaction, action: str, workspace: Workspace, variable: Variable) -> None:
+def _record(tx: Transaction, action: str, owner: Owner, variable: Variable) -> None:
+    noun = "workspace" if isinstance(owner, Workspace) else "variable_set"
     audit.record(
-        tx, action, variable.id, project_id=workspace.project_id,
-        workspace=workspace.id, kind=variable.kind, name=variable.name,
+        tx, action, variable.id, project_id=owner.project_id, kind=variable.kind,
+        name=variable.name, **{noun: owner.id},
     )  # fmt: skip

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from backend.models.base import Base, new_id
-from backend.models.catalogue import GitCredential, Key, Project, Template, Variable, Workspace
+from backend.models.catalogue import (
+    ChosenSet,
+    GitCredential,
+    Key,
+    Project,
+    Template,
+    Variable,
+    VariableSet,
+    Workspace,
+)
 from backend.models.people import Attempts, Member, Token, User
 from backend.models.proven import Proven
 from backend.models.records import (
@@ -38,6 +47,7 @@ __all__ = [
     "AuditLink",
     "Base",
     "Canary",
+    "ChosenSet",
     "GitCredential",
     "IdempotencyKey",
     "Key",
@@ -56,6 +66,7 @@ __all__ = [
     "Token",
     "User",
     "Variable",
+    "VariableSet",
     "Worker",
     "Workspace",
     "came_before",

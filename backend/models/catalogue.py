@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import now
@@ -126,19 +135,66 @@ class Workspace(Base):
     module_key: Mapped[Key | None] = relationship()
 
 
+class VariableSet(Base):
+    """Variables that several workspaces of a project choose."""
+
+    __tablename__ = "variable_sets"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("set"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class ChosenSet(Base):
+    """A set that a workspace has chosen. One with a higher position wins."""
+
+    __tablename__ = "chosen_sets"
+    __table_args__ = (Index("chosen_sets_by_set", "set_id"),)
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)
+    set_id: Mapped[str] = mapped_column(ForeignKey("variable_sets.id"), primary_key=True)
+    position: Mapped[int]
+
+
 class Variable(Proven, Base):
-    """Every value is sealed. A sensitive one is also never shown again, and masked in logs."""
+    """Every value is sealed. A sensitive one is also never shown again, and masked in logs.
+
+    It belongs to a workspace, a set or a run.
+    """
 
     __tablename__ = "variables"
-    PROVES = ("id", "workspace_id", "kind", "name", "value", "sensitive", "is_expression")
+    PROVES = (
+        *("id", "workspace_id", "kind", "name", "value", "sensitive", "is_expression"),
+        *("set_id", "run_id", "type"),
+    )
     SEALED = "value"
-    __table_args__ = (UniqueConstraint("workspace_id", "kind", "name"),)
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "kind", "name"),
+        Index("one_variable_of_a_set", "set_id", "kind", "name", unique=True),
+        Index("one_variable_of_a_run", "run_id", "kind", "name", unique=True),
+        CheckConstraint(
+            "(workspace_id IS NOT NULL AND set_id IS NULL AND run_id IS NULL)"
+            " OR (workspace_id IS NULL AND set_id IS NOT NULL AND run_id IS NULL)"
+            " OR (workspace_id IS NULL AND set_id IS NULL AND run_id IS NOT NULL)",
+            name="variable_of_one_owner",
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("var"))
-    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
-    kind: Mapped[str] = mapped_column(String(16))  # terraform, environment
+    workspace_id: Mapped[str | None] = mapped_column(ForeignKey("workspaces.id"))
+    set_id: Mapped[str | None] = mapped_column(ForeignKey("variable_sets.id"))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    kind: Mapped[str] = mapped_column(String(16))  # terraform, environment, backend_config
     name: Mapped[str] = mapped_column(String(255))
     sensitive: Mapped[bool] = mapped_column(default=False)
-    is_expression: Mapped[bool] = mapped_column(default=False)
+    is_expression: Mapped[bool] = mapped_column(default=False)  # the type is hcl
+    type: Mapped[str | None] = mapped_column(String(16))  # None: made before there were types
     value: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(default=now())
+
+    @property
+    def value_type(self) -> str:
+        return self.type or ("hcl" if self.is_expression else "string")

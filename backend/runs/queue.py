@@ -109,6 +109,16 @@ def named(db: Session, project: Project, run_id: str) -> Run:
     return run
 
 
+def of_workspace(tx: Transaction, workspace: Workspace, run_id: str) -> Run:
+    """One run of the workspace. Raises NotFound."""
+    tx.require("runs:read", workspace.project_id)
+    wanted = select(Run).where(Run.id == run_id, Run.workspace_id == workspace.id)
+    run = tx.db.scalars(wanted).one_or_none()
+    if run is None:
+        raise NotFound(f"There is no run {run_id} in the workspace {workspace.name}.")
+    return run
+
+
 def find_all(  # noqa: PLR0913 the filters of one list
     tx: Transaction,
     project: Project,

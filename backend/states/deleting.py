@@ -14,6 +14,7 @@ from backend.catalogue import projects
 from backend.errors import Conflict
 from backend.models import (
     Alias,
+    ChosenSet,
     GitCredential,
     Lock,
     LogChunk,
@@ -138,6 +139,7 @@ def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
 
 def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     runs = select(Run.id).where(Run.workspace_id == workspace.id)
+    proven.delete_all(db, Variable, Variable.run_id.in_(runs))
     for model in (LogChunk, Step):
         db.execute(delete_from(model).where(model.run_id.in_(runs)))
     db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
@@ -146,7 +148,7 @@ def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     for sealed in (StateVersion, Lock):
         db.execute(delete_from(sealed).where(sealed.state_id == state.id))
     proven.delete_all(db, State, State.id == state.id)
-    for owned in (Run, GitCredential):
+    for owned in (Run, GitCredential, ChosenSet):
         db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))
     proven.delete_all(db, Variable, Variable.workspace_id == workspace.id)
     for model_with_default in (Project, Template):

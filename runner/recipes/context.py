@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from runner.processes.limits import CPU, DISK, MEMORY, PROCESSES
 from runner.processes.room import Room
 from runner.processes.workdir import WorkDir
 from runner.redact import Redactor
+from runner.tools import file_variables
 from runner.tools.commands import Command
 from runner.tools.environment import (
     environment,
@@ -56,6 +58,8 @@ class RunContext:
 
     def begin(self) -> None:
         """Write the tool and the sandbox into the log. Raises ToolError."""
+        placed = file_variables.place(self.job.variables, self.work, self.room)
+        self.job = replace(self.job, variables=placed)
         given = environment(self.job, self.work, self.room)
         self.environment.update(given.values)
         version = ".".join(map(str, self.tool.version))

@@ -61,7 +61,7 @@ def ephemeral(variables: Iterable[Variable], plan: Mapping[str, Any]) -> tuple[V
 def _assignment(variable: Variable) -> str:
     if not _NAME.fullmatch(variable.name):
         raise ToolError("variable-invalid", f"{variable.name!r} cannot be a variable's name.")
-    if variable.is_expression:
+    if variable.type in ("hcl", "number", "bool"):
         if not variable.value.strip():
             raise ToolError("variable-invalid", f"The expression of {variable.name} is empty.")
         # the parentheses keep the value from setting other variables

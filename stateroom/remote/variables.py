@@ -5,19 +5,20 @@ from pathlib import Path
 
 import click
 
-from client.api import Api, RequestRefused, path
+from client.api import Api, Item, RequestRefused, path
 from stateroom import secret_files
 from stateroom.groups import group
 from stateroom.options import changes, connected, in_workspace, limited
 from stateroom.tables import Columns, Show
 
+TYPES = ("string", "number", "bool", "hcl", "file")
 LIST: Columns = {
     "name": "name",
     "kind": "kind",
     "value": "value",
     "sensitive": "sensitive",
     "fault": "fault.code",
-    "expression": "is_expression",
+    "type": "type",
     "id": "id",
     "made": "created_at",
 }
@@ -60,9 +61,13 @@ def list_variables(api: Api, show: Show, *, workspace: str) -> None:
     help="Whether the value is hidden from now on, and masked in logs.",
 )
 @click.option(
-    "--expression/--string", "is_expression", default=None,
-    help="Whether the value is an HCL expression (a list, a number) or a string.",
-)  # fmt: skip
+    "--type",
+    type=click.Choice(TYPES),
+    help="What the value is. hcl: an expression, such as a list. file: a run finds the value in a "
+    "file, and the variable is its path.",
+)
+@click.option("--expression", "type", flag_value="hcl", help="The same as --type hcl.")
+@click.option("--string", "type", flag_value="string", help="The same as --type string.")
 @in_workspace
 @connected
 def set_variable(  # noqa: PLR0913 a variable's fields
@@ -74,21 +79,22 @@ def set_variable(  # noqa: PLR0913 a variable's fields
     name: str,
     value: str | None,
     value_file: Path | None,
-    **flags: bool | None,
+    type: str | None,  # noqa: A002 click's name of the option
+    sensitive: bool | None,
 ) -> None:
     """Create or change a variable. Without VALUE and --value-file, the value is asked for.
 
     Options that are not given leave an existing variable as it is: a sensitive one stays sensitive.
     """
-    fields = changes({"value": _value(value, value_file, is_secret=flags["sensitive"]), **flags})
     where = workspace + path("variables", kind, name)
-    try:
-        found = api.patch(where, fields)
-    except RequestRefused as refusal:
-        if refusal.status != 404:
-            raise
-        found = api.put(where, fields)
+    kept = type
+    if type is None and value_file is not None:
+        kept = _type_of(api, where)
+    given = _value(value, value_file, value_type=kept, is_secret=sensitive)
+    found = _stored(api, where, changes({"value": given, "type": type, "sensitive": sensitive}))
     show.item(found, LIST)
+    for warning in found["warnings"]:
+        show.note(f"Warning: {warning}")
 
 
 @command.command("delete")
@@ -101,7 +107,30 @@ def delete_variable(api: Api, show: Show, *, workspace: str, kind: str, name: st
     show.note(f"The variable {name} is deleted.")
 
 
-def _value(value: str | None, file: Path | None, *, is_secret: bool | None) -> str:
+def _stored(api: Api, where: str, fields: dict[str, object]) -> Item:
+    """Change the variable, or create it if there is none."""
+    try:
+        return api.patch(where, fields)
+    except RequestRefused as refusal:
+        if refusal.status != 404:
+            raise
+        return api.put(where, fields)
+
+
+def _type_of(api: Api, where: str) -> str | None:
+    """The type of the variable, or None if there is none, or who asks may not read it."""
+    try:
+        found: str = api.get(where)["type"]
+    except RequestRefused as refusal:
+        if refusal.status not in (403, 404):
+            raise
+        return None
+    return found
+
+
+def _value(
+    value: str | None, file: Path | None, *, value_type: str | None, is_secret: bool | None
+) -> str:
     """Raises UsageError."""
     if value is not None and file is not None:
         raise click.UsageError("Give VALUE, or --value-file.")
@@ -110,7 +139,7 @@ def _value(value: str | None, file: Path | None, *, is_secret: bool | None) -> s
             "Others see a command's arguments: give a sensitive value by --value-file, or be asked."
         )
     if file is not None:
-        return secret_files.read(file)
+        return (secret_files.content if value_type == "file" else secret_files.read)(file)
     if value is not None:
         return value
     asked: str = click.prompt("Value", hide_input=True, err=True)

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.catalogue import variables
+from backend.catalogue import variable_types, variables
 from backend.states import workspaces
 from backend.web.api.answers import Body, Name, Reference
 
 VariableKind = Literal["terraform", "environment", "backend_config"]
-Value = Annotated[str, Field(max_length=variables.MAX_VALUE_BYTES, pattern=r"^[^\x00]*$")]
+ValueType = Literal["string", "number", "bool", "hcl", "file"]
+Value = Annotated[str, Field(max_length=variable_types.MAX_VALUE_BYTES, pattern=r"^[^\x00]*$")]
 
 
 class VariableChange(Body):
@@ -19,14 +20,23 @@ class VariableChange(Body):
     sensitive: bool = Field(
         default_factory=bool, description="The value is never shown, and masked in logs"
     )
+    type: ValueType = Field(
+        default_factory=lambda: "string",
+        description="What the value is. hcl: an expression, not for the environment. file: a run "
+        "finds the value in a file that no other run can read, and the variable is its path; not "
+        "for backend_config",
+    )
     is_expression: bool = Field(
-        default_factory=bool, description="Not for the environment: the value is HCL, not a string"
+        default_factory=bool,
+        description="From before there were types: true is the type hcl",
+        json_schema_extra={"deprecated": True},
     )
 
     def fields(self) -> variables.Fields:
         """The fields that were sent, without the kind and name of the variable."""
         given = self.given()
-        return {n: given[n] for n in ("value", "sensitive", "is_expression") if n in given}  # type: ignore[return-value]  # mypy knows no name in it
+        names = ("value", "sensitive", "type", "is_expression")
+        return {name: given[name] for name in names if name in given}  # type: ignore[return-value]  # mypy knows no name in it
 
 
 class VariableToPut(VariableChange):

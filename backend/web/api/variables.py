@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Literal
 
 from flask import Response
 from pydantic import Field
 
-from backend.catalogue import variables
+from backend.catalogue import effective, variables
 from backend.models import Variable as VariableRow
+from backend.runs import queue
 from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
     WORKSPACE,
+    Answer,
     Cursor,
     Page,
+    Query,
     Repeatable,
     Sealed,
     WorkspacePath,
@@ -24,6 +28,7 @@ from backend.web.api.answers import (
 )
 from backend.web.api.new_workspace import (
     NewVariable,
+    ValueType,
     VariableChange,
     VariableKind,
     VariableToPut,
@@ -45,12 +50,47 @@ class Variable(Sealed):
     name: str
     value: str | None = Field(description="Null if it is sensitive, or cannot be opened")
     sensitive: bool
-    is_expression: bool
+    type: ValueType
+    is_expression: bool = Field(description="Whether the type is hcl")
     created_at: datetime
+
+
+class SetVariable(Variable):
+    warnings: list[str] = Field(
+        description="Where the value cannot do what is hoped, such as one that is too short to be "
+        "hidden in a log"
+    )
 
 
 class Variables(Page[Variable]):
     pass
+
+
+class OfRun(Query):
+    run: str | None = Field(
+        None, max_length=40, description="The id of a run, whose own variables count too"
+    )
+
+
+class Source(Answer):
+    kind: Literal["set", "workspace", "run"]
+    name: str | None = Field(description="Of a set")
+
+
+class EffectiveVariable(Sealed):
+    kind: VariableKind
+    name: str
+    value: str | None = Field(description="Null if it is sensitive, or cannot be opened")
+    type: ValueType
+    sensitive: bool
+    source: Source = Field(description="Where the value comes from")
+    hides: list[Source] = Field(
+        description="Where other values of it are, which do not count; the strongest first"
+    )
+
+
+class EffectiveVariables(Answer):
+    items: list[EffectiveVariable]
 
 
 @bp.get(f"{WORKSPACE}/variables", responses={200: Variables})
@@ -66,7 +106,23 @@ def list_variables(path: WorkspacePath, query: Cursor) -> Response:
     return answer(Variables(items=items, next_cursor=found.next_cursor))
 
 
-@bp.post(f"{WORKSPACE}/variables", responses={201: Variable, **WITH_BODY, **problems(409)})
+@bp.get(f"{WORKSPACE}/variables/effective", responses={200: EffectiveVariables})
+def list_effective_variables(path: WorkspacePath, query: OfRun) -> Response:
+    """The variables that a run of the workspace gets, each with its source and what that hides.
+
+    The sets of the workspace win over each other in their order, the workspace wins over its sets,
+    and a run over the workspace.
+    """
+    with reading() as tx:
+        workspace = workspaces.named(tx, path.project, path.workspace)
+        run = None
+        if query.run is not None:
+            run = queue.of_workspace(tx, workspace, query.run)
+        found = effective.find_all(tx, workspace, run)
+    return answer(EffectiveVariables(items=[_effective(winner) for winner in found]))
+
+
+@bp.post(f"{WORKSPACE}/variables", responses={201: SetVariable, **WITH_BODY, **problems(409)})
 def create_variable(path: WorkspacePath, header: Repeatable, body: NewVariable) -> Response:
     """Add a variable."""
     with transaction() as tx:
@@ -77,7 +133,7 @@ def create_variable(path: WorkspacePath, header: Repeatable, body: NewVariable) 
             lambda: variables.create(tx, workspace, body.new()),
             lambda made: variables.named(tx.db, workspace, made),
         )
-    return answer(_shown(variable), 201)
+    return answer(_set(variable), 201)
 
 
 @bp.get(f"{WORKSPACE}/variables/<path:variable>", responses={200: Variable})
@@ -91,23 +147,23 @@ def get_variable(path: VariablePath) -> Response:
 
 @bp.put(
     f"{WORKSPACE}/variables/<path:variable>",
-    responses={200: Variable, **WITH_BODY, **problems(409)},
+    responses={200: SetVariable, **WITH_BODY, **problems(409)},
 )
 def put_variable(path: VariablePath, body: VariableToPut) -> Response:
     """Replace a variable, or create it if no variable has this `kind/name`."""
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.put(tx, workspace, path.variable, body.fields())
-    return answer(_shown(variable))
+    return answer(_set(variable))
 
 
-@bp.patch(f"{WORKSPACE}/variables/<path:variable>", responses={200: Variable, **WITH_BODY})
+@bp.patch(f"{WORKSPACE}/variables/<path:variable>", responses={200: SetVariable, **WITH_BODY})
 def update_variable(path: VariablePath, body: VariableChange) -> Response:
     """Change some fields of a variable. A sensitive one stays so unless it gets a new value."""
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.update(tx, workspace, path.variable, body.fields())
-    return answer(_shown(variable))
+    return answer(_set(variable))
 
 
 @bp.delete(f"{WORKSPACE}/variables/<path:variable>", responses={204: None})
@@ -120,6 +176,24 @@ def delete_variable(path: VariablePath) -> Response:
 
 
 def _shown(variable: VariableRow) -> Variable:
+    return with_fault(Variable, variable, **_facts(variable))
+
+
+def _set(variable: VariableRow) -> SetVariable:
+    """A variable that was just set."""
+    warnings = variables.warnings(installation().keyring, variable)
+    return with_fault(SetVariable, variable, **_facts(variable), warnings=warnings)
+
+
+def _effective(winner: effective.Winner) -> EffectiveVariable:
+    of_source = {"source": winner.source, "hides": list(winner.hides)}
+    return with_fault(EffectiveVariable, winner.variable, **_facts(winner.variable), **of_source)
+
+
+def _facts(variable: VariableRow) -> dict[str, Any]:
     keyring = installation().keyring
-    value = variables.shown(keyring, variable)
-    return with_fault(Variable, variable, variables.fault(keyring, variable), value=value)
+    return {
+        "fault": variables.fault(keyring, variable),
+        "value": variables.shown(keyring, variable),
+        "type": variable.value_type,
+    }

@@ -22,6 +22,8 @@ def test_a_variable_is_added_and_read(boss: Caller, variables: str) -> None:
 
     assert made["kind"] == "terraform"
     assert made["value"] == "eu-central-1"
+    assert made["type"] == "string"
+    assert made.pop("warnings") == []
     assert boss.get(f"{variables}/{made['id']}").json == made
     assert boss.get(f"{variables}/terraform/region").json == made
     assert boss.get(variables).json["items"] == [made]
@@ -119,6 +121,17 @@ def test_other_environment_names_are_taken(boss: Caller, variables: str, name: s
             {"kind": "environment", "name": "A", "value": "", "is_expression": True},
             "variable-invalid",
         ),
+        ({"name": "a", "value": "x", "type": "json"}, "invalid-request"),
+        ({"name": "a", "value": "five", "type": "number"}, "variable-invalid"),
+        ({"name": "a", "value": "05", "type": "number"}, "variable-invalid"),
+        ({"name": "a", "value": "yes", "type": "bool"}, "variable-invalid"),
+        ({"name": "a", "value": "[1,", "type": "hcl"}, "variable-invalid"),
+        ({"name": "a", "value": " ", "type": "hcl"}, "variable-invalid"),
+        ({"name": "a", "value": "1\nb = 2", "type": "hcl"}, "variable-invalid"),
+        ({"name": "a", "value": "1) b = (2", "type": "hcl"}, "variable-invalid"),
+        ({"name": "a", "value": "1", "type": "number", "is_expression": True}, "variable-invalid"),
+        ({"name": "A", "value": "1", "type": "hcl", "kind": "environment"}, "variable-invalid"),
+        ({"name": "a", "value": "1", "type": "file", "kind": "backend_config"}, "variable-invalid"),
     ],
 )
 def test_a_wrong_body_is_refused(
@@ -127,6 +140,78 @@ def test_a_wrong_body_is_refused(
     refused(boss.post(variables, body), 422, code)
 
     assert boss.get(variables).json["items"] == []
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("value_type", "value"),
+    [
+        ("number", "-2.5e3"),
+        ("bool", "false"),
+        ("file", "-----BEGIN\nkey\n"),
+        ("hcl", '{ a = [1, "x"], "b" = null } # so'),
+        ("hcl", "{ ä = 1 }"),
+        ("hcl", "[" * 200 + "]" * 200),
+        ("hcl", "[" + ", ".join(["1"] * 20_000) + "]"),
+    ],
+)
+def test_a_value_of_each_type_is_taken(
+    boss: Caller, variables: str, value_type: str, value: str
+) -> None:
+    made = boss.made(variables, {"name": "a", "value": value, "type": value_type})
+
+    assert (made["value"], made["type"]) == (value, value_type)
+    assert made["is_expression"] is (value_type == "hcl")
+
+
+def test_is_expression_is_still_the_type_hcl(boss: Caller, variables: str) -> None:
+    path = f"{variables}/terraform/a"
+
+    made = boss.put(path, {"value": "[1]", "is_expression": True}).json
+    changed = boss.patch(path, {"value": "x", "is_expression": False}).json
+    numbered = boss.patch(path, {"value": "5", "type": "number"}).json
+    kept = boss.patch(path, {"is_expression": False}).json
+    replaced = boss.put(path, {"value": "5"}).json
+
+    found = [one["type"] for one in (made, changed, numbered, kept, replaced)]
+    assert found == ["hcl", "string", "number", "number", "string"]
+
+
+def test_another_type_has_to_fit_the_value_that_is_there(boss: Caller, variables: str) -> None:
+    boss.made(variables, {"name": "a", "value": "five"})
+    path = f"{variables}/terraform/a"
+
+    refused(boss.patch(path, {"type": "number"}), 422, "variable-invalid")
+    fine = boss.patch(path, {"value": "5", "type": "number"}).json
+
+    assert (fine["type"], fine["value"]) == ("number", "5")
+
+
+@one_database
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"value": "short", "sensitive": True}, "too short to be hidden"),
+        ({"value": f"{SECRET}\n", "sensitive": True}, "line break at its end"),
+        ({"value": "one line\n"}, "line break at its end"),
+        ({"value": f" {SECRET}", "sensitive": True}, "begins or ends with a space"),
+        ({"value": "x", "kind": "environment", "name": "TF_HTTP_USERNAME"}, "does not get it"),
+    ],
+)
+def test_who_sets_a_value_that_cannot_do_what_is_hoped_is_warned(
+    boss: Caller, variables: str, body: dict[str, Any], words: str
+) -> None:
+    made = boss.made(variables, {"name": "A", **body})
+
+    [warning] = made["warnings"]
+    assert words in warning
+    assert SECRET not in warning
+
+
+@one_database
+@pytest.mark.parametrize("value", [SECRET, "one\ntwo\n", "-----BEGIN KEY-----\nabc\n"])
+def test_a_usual_secret_has_no_warning(boss: Caller, variables: str, value: str) -> None:
+    assert boss.made(variables, {"name": "a", "value": value, "sensitive": True})["warnings"] == []
 
 
 def test_a_variable_is_deleted(boss: Caller, variables: str) -> None:

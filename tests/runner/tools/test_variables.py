@@ -45,7 +45,7 @@ def test_an_expression_is_evaluated_whatever_the_variable_is_declared_as(
     any_tool: Tool, short_root: Path, work_dir: WorkDir
 ) -> None:
     types = {"typed": "type = list(number)", "untyped": "", "any": "type = any"}
-    given = [Variable(name, "[1,\n 2 # two\n]", is_expression=True) for name in types]
+    given = [Variable(name, "[1,\n 2 # two\n]", type="hcl") for name in types]
 
     values = evaluated(any_tool, short_root, work_dir, types, *given)
 
@@ -106,7 +106,7 @@ def test_any_text_arrives_as_it_is(short_root: Path, work_dir: WorkDir, texts: l
 def test_an_expression_cannot_set_another_variable(short_root: Path, work_dir: WorkDir) -> None:
     used = tool_named("terraform")
     write(work_dir.checkout, "main.tf", 'variable "a" {}\nvariable "b" { default = "" }')
-    given = [Variable("a", '"x"\nb = "taken over"', is_expression=True)]
+    given = [Variable("a", '"x"\nb = "taken over"', type="hcl")]
     must(commands.init(used, []), job(short_root), work_dir, used)
 
     done = do(
@@ -126,7 +126,7 @@ def test_a_name_that_is_no_identifier_is_refused(name: str) -> None:
 
 def test_an_empty_expression_is_refused() -> None:
     with pytest.raises(ToolError, match="empty"):
-        var_file([Variable("a", " \n", is_expression=True)])
+        var_file([Variable("a", " \n", type="hcl")])
 
 
 def test_no_variable_is_in_the_arguments_of_a_command(work_dir: WorkDir) -> None:
@@ -178,3 +178,28 @@ def test_only_sources_that_may_declare_ephemeral_variables_make_us_ask_the_tool(
     write(short_root, name, text)
 
     assert may_be_ephemeral(short_root, tool_named("terraform")) is asked
+
+
+@pytest.mark.parametrize(
+    ("declared", "variable", "expected"),
+    [
+        ("type = number", Variable("x", "-2.5e3", type="number"), -2500),
+        ("", Variable("x", "-2.5e3", type="number"), -2500),
+        ("type = bool", Variable("x", "true", type="bool"), True),
+        ("", Variable("x", "true", type="bool"), True),
+        ("", Variable("x", "true"), "true"),
+        ("type = string", Variable("x", "5", type="number"), "5"),
+    ],
+)
+def test_numbers_and_bools_are_no_strings(
+    any_tool: Tool,
+    short_root: Path,
+    work_dir: WorkDir,
+    declared: str,
+    variable: Variable,
+    expected: object,
+) -> None:
+    values = evaluated(any_tool, short_root, work_dir, {"x": declared}, variable)
+
+    assert values == {"x": expected}
+    assert type(values["x"]) is type(expected)

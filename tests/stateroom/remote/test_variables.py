@@ -13,6 +13,7 @@ def test_a_variable_is_set_changed_and_deleted(cli: CommandLine) -> None:
     [listed] = cli.json("variables", "list")
     deleted = cli.run("variables", "delete", "region")
 
+    assert changed.pop("warnings") == []
     assert (changed["kind"], changed["value"], changed["is_expression"]) == (
         *("terraform", '["a", "b"]', True),
     )
@@ -74,3 +75,14 @@ def test_what_cannot_be_a_variable_is_refused_with_the_reason(cli: CommandLine) 
     assert denied.exit_code == 1
     assert "LD_PRELOAD" in denied.stderr
     assert (missing.exit_code, "404" in missing.stderr) == (1, True)
+
+
+def test_a_file_keeps_its_last_line_end_and_a_short_secret_is_warned_of(cli: CommandLine) -> None:
+    pem = "-----BEGIN\nkey\n"
+    [made] = cli.json("variables", "set", "pem", "--type=file", "--value-file", "-", typed=pem)
+    [again] = cli.json("variables", "set", "pem", "--value-file", "-", typed=f"{pem}more\n")
+    warned = cli.run("variables", "set", "pin", "--sensitive", typed="123\n")
+
+    assert (made["value"], made["type"]) == (pem, "file")
+    assert again["value"] == f"{pem}more\n"
+    assert "Warning: The value is too short to be hidden in a log" in warned.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.catalogue import git_credentials, keys, projects, templates, variables
+from backend.catalogue import effective, git_credentials, keys, projects, templates, variables
 from backend.catalogue.variables import NewVariable
 from backend.principal import PIN_HOSTS
 from tests.support.operations.world import (
@@ -86,6 +86,9 @@ CASES: dict[str, Case] = {
     ),
     "catalogue.templates.delete": case(
         "templates:manage", call=lambda tx, w: templates.delete(tx, project(tx, w), "app")
+    ),
+    "catalogue.effective.find_all": case(
+        "runs:read", call=lambda tx, w: effective.find_all(tx, workspace(tx, w))
     ),
     "catalogue.variables.create": case(
         "templates:manage",

@@ -53,6 +53,9 @@ CASES: dict[str, Case] = {
         call=lambda tx, w: queue.queue(tx, workspace(tx, w), queue.NewRun("import-state")),
     ),
     "runs.queue.get": case("runs:read", call=lambda tx, w: queue.get(tx, project(tx, w), w.run_id)),
+    "runs.queue.of_workspace": case(
+        "runs:read", call=lambda tx, w: queue.of_workspace(tx, workspace(tx, w), w.run_id)
+    ),
     "runs.queue.find_all": case("runs:read", call=lambda tx, w: queue.find_all(tx, project(tx, w))),
     "runs.queue.cancel": case(
         "runs:cancel", call=lambda tx, w: queue.cancel(tx, project(tx, w), w.run_id, force=False)
