@@ -81,7 +81,7 @@ class Run(Base):
     cli_workspace: Mapped[str | None] = mapped_column(String(255))  # which an import takes
     own_backend: Mapped[str | None]  # the identity of a backend outside that it works with
     detection: Mapped[dict[str, Any] | None]
-    changes: Mapped[dict[str, Any] | None]  # {"add": n, "change": n, "destroy": n}
+    changes: Mapped[dict[str, Any] | None]  # what the plan counts: {"add": n, …}
     plan_sha256: Mapped[str | None] = mapped_column(String(64))
     warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
     error_code: Mapped[str | None] = mapped_column(String(64))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import IO
 
 from runner.errors import ToolError
 from runner.events import StopLevel
@@ -29,6 +30,7 @@ from runner.processes.starter import Child, Streams
 
 _PIPE_BYTES = 1 << 20  # an unprivileged process may ask for that much
 _READ_BYTES = 1 << 16
+_ERRORS_BYTES = 64 << 20  # of standard error, all of which is kept in memory
 _FROM_WORKER = (
     *("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
@@ -104,13 +106,16 @@ def capture(  # noqa: PLR0913 - as run
     stop_grace: float = 10.0,
     stdin: bytes | None = None,
     room: Room | None = None,
+    into: IO[bytes] | None = None,
 ) -> Captured:
     """Run a command to its end, and return what it said on each stream: `limit` bytes at most.
 
-    Raises what `run` raises, and ToolError `output-too-large`.
+    With `into` its output is written into that file instead. Raises what `run` raises, and
+    ToolError `output-too-large` and `output-unwritten`.
     """
     ladder = Ladder(stop, deadline, stop_grace)
-    out, err = _Bounded(argv, limit), _Bounded(argv, limit)
+    err = _Bounded(argv, min(limit, _ERRORS_BYTES))
+    out = _Bounded(argv, limit) if into is None else _Written(argv, limit, into)
     with _pipe() as (out_reader, out_writer), _pipe() as (err_reader, err_writer):
         keep = (out_reader.fileno(), err_reader.fileno())
         start = _Start(argv, env, cwd, stdin, room, out_writer, err_writer, keep)
@@ -142,7 +147,30 @@ class _Bounded:
     def __call__(self, chunk: bytes) -> None:
         self.said += chunk
         if len(self.said) > self._limit:
-            raise ToolError("output-too-large", f"{self._name} said more than {self._limit} bytes.")
+            raise self._too_large()
+
+    def _too_large(self) -> ToolError:
+        return ToolError("output-too-large", f"{self._name} said more than {self._limit:,} bytes.")
+
+
+class _Written(_Bounded):
+    """A sink that writes everything into a file, up to a limit."""
+
+    def __init__(self, argv: Sequence[str], limit: int, file: IO[bytes]) -> None:
+        super().__init__(argv, limit)
+        self._file, self._size = file, 0
+
+    def __call__(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > self._limit:
+            raise self._too_large()
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise ToolError(
+                "output-unwritten",
+                f"What {self._name} said could not be written to the disk: {error.strerror}.",
+            ) from error
 
 
 def _attend(start: _Start, sinks: Mapping[FileIO, Sink], ladder: Ladder) -> Completed:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from runner.errors import RunnerError, ToolError
 from runner.events import Events
@@ -32,10 +31,6 @@ from runner.tools.tool import Tool, check_confined
 
 _CHUNK_BYTES = 1 << 16
 SAID_BYTES = 16 << 20  # the longest output of a command that is read by the runner
-_PLANNED = re.compile(
-    rb"^Plan: (?:(?P<imported>\d+) to import, )?(?P<add>\d+) to add, (?P<change>\d+) to change, "
-    rb"(?P<destroy>\d+) to destroy"
-)
 # by the number of the limit: the code, what there was too much of, and the setting
 _LIMITS = {
     MEMORY: ("memory-exceeded", "memory", "STATEROOM_RUN_MEMORY_BYTES"),
@@ -52,7 +47,6 @@ class RunContext:
         self.job, self.events, self.work = job, events, work
         self.room, self.tool = room, tool
         self.environment: dict[str, str] = {}
-        self.changes = dict.fromkeys(("imported", "add", "change", "destroy"), 0)
         self._warnings: list[str] = []
         self._redactor = Redactor(job.secrets())
 
@@ -165,8 +159,12 @@ class RunContext:
         folder: Path,
         extra: Mapping[str, str] | None = None,
         limit: int = SAID_BYTES,
+        into: IO[bytes] | None = None,
     ) -> bytes:
-        """The output of a command, which is not logged. Raises ToolError and Stopped."""
+        """The output of a command, which is not logged. Raises ToolError and Stopped.
+
+        With `into` it is written into that file instead.
+        """
         said = process.capture(
             command.argv,
             env={**self.environment, **(extra or {})},
@@ -177,6 +175,7 @@ class RunContext:
             stop=self.events.stop,
             stop_grace=self.job.limits.stop_grace,
             room=self.room,
+            into=into,
         )
         if said.returncode != 0:
             self._refuse_excess(said.exceeded)
@@ -207,9 +206,5 @@ class RunContext:
         self._pass_on(self._redactor.feed(text))
 
     def _pass_on(self, text: bytes) -> None:
-        if not text:
-            return
-        self.events.output(text)
-        for line in text.split(b"\n"):
-            if found := _PLANNED.match(line):
-                self.changes = {k: int(v) for k, v in found.groupdict("0").items()}
+        if text:
+            self.events.output(text)

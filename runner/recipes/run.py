@@ -14,7 +14,7 @@ from runner.events import Events, Outcome
 from runner.job import Job
 from runner.processes import found, room, workdir
 from runner.processes.workdir import WorkDir
-from runner.recipes import applying, export_state, going_back, import_state, steps
+from runner.recipes import applying, export_state, going_back, import_state, planned, steps
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 from runner.tools import commands, variables
@@ -77,11 +77,12 @@ def _plan(context: RunContext, checkout: Checkout) -> bool:
     with context.step("plan") as detail:
         command = commands.plan(context.tool, job.operation, file, job.variables)
         code = context.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
-        detail |= {"changes": context.changes, "has_changes": code == CHANGES}
-        context.events.noted({"changes": context.changes})
-    if code == NO_CHANGES or job.operation == "plan":
+        plan = planned.read(context, checkout, file, has_changes=code == CHANGES)
+        detail |= {"changes": dict(plan.summary), "has_changes": plan.has_changes}
+        context.events.noted({"changes": dict(plan.summary)})
+    if not plan.has_changes or job.operation == "plan":
         return False
-    context.events.planned(context.changes, found.sha256(work.root, work.plan.name, file.name))
+    context.events.planned(plan.summary, found.sha256(work.root, work.plan.name, file.name))
     return True
 
 
@@ -98,8 +99,8 @@ def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
         return commands.apply(context.tool, _plan_file(context), given)
     if not given or not variables.may_be_ephemeral(checkout.folder, context.tool):
         return commands.apply(context.tool, _plan_file(context))
-    said = context.ask(commands.show(context.tool, _plan_file(context)), checkout.folder)
-    missing = variables.ephemeral(given, _parsed(said))
+    plan = planned.read(context, checkout, _plan_file(context), has_changes=True)
+    missing = [v for v in given if v.name in plan.missing_variables]
     return commands.apply(context.tool, _plan_file(context), missing)
 
 

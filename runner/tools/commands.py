@@ -57,9 +57,15 @@ def output(tool: Tool, variables: Iterable[Variable]) -> Command:
     return _in_own_backend(tool, "output", ("output", "-json"), variables)
 
 
-def show(tool: Tool, plan_file: Path) -> Command:
-    """Print a saved plan as JSON, with its secrets in clear. It must not get into the log."""
-    return Command("show", (*tool.argv, "show", "-json", "-no-color", str(plan_file)))
+def show(tool: Tool, plan_file: Path, variables: Iterable[Variable]) -> Command:
+    """Print a saved plan as JSON, with its secrets in clear. It must not get into the log.
+
+    Only tofu gets variables: the encryption of the plan may use them.
+    """
+    content = var_file(variables) if knows_variables(tool) else None
+    more = ("-var-file=/dev/stdin",) if content else ()
+    arguments = ("show", "-json", "-no-color", *more, str(plan_file))
+    return Command("show", (*tool.argv, *arguments), content)
 
 
 def workspaces(tool: Tool, variables: Iterable[Variable]) -> Command:

@@ -8,9 +8,8 @@ an expression, and because it is limited to 128 KiB.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from runner.detection.config_files import ConfigFile, Unreadable, configuration, read
 from runner.detection.hcl_text import hcl_string
@@ -49,13 +48,6 @@ def _says_ephemeral(file: ConfigFile) -> bool:
     except Unreadable:
         return True
     return b"ephemeral" in content or (file.is_json and rb"\u" in content)
-
-
-def ephemeral(variables: Iterable[Variable], plan: Mapping[str, Any]) -> tuple[Variable, ...]:
-    """The variables that a saved plan (`show -json`) lacks. Apply needs them again."""
-    declared = plan.get("configuration", {}).get("root_module", {}).get("variables", {})
-    wanted = set(declared) - set(plan.get("variables", {}))
-    return tuple(v for v in variables if v.kind == "terraform" and v.name in wanted)
 
 
 def _assignment(variable: Variable) -> str:

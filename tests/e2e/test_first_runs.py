@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.elsewhere import Elsewhere, give, resources, seed
 from tests.support.place import Place
+from tests.support.plans import NOTHING
 from tests.support.repositories import MODULE, S3_BACKEND, Repository
 from tests.support.tools import Checkout, Tool
 
@@ -59,7 +60,7 @@ def test_after_an_import_it_does(
     place.queue("import-state").wait("applied")
     ended = place.queue("apply").wait("planned_and_finished")
 
-    assert ended["changes"] == {"add": 0, "change": 0, "destroy": 0, "imported": 0}
+    assert ended["changes"] == NOTHING
     assert resources(place.state.read().body) == resources(elsewhere.stored())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.elsewhere import Elsewhere, Pg, give, heading, seed
 from tests.support.place import Place
+from tests.support.plans import NOTHING
 from tests.support.repositories import MODULE
 from tests.support.tools import Checkout, Tool
 
@@ -52,7 +53,7 @@ def test_a_state_comes_here_byte_for_byte_and_the_next_plan_finds_nothing_to_cha
 
     override_from_now_on(place)
     after = place.queue("plan").wait("planned_and_finished")
-    assert after["changes"] == {"add": 0, "change": 0, "destroy": 0, "imported": 0}
+    assert after["changes"] == NOTHING
 
 
 def test_importing_it_twice_is_harmless_and_again_later_brings_what_is_newer(

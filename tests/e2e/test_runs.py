@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.place import Place
+from tests.support.plans import NOTHING
 from tests.support.repositories import MODULE, Repository
 from tests.support.tools import Checkout, Tool
 
 STEPS = ["clone", "detect", "override", "init", "plan", "apply", "collect"]
-NOTHING = {"imported": 0, "add": 0, "change": 0, "destroy": 0}
 BOTH = [
     ("sqlite", "filesystem"),
     ("sqlite", "redis"),
@@ -34,7 +34,7 @@ def test_a_queued_apply_ends_with_its_state_stored(
     assert ended["status"] == "applied", run.log()
     assert [step["name"] for step in run.steps()] == STEPS
     assert {step["status"] for step in run.steps()} == {"done"}
-    assert ended["changes"] == NOTHING | {"add": 1}
+    assert ended["changes"] == NOTHING | {"add": 1, "outputs": 1}
     assert ended["detection"]["verdict"] == "none"
     assert place.state.read().json()["outputs"]["greeting"]["value"] == "hello"
     assert {version["run_id"] for version in place.versions()} == {run.id}

@@ -152,7 +152,10 @@ class Run(Answer):
         description="Why it may take back what the last apply made; null: it does not, or is not "
         "that far yet"
     )
-    changes: dict[str, Any] | None = Field(description="add, change, destroy")
+    changes: dict[str, Any] | None = Field(
+        description="What the plan counts: add, change, destroy, replace (these are in add and "
+        "destroy too), import, move, forget, read (data sources), actions, outputs"
+    )
     error: RunError | None
     created_by: str
     created_at: datetime

@@ -20,7 +20,8 @@ def test_the_commands_of_a_run_work_in_the_sandbox(
     changes = must(
         commands.plan(any_tool, "apply", plan_file, [variable]), this, work_dir, any_tool
     )
-    shown = json.loads(must(commands.show(any_tool, plan_file), this, work_dir, any_tool).stdout)
+    showing = commands.show(any_tool, plan_file, [variable])
+    shown = json.loads(must(showing, this, work_dir, any_tool).stdout)
     must(commands.apply(any_tool, plan_file), this, work_dir, any_tool)
     outputs = json.loads(must(commands.output(any_tool, []), this, work_dir, any_tool).stdout)
     nothing = must(

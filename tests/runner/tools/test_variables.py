@@ -12,7 +12,8 @@ from runner.job import Variable
 from runner.processes.workdir import WorkDir
 from runner.tools import commands
 from runner.tools.tool import Tool
-from runner.tools.variables import ephemeral, may_be_ephemeral, var_file
+from runner.tools.variables import may_be_ephemeral, var_file
+from tests.support.plans import read_plan
 from tests.support.tool_run import do, job, must, tool_named, write
 
 
@@ -26,7 +27,8 @@ def evaluated(
     this = job(short_root, *given)
     must(commands.init(used, given), this, work_dir, used)
     must(commands.plan(used, "apply", work_dir.plan / "p", given), this, work_dir, used)
-    shown = json.loads(must(commands.show(used, work_dir.plan / "p"), this, work_dir, used).stdout)
+    showing = commands.show(used, work_dir.plan / "p", given)
+    shown = json.loads(must(showing, this, work_dir, used).stdout)
     return shown["planned_values"]["outputs"]["all"]["value"]
 
 
@@ -155,10 +157,11 @@ def test_an_ephemeral_variable_is_given_to_apply_again(short_root: Path, work_di
     must(commands.init(used, given), this, work_dir, used)
     must(commands.plan(used, "apply", plan_file, given), this, work_dir, used)
 
-    shown = json.loads(must(commands.show(used, plan_file), this, work_dir, used).stdout)
-    again = ephemeral(given, shown)
+    shown = must(commands.show(used, plan_file, given), this, work_dir, used).stdout
+    missing = read_plan(shown).missing_variables
 
-    assert [variable.name for variable in again] == ["fleeting"]
+    assert missing == ("fleeting",)
+    again = [variable for variable in given if variable.name in missing]
     must(commands.apply(used, plan_file, again), this, work_dir, used)
 
 
