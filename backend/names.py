@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, Invalid
-from backend.models import Base, Key, Project, Template, User, Workspace
+from backend.models import Base, Key, Project, Template, User, VariableSet, Workspace
 
 MAX_LENGTH = 63
 RULE = (
@@ -23,7 +23,7 @@ PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 _NAME = re.compile(PATTERN[1:-1])
 _ID = re.compile(r"[a-z]+_[0-9a-z]{26}")
 
-Named = Project | Key | Template | User | Workspace
+Named = Project | Key | Template | User | VariableSet | Workspace
 
 
 def check(name: str, reserved: Iterable[str] = ()) -> str:

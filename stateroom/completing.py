@@ -22,7 +22,8 @@ _BY_ID = {"runs", "tokens", "rescued"}
 # Arguments that name something: the list of the API that they are in.
 ARGUMENTS = {
     "alias": "aliases", "key": "keys", "project": "projects", "rescued": "rescued", "run": "runs",
-    "template": "templates", "token_id": "tokens", "user": "users", "workspace": "workspaces",
+    "template": "templates", "token_id": "tokens", "user": "users", "variable_set": "variable-sets",
+    "workspace": "workspaces",
 }  # fmt: skip
 _IN_WORKSPACE = {"aliases", "rescued"}
 _OF_ALL = {"projects", "users"}

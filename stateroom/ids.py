@@ -12,10 +12,11 @@ from client.api import Api, RequestRefused, path
 # The lists of the API that have ids: how theirs begin.
 LISTS = {
     "aliases": "al", "keys": "key", "members": "usr", "projects": "prj", "rescued": "rw",
-    "runs": "run", "templates": "tpl", "tokens": "tok", "users": "usr", "workspaces": "ws",
+    "runs": "run", "templates": "tpl", "tokens": "tok", "users": "usr", "variable-sets": "set",
+    "workspaces": "ws",
 }  # fmt: skip
 NEWEST_FIRST = {"rescued", "runs"}
-NAMED = {"aliases", "keys", "projects", "templates", "users", "workspaces"}
+NAMED = {"aliases", "keys", "projects", "templates", "users", "variable-sets", "workspaces"}
 LENGTH = 26  # of what comes after the `_`
 MOST = 5  # candidates that are named
 

@@ -40,7 +40,8 @@ REMOTE = {
     "templates": "Templates: which repository, branch and folder to run, with which tool.",
     "tokens": "API tokens: issue, list and revoke them.",
     "users": "Users, who sign in with a name and a password.",
-    "variables": "Variables of a workspace, for terraform or its environment.",
+    "variable-sets": "Sets of variables, which several workspaces choose.",
+    "variables": "Variables of a workspace or a set, for terraform or its environment.",
     "workspaces": "Workspaces: each has a state, and may run a template.",
 }
 

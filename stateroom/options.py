@@ -94,6 +94,32 @@ def in_workspace(command: Command) -> Command:
     return in_project(option(with_workspace))
 
 
+def in_workspace_or_set(command: Command) -> Command:
+    """Give the command `owner`: the API's path of the workspace, or of the variable set."""
+
+    @functools.wraps(command)
+    def with_owner(
+        *, project: str, workspace: str | None, variable_set: str | None, **given: Any
+    ) -> None:
+        if variable_set is not None:
+            owner = project + path("variable-sets", variable_set)
+        elif workspace is not None:
+            owner = project + path("workspaces", workspace)
+        else:
+            raise click.UsageError("Name a workspace (--workspace) or a variable set (--set).")
+        command(owner=owner, **given)
+
+    of_workspace = click.option(
+        "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
+        help="The workspace's name or id [STATEROOM_WORKSPACE].",
+    )  # fmt: skip
+    of_set = click.option(
+        "--set", "variable_set", shell_complete=names("variable-sets"),
+        help="A variable set's name or id, instead of a workspace.",
+    )  # fmt: skip
+    return in_project(of_workspace(of_set(with_owner)))
+
+
 def of_workspace(command: Command) -> Command:
     """Give the command `workspace`, as `in_workspace` does; here it is the first argument."""
 
@@ -149,6 +175,13 @@ class OrNone(click.ParamType[object]):
 
 NUMBER_OR_NONE = OrNone(click.INT, "number")
 TEXT_OR_NONE = OrNone(click.STRING, "text")
+
+
+def listed(
+    _context: click.Context, _option: click.Parameter, found: tuple[str, ...]
+) -> list[str] | None:
+    """The names, no names for `none`, and None when the option was not used."""
+    return [name for name in found if name != "none"] if found else None
 
 
 def changes(given: dict[str, Any]) -> dict[str, object]:

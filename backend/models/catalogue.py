@@ -133,6 +133,9 @@ class Workspace(Base):
     project: Mapped[Project] = relationship()
     template: Mapped[Template | None] = relationship()
     module_key: Mapped[Key | None] = relationship()
+    variable_sets: Mapped[list[VariableSet]] = relationship(
+        secondary="chosen_sets", order_by="ChosenSet.position", viewonly=True
+    )
 
 
 class VariableSet(Base):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from backend import audit, names
-from backend.catalogue import keys, projects, templates, variables
+from backend.catalogue import keys, projects, templates, variable_sets, variables
 from backend.catalogue.variables import NewVariable
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
@@ -41,10 +41,11 @@ class NewWorkspace:
     name: str | None = None
     module_key: str | None = None
     variables: Sequence[NewVariable] = ()
+    variable_sets: Sequence[str] = ()
 
 
 class Changes(TypedDict, total=False):
-    """`module_key` and `template` are names or ids. A limit of None takes the installation's."""
+    """Keys, templates and sets are names or ids. A limit of None takes the installation's."""
 
     name: str
     template: str
@@ -54,6 +55,7 @@ class Changes(TypedDict, total=False):
     keep_days: int | None
     start_empty: bool
     shares_backend: bool
+    variable_sets: Sequence[str]
 
 
 def create(
@@ -105,6 +107,8 @@ def _create(
     )  # fmt: skip
     for variable in new.variables:
         variables.create(tx, workspace, variable)
+    if new.variable_sets:
+        variable_sets.choose(tx, workspace, new.variable_sets)
     return workspace
 
 
@@ -175,7 +179,11 @@ def find_all(
     query = (
         select(Workspace)
         .where(Workspace.project_id == project.id)
-        .options(joinedload(Workspace.template), joinedload(Workspace.module_key))
+        .options(
+            joinedload(Workspace.template),
+            joinedload(Workspace.module_key),
+            selectinload(Workspace.variable_sets),
+        )
     )
     return page(tx.db, query, Workspace.id, after, limit)
 
@@ -199,6 +207,8 @@ def update(tx: Transaction, workspace: Workspace, **changes: Unpack[Changes]) ->
         _decide(tx, workspace, "shares_backend", value=changes["shares_backend"])
         if not workspace.shares_backend:
             workspace.own_backend = None  # who was there first keeps it; its next run decides
+    if "variable_sets" in changes:
+        variable_sets.choose(tx, workspace, changes["variable_sets"])
     if "name" in changes and changes["name"] != workspace.name:
         _rename(tx, workspace, changes["name"])
 

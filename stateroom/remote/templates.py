@@ -8,7 +8,7 @@ import click
 from client.api import Api, path
 from stateroom.completing import argument, names
 from stateroom.groups import group
-from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited
+from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited, listed
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -33,13 +33,6 @@ DETAIL: Columns = {
     "made": "created_at",
 }
 WRAPPERS = ("terragrunt", "terraspace", "terramate", "cdktf", "atmos")
-
-
-def _listed(
-    _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
-) -> list[str] | None:
-    """The names, no names for `none`, and None when the option was not used."""
-    return [name for name in names if name != "none"] if names else None
 
 
 _FIELDS = (
@@ -70,7 +63,7 @@ _FIELDS = (
         "--ignore-wrapper",
         "ignored_wrappers",
         multiple=True,
-        callback=_listed,
+        callback=listed,
         type=click.Choice((*WRAPPERS, "none")),
         help="Run the sources without this program, which may keep their state elsewhere: import "
         "that first. May be given several times, and replaces earlier ones; none: take all away.",
@@ -80,7 +73,7 @@ _FIELDS = (
         "allowed_refs",
         metavar="PATTERN",
         multiple=True,
-        callback=_listed,
+        callback=listed,
         help="Let runs name these refs beside the template's own: release/* (branches), "
         "refs/tags/v*, any. May be given several times, and replaces earlier ones; none: take all "
         "away.",

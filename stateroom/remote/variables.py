@@ -8,7 +8,7 @@ import click
 from client.api import Api, Item, RequestRefused, path
 from stateroom import secret_files
 from stateroom.groups import group
-from stateroom.options import changes, connected, in_workspace, limited
+from stateroom.options import changes, connected, in_workspace, in_workspace_or_set, limited
 from stateroom.tables import Columns, Show
 
 TYPES = ("string", "number", "bool", "hcl", "file")
@@ -22,6 +22,22 @@ LIST: Columns = {
     "id": "id",
     "made": "created_at",
 }
+
+
+EFFECTIVE: Columns = {
+    "name": "name",
+    "kind": "kind",
+    "value": "value",
+    "type": "type",
+    "sensitive": "sensitive",
+    "of": lambda found: _source(found["source"]),
+    "hides": lambda found: [_source(hidden) for hidden in found["hides"]],
+    "fault": "fault.code",
+}
+
+
+def _source(source: Item) -> str:
+    return f"{source['kind']}:{source['name']}" if source["name"] else str(source["kind"])
 
 
 def _named(command: Callable[..., None]) -> Callable[..., None]:
@@ -39,16 +55,30 @@ def _named(command: Callable[..., None]) -> Callable[..., None]:
 
 @group("variables")
 def command() -> None:
-    """Variables of a workspace: for terraform, in its environment, or for its backend block."""
+    """Variables of a workspace or a set: for terraform, its environment, or its backend block."""
 
 
 @command.command("list")
+@in_workspace_or_set
+@connected
+@limited()
+def list_variables(api: Api, show: Show, *, owner: str) -> None:
+    """List the variables of a workspace or a set. The values of sensitive ones are never shown."""
+    show.rows(api.items(f"{owner}/variables"), LIST)
+
+
+@command.command("effective")
+@click.option("--run", help="The id of a run, whose own variables count too.")
 @in_workspace
 @connected
 @limited()
-def list_variables(api: Api, show: Show, *, workspace: str) -> None:
-    """List the variables of a workspace. The values of sensitive ones are never shown."""
-    show.rows(api.items(f"{workspace}/variables"), LIST)
+def list_effective(api: Api, show: Show, *, workspace: str, run: str | None) -> None:
+    """List what a run of a workspace gets: which value of each variable counts, and from where.
+
+    A set wins over those before it, the workspace over its sets, and a run over the workspace.
+    """
+    found = api.get(f"{workspace}/variables/effective", run=run)
+    show.rows(found["items"], EFFECTIVE)
 
 
 @command.command("set")
@@ -68,13 +98,13 @@ def list_variables(api: Api, show: Show, *, workspace: str) -> None:
 )
 @click.option("--expression", "type", flag_value="hcl", help="The same as --type hcl.")
 @click.option("--string", "type", flag_value="string", help="The same as --type string.")
-@in_workspace
+@in_workspace_or_set
 @connected
 def set_variable(  # noqa: PLR0913 a variable's fields
     api: Api,
     show: Show,
     *,
-    workspace: str,
+    owner: str,
     kind: str,
     name: str,
     value: str | None,
@@ -86,7 +116,7 @@ def set_variable(  # noqa: PLR0913 a variable's fields
 
     Options that are not given leave an existing variable as it is: a sensitive one stays sensitive.
     """
-    where = workspace + path("variables", kind, name)
+    where = owner + path("variables", kind, name)
     kept = type
     if type is None and value_file is not None:
         kept = _type_of(api, where)
@@ -99,11 +129,11 @@ def set_variable(  # noqa: PLR0913 a variable's fields
 
 @command.command("delete")
 @_named
-@in_workspace
+@in_workspace_or_set
 @connected
-def delete_variable(api: Api, show: Show, *, workspace: str, kind: str, name: str) -> None:
-    """Delete a variable of a workspace."""
-    api.delete(workspace + path("variables", kind, name))
+def delete_variable(api: Api, show: Show, *, owner: str, kind: str, name: str) -> None:
+    """Delete a variable of a workspace or a set."""
+    api.delete(owner + path("variables", kind, name))
     show.note(f"The variable {name} is deleted.")
 
 

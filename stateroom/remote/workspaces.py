@@ -15,6 +15,7 @@ from stateroom.options import (
     connected,
     in_project,
     limited,
+    listed,
     of_workspace,
     snippet_for,
 )
@@ -43,6 +44,7 @@ DETAIL: Columns = {
     "starts empty": "start_empty",
     "backend of the sources": "own_backend",
     "shares that backend": "shares_backend",
+    "variable sets": lambda found: [chosen["name"] for chosen in found["variable_sets"]],
 }
 CONTENTS = {
     "versions": ("version of its state", "versions of its state"),
@@ -51,6 +53,17 @@ CONTENTS = {
     "aliases": ("alias", "aliases"),
     "variables": ("variable", "variables"),
 }
+
+
+variable_sets = click.option(
+    "--variable-set",
+    "variable_sets",
+    multiple=True,
+    callback=listed,
+    shell_complete=names("variable-sets"),
+    help="Give its runs the variables of this set. May be given several times, a later one wins; "
+    "it replaces earlier ones; none: take all away.",
+)
 
 
 @group("workspaces")
@@ -77,6 +90,7 @@ def list_workspaces(api: Api, show: Show, *, project: str) -> None:
 @click.option(
     "--module-key", shell_complete=names("keys"), help="The stored SSH key for private modules."
 )
+@variable_sets
 @snippet_for
 @in_project
 @connected
@@ -138,6 +152,7 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
     help="Whether the backend of its sources may be that of another workspace too: their runs take "
     "turns.",
 )
+@variable_sets
 @in_project
 @connected
 def change_workspace(api: Api, show: Show, *, project: str, workspace: str, **given: Any) -> None:

@@ -23,6 +23,7 @@ from backend.web.api import (
     templates,
     tokens,
     users,
+    variable_sets,
     variables,
     workspaces,
 )
@@ -37,6 +38,7 @@ PARTS = (
     templates,
     workspaces,
     variables,
+    variable_sets,
     runs,
     states,
     outputs,

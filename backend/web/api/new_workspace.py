@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.catalogue import variable_types, variables
+from backend.catalogue import variable_sets, variable_types, variables
 from backend.states import workspaces
 from backend.web.api.answers import Body, Name, Reference
 
@@ -55,15 +55,29 @@ class NewVariable(VariableToPut):
         return variables.NewVariable(self.kind, self.name, self.fields())
 
 
+ChosenSets = Annotated[
+    list[Reference],
+    Field(
+        max_length=variable_sets.MOST_CHOSEN,
+        description="The variable sets that its runs get, by name or id. A later one wins, and the "
+        "workspace's own variables win over all",
+    ),
+]
+
+
 class TemplateWorkspace(Body):
     name: Name = Field(
         default_factory=str, description="Default: the template's name, with a number if taken"
     )
     module_key: Reference | None = Field(None, description="An SSH key for private modules")
     variables: list[NewVariable] = Field(default_factory=list, max_length=200)
+    variable_sets: ChosenSets = Field(default_factory=list)
 
     def new(self) -> workspaces.NewWorkspace:
         given = self.given()
         return workspaces.NewWorkspace(
-            given.get("name"), given.get("module_key"), [one.new() for one in self.variables]
+            given.get("name"),
+            given.get("module_key"),
+            [one.new() for one in self.variables],
+            self.variable_sets,
         )

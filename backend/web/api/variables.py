@@ -102,7 +102,7 @@ def list_variables(path: WorkspacePath, query: Cursor) -> Response:
     with reading() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         found = variables.find_all(tx, workspace, query.cursor, query.limit)
-    items = [_shown(variable) for variable in found.items]
+    items = [shown(variable) for variable in found.items]
     return answer(Variables(items=items, next_cursor=found.next_cursor))
 
 
@@ -133,7 +133,7 @@ def create_variable(path: WorkspacePath, header: Repeatable, body: NewVariable) 
             lambda: variables.create(tx, workspace, body.new()),
             lambda made: variables.named(tx.db, workspace, made),
         )
-    return answer(_set(variable), 201)
+    return answer(just_set(variable), 201)
 
 
 @bp.get(f"{WORKSPACE}/variables/<path:variable>", responses={200: Variable})
@@ -142,7 +142,7 @@ def get_variable(path: VariablePath) -> Response:
     with reading() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.get(tx, workspace, path.variable)
-    return answer(_shown(variable))
+    return answer(shown(variable))
 
 
 @bp.put(
@@ -154,7 +154,7 @@ def put_variable(path: VariablePath, body: VariableToPut) -> Response:
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.put(tx, workspace, path.variable, body.fields())
-    return answer(_set(variable))
+    return answer(just_set(variable))
 
 
 @bp.patch(f"{WORKSPACE}/variables/<path:variable>", responses={200: SetVariable, **WITH_BODY})
@@ -163,7 +163,7 @@ def update_variable(path: VariablePath, body: VariableChange) -> Response:
     with transaction() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
         variable = variables.update(tx, workspace, path.variable, body.fields())
-    return answer(_set(variable))
+    return answer(just_set(variable))
 
 
 @bp.delete(f"{WORKSPACE}/variables/<path:variable>", responses={204: None})
@@ -175,11 +175,11 @@ def delete_variable(path: VariablePath) -> Response:
     return Response(status=204)
 
 
-def _shown(variable: VariableRow) -> Variable:
+def shown(variable: VariableRow) -> Variable:
     return with_fault(Variable, variable, **_facts(variable))
 
 
-def _set(variable: VariableRow) -> SetVariable:
+def just_set(variable: VariableRow) -> SetVariable:
     """A variable that was just set."""
     warnings = variables.warnings(installation().keyring, variable)
     return with_fault(SetVariable, variable, **_facts(variable), warnings=warnings)

@@ -33,7 +33,7 @@ from backend.web.api.answers import (
 )
 from backend.web.api.locks import Lock
 from backend.web.api.locks import shown as shown_lock
-from backend.web.api.new_workspace import TemplateWorkspace
+from backend.web.api.new_workspace import ChosenSets, TemplateWorkspace
 from backend.web.api.runs import Run, summary
 from backend.web.api.states import State
 from backend.web.api.states import shown as shown_state
@@ -78,6 +78,7 @@ class WorkspaceChange(Body):
         description="The sources may keep their state in a backend that another workspace uses "
         "too. Their runs take turns. Without it the second one is refused (`backend-shared`)",
     )
+    variable_sets: ChosenSets = Field(default_factory=list)
 
 
 class Freezing(Body):
@@ -107,6 +108,7 @@ class Workspace(Answer):
         description="The backend outside of Stateroom that its runs use, as the last one found it"
     )
     shares_backend: bool = Field(description="Whether it may share that with another workspace")
+    variable_sets: list[Named] = Field(description="A later one wins")
     created_at: datetime
 
 

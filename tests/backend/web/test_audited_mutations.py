@@ -96,6 +96,24 @@ def settings(world: World) -> None:
     world.does("PATCH", at, "template.update", {"path": "y"}, template="x")
 
 
+def sets_of_variables(world: World) -> None:
+    world.does("POST", f"{P}/variable-sets", "variable_set.create", {"name": "common"})
+    at = f"{P}/variable-sets/{{variable_set}}"
+    variables = f"{at}/variables"
+    one = f"{variables}/{{variable}}"
+    common = {"variable_set": "common"}
+    made = world.does("POST", variables, "variable.create", {"name": "a", "value": "1"}, **common)
+    named = {**common, "variable": made["id"]}
+    world.does("PATCH", one, "variable.update", {"value": "2"}, **named)
+    world.does("PUT", one, "variable.update", {"value": "3"}, **named)
+    world.does("DELETE", one, "variable.delete", **named)
+    chosen = "workspace.set_variable_sets"
+    world.does("PATCH", W, chosen, {"variable_sets": ["common"]}, workspace="z")
+    world.does("PATCH", W, chosen, {"variable_sets": []}, workspace="z")
+    world.does("PATCH", at, "variable_set.update", {"description": "x"}, **common)
+    world.does("DELETE", at, "variable_set.delete", **common)
+
+
 def workspaces(world: World) -> None:
     world.does("POST", f"{P}/workspaces", "workspace.create", {"name": "y"})
     world.does("PATCH", W, "workspace.rename", {"name": "z"}, workspace="y")
@@ -106,6 +124,7 @@ def workspaces(world: World) -> None:
     world.does("PATCH", one, "variable.update", {"value": "2"}, variable=made["id"])
     world.does("PUT", one, "variable.update", {"value": "3"}, variable=made["id"])
     world.does("DELETE", one, "variable.delete", variable=made["id"])
+    sets_of_variables(world)
     alias = {"name": "laptop", "access": "read-only"}
     world.does("POST", f"{W}/aliases", "alias.create", alias)
     world.does("DELETE", f"{W}/aliases/{{alias}}", "alias.revoke", alias="laptop")

@@ -14,7 +14,8 @@ from tests.support.people import new_person
 
 pytestmark = one_database
 
-PLACES = {"project": "shop", "workspace": "app", "template": "app", "user": "ada"}
+PLACES = {"project": "shop", "workspace": "app", "template": "app", "user": "ada",
+          "variable_set": "common"}  # fmt: skip
 OWN = {  # what everybody may ask, about themselves
     "/api/login",
     "/api/v1/login",
@@ -51,8 +52,9 @@ class _Places(dict[str, str]):
 
 
 @pytest.fixture
-def routes(client: FlaskClient, app_workspace: str) -> list[Route]:
-    """All of them, each with the shortest request that fits, and a workspace to be asked for."""
+def routes(client: FlaskClient, boss: Caller, shop: str) -> list[Route]:
+    """All of them, each with the shortest request that fits, and things to be asked for."""
+    boss.made(f"{shop}/variable-sets", {"name": "common"})
     document: Any = client.get("/api/v1/openapi.json").json
     return [
         Route(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.catalogue import effective, git_credentials, keys, projects, templates, variables
+from backend.catalogue import (
+    effective,
+    git_credentials,
+    keys,
+    projects,
+    templates,
+    variable_sets,
+    variables,
+)
 from backend.catalogue.variables import NewVariable
 from backend.principal import PIN_HOSTS
 from tests.support.operations.world import (
@@ -14,11 +22,13 @@ from tests.support.operations.world import (
     Look,
     case,
     project,
+    variable_set,
     workspace,
 )
 
 LOOKUPS: Mapping[str, Look] = {
     "catalogue.projects.named": lambda tx, _w: projects.named(tx, "shop"),
+    "catalogue.variable_sets.named": lambda tx, _w: variable_sets.named(tx, "shop", "common"),
 }
 
 CASES: dict[str, Case] = {
@@ -89,6 +99,26 @@ CASES: dict[str, Case] = {
     ),
     "catalogue.effective.find_all": case(
         "runs:read", call=lambda tx, w: effective.find_all(tx, workspace(tx, w))
+    ),
+    "catalogue.variable_sets.create": case(
+        "templates:manage", call=lambda tx, w: variable_sets.create(tx, project(tx, w), "other")
+    ),
+    "catalogue.variable_sets.get": case(
+        "runs:read", call=lambda tx, w: variable_sets.get(tx, project(tx, w), "common")
+    ),
+    "catalogue.variable_sets.find_all": case(
+        "runs:read", call=lambda tx, w: variable_sets.find_all(tx, project(tx, w))
+    ),
+    "catalogue.variable_sets.update": case(
+        "templates:manage",
+        call=lambda tx, w: variable_sets.update(tx, variable_set(tx, w), {"description": "x"}),
+    ),
+    "catalogue.variable_sets.delete": case(
+        "templates:manage", call=lambda tx, w: variable_sets.delete(tx, variable_set(tx, w))
+    ),
+    "catalogue.variable_sets.choose": case(
+        "templates:manage",
+        call=lambda tx, w: variable_sets.choose(tx, workspace(tx, w), ["common"]),
     ),
     "catalogue.variables.create": case(
         "templates:manage",

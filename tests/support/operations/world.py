@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backend.catalogue import git_credentials, keys, projects, variables
+from backend.catalogue import git_credentials, keys, projects, variable_sets, variables
 from backend.catalogue.variables import NewVariable
 from backend.documents import intake
 from backend.documents.intake import Incoming, Received
-from backend.models import Project, RescuedWrite, Run, State, Workspace
+from backend.models import Project, RescuedWrite, Run, State, VariableSet, Workspace
 from backend.people import members, users
 from backend.principal import Principal
 from backend.runs import queue
@@ -74,6 +74,10 @@ def workspace(tx: Transaction, w: World) -> Workspace:
     return tx.db.get_one(Workspace, w.workspace_id)
 
 
+def variable_set(tx: Transaction, w: World) -> VariableSet:
+    return variable_sets.in_project(tx.db, project(tx, w), "common")
+
+
 def state(tx: Transaction, w: World) -> State:
     return tx.db.get_one(State, w.state_id)
 
@@ -98,6 +102,7 @@ def build(here: Installation) -> World:
         workspaces.create_template(tx, shop, NewWorkspace("app"), name="app", repository=repository)
         app = workspaces.named(tx, *AT)
         variables.create(tx, app, NewVariable("terraform", "x", {"value": "1"}))
+        variable_sets.create(tx, shop, "common")
         keys.create(tx, shop, kind="password", secret=SECRET, name="login")
         opens = git_credentials.create(tx, shop, prefix="h.example/modules", key="login")
         users.create(tx, "ann")
