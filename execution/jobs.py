@@ -79,6 +79,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
         standing=transfers.standing(db, state, here.keyring, here.blobs),
         elsewhere=transfers.elsewhere(db, workspace),
         last_apply=_last_apply(tx, run),
+        targets=tuple(run.targets),
+        replace=tuple(run.replace),
         allow_older=run.allow_older,
         start_empty=run.start_empty or workspace.start_empty,
         cli_workspace=run.cli_workspace,

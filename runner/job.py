@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 ToolName = Literal["terraform", "tofu"]
-Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
+Operation = Literal[
+    "plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state"
+]  # fmt: skip
+HARMLESS = ("plan", "drift")  # the operations that change nothing
+REFRESHING = ("refresh", "drift")  # and those that only look what the resources are now
 BackendMode = Literal["auto", "override", "off"]
 VariableKind = Literal["terraform", "environment", "backend_config"]
 VariableType = Literal["string", "number", "bool", "hcl", "file"]
@@ -169,6 +173,8 @@ class Job:
     standing: Standing = "unwritten"
     elsewhere: str | None = None  # the verdict of the last run that used the sources' backend
     last_apply: LastApply | None = None
+    targets: tuple[str, ...] = ()  # addresses of all that the run is about; none: everything
+    replace: tuple[str, ...] = ()  # addresses of what is destroyed and made again
     allow_older: bool = False  # apply sources that do not contain those of the last apply
     start_empty: bool = False  # begin with an empty state although there may be one elsewhere
     cli_workspace: str | None = None  # import-state takes the state of this one

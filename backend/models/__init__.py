@@ -26,6 +26,7 @@ from backend.models.records import (
 from backend.models.runs import (
     ACTIVE,
     ENDED,
+    HARMLESS,
     TRANSFERS,
     LogChunk,
     Run,
@@ -39,6 +40,7 @@ from backend.models.states import Alias, Lock, RescuedWrite, State, StateVersion
 __all__ = [
     "ACTIVE",
     "ENDED",
+    "HARMLESS",
     "TRANSFERS",
     "Alias",
     "Attempts",

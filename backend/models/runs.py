@@ -25,6 +25,7 @@ from backend.models.catalogue import Template, Workspace
 
 ACTIVE = ("preparing", "planning", "planned", "applying")
 TRANSFERS = ("import-state", "export-state")
+HARMLESS = ("plan", "drift")  # they change nothing
 ENDED = ("applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost")
 
 
@@ -66,6 +67,8 @@ class Run(Base):
     ref: Mapped[str | None]
     ref_rule: Mapped[str | None]  # which rule of the template allows it; None: not known yet
     message: Mapped[str] = mapped_column(default="")
+    targets: Mapped[list[str]] = mapped_column(JSON, default=list)  # empty: everything
+    replace: Mapped[list[str]] = mapped_column(JSON, default=list)
     commit: Mapped[str | None] = mapped_column(String(64))
     repository: Mapped[str | None]  # what was checked out; the template may have changed since
     path: Mapped[str | None]

@@ -14,7 +14,7 @@ from backend import audit
 from backend.db import execute, now
 from backend.errors import Forbidden, Invalid, NotFound, Unauthorised
 from backend.express import Statement
-from backend.models import ACTIVE, Alias, Member, Project, Proven, Run, Token, User
+from backend.models import ACTIVE, HARMLESS, Alias, Member, Project, Proven, Run, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators
 from backend.principal import ALIASES, LOCK, RESCUE, ROLES, SCOPES, Principal
@@ -27,7 +27,9 @@ log = structlog.get_logger()
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 # What the credential of a run may do at most. A transfer writes nothing with it: its worker does.
 _PLANNING, _APPLYING = ("state:read", LOCK), ("state:read", "state:write")
-RUN_SCOPES = {"plan": _PLANNING, "apply": _APPLYING, "destroy": _APPLYING}
+RUN_SCOPES = dict.fromkeys(HARMLESS, _PLANNING) | dict.fromkeys(
+    ("apply", "destroy", "refresh"), _APPLYING
+)
 RUN_TOKEN_LIFE = timedelta(days=2)
 
 
@@ -118,7 +120,7 @@ def parent(tx: Transaction) -> str | None:
 def issue_for_run(db: Session, run: Run, state_id: str) -> str:
     """The credential of one claim of a run. It opens one state, until the claim ends.
 
-    It reads and locks. Only the credential of an apply or a destroy writes, while the run applies.
+    It reads and locks. That of an apply, a destroy or a refresh also writes, while the run applies.
     """
     secret = crypto.new_token(PREFIX)
     db.add(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from backend.models import TRANSFERS, Run, Step, Workspace
+from backend.models import Run, Step, Workspace
+
+APPLIES = ("apply", "destroy")  # a refresh only notes what there is
 
 
 def last_apply(db: Session, workspace: Workspace) -> Run | None:
@@ -15,7 +17,7 @@ def last_apply(db: Session, workspace: Workspace) -> Run | None:
         select(Run)
         .where(
             Run.workspace_id == workspace.id,
-            Run.operation.not_in(TRANSFERS),
+            Run.operation.in_(APPLIES),
             Run.commit.is_not(None),
             or_(Run.status.in_(("applied", "lost")), began),
         )

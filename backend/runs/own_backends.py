@@ -12,11 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict
-from backend.models import Run, Workspace
+from backend.models import HARMLESS, Run, Workspace
 from backend.runs import claims
 from backend.transactions import Transaction
-
-READS = "plan"  # the operation that may be of another branch, and decides nothing
 
 
 def use(tx: Transaction, identity: str | None) -> None:
@@ -36,7 +34,8 @@ def use(tx: Transaction, identity: str | None) -> None:
         db.refresh(run)
         _refuse_another(db, workspace, str(identity))
         raise _busy(db, str(identity)) from None
-    if None in (identity, workspace.own_backend) or run.operation != READS:
+    # one that changes nothing may be of another branch, and decides nothing
+    if None in (identity, workspace.own_backend) or run.operation not in HARMLESS:
         workspace.own_backend = identity
     db.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import and_, or_, select
@@ -11,14 +12,23 @@ from backend import audit
 from backend.catalogue import sources
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import ENDED, TRANSFERS, Project, Run, Template, Workspace, came_before
+from backend.models import (
+    ENDED,
+    HARMLESS,
+    TRANSFERS,
+    Project,
+    Run,
+    Template,
+    Workspace,
+    came_before,
+)
 from backend.paging import DEFAULT_LIMIT, Page, cut
+from backend.runs import targets
 from backend.runs.moves import move
 from backend.states import refusals, rescued, states, workspaces
 from backend.transactions import Transaction
 
-OPERATIONS = ("plan", "apply", "destroy", *TRANSFERS)
-WITHOUT_APPROVAL = frozenset({"plan"})  # the operations that change nothing
+OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", *TRANSFERS)
 _OTHER = aliased(Run)  # another run of the workspace; making one takes milliseconds
 
 
@@ -26,6 +36,8 @@ _OTHER = aliased(Run)  # another run of the workspace; making one takes millisec
 class NewRun:
     """A requested run. `start_empty` allows a new state although another backend has one.
 
+    `targets` are addresses of all that it is about, if it is not about everything; `replace` those
+    of resources that are destroyed and made again.
     `allow_older` allows to apply a commit that does not contain that of the last apply.
     `cli_workspace` names the one whose state `import-state` takes.
     """
@@ -33,6 +45,8 @@ class NewRun:
     operation: str
     ref: str | None = None
     message: str = ""
+    targets: Sequence[str] = ()
+    replace: Sequence[str] = ()
     start_empty: bool = False
     allow_older: bool = False
     cli_workspace: str | None = None
@@ -49,13 +63,14 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     operation = new.operation
     if operation not in OPERATIONS:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
-    if operation not in WITHOUT_APPROVAL:
+    if operation not in HARMLESS:
         hint = f"{operation} changes infrastructure or a state. runs:create alone queues plans."
         tx.require("runs:approve", workspace.project_id, hint)
     if operation in TRANSFERS:
         tx.require("state:write", workspace.project_id)
     if new.cli_workspace is not None and operation != "import-state":
         raise Invalid("Only import-state has a CLI workspace.", code="cli-workspace-useless")
+    targets.check(operation, new.targets, new.replace)
     if workspace.template_id is None:
         raise Conflict(
             f"The workspace {workspace.name!r} has no template: it only keeps a state. Give it a "
@@ -76,6 +91,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         ref=ref,
         ref_rule=rule,
         message=new.message,
+        targets=list(new.targets),
+        replace=list(new.replace),
         start_empty=new.start_empty,
         allow_older=new.allow_older,
         cli_workspace=new.cli_workspace,
@@ -86,7 +103,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     audit.record(
         tx, "run.queue", run.id, project_id=run.project_id, operation=operation,
         allow_older=new.allow_older or None, start_empty=new.start_empty or None,
-        cli_workspace=new.cli_workspace,
+        cli_workspace=new.cli_workspace, targets=list(new.targets) or None,
+        replace=list(new.replace) or None,
     )  # fmt: skip
     tx.ring(run.id)
     return run

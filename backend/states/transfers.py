@@ -63,10 +63,10 @@ def standing(db: Session, state: State, keyring: Keyring, blobs: Blobs) -> Stand
 def elsewhere(db: Session, workspace: Workspace) -> str | None:
     """The verdict (the detected backend) of the last run that used the backend of its sources.
 
-    None when there was no such run, or when it was a destroy.
+    None when there was no such run, or when it was a destroy of everything.
     """
     last = db.execute(
-        select(Run.operation, Run.detection["verdict"].as_string())
+        select(Run.operation, Run.targets, Run.detection["verdict"].as_string())
         .where(
             Run.workspace_id == workspace.id,
             Run.status.in_(_DONE),
@@ -77,7 +77,9 @@ def elsewhere(db: Session, workspace: Workspace) -> str | None:
         .order_by(Run.id.desc())
         .limit(1)
     ).one_or_none()
-    return None if last is None or last[0] == "destroy" else last[1]
+    if last is None or (last.operation == "destroy" and not last.targets):
+        return None
+    return str(last[2])
 
 
 def _refuse_unknown(newest: StateVersion | None, document: Received) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from runner.errors import SourceError
+from runner.job import REFRESHING
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 
@@ -18,6 +19,8 @@ Reason = Literal["commit", "repository", "path"]
 def mark(context: RunContext, checkout: Checkout, *, injected: bool) -> Reason | None:
     """Note on the run that it goes back, and why, with a warning. It never raises."""
     job, last = context.job, context.job.last_apply
+    if job.operation in REFRESHING:
+        return None
     if last is None or (injected and job.standing in ("unwritten", "empty")):
         return None
     here = f"{_short(checkout.commit)} of {job.source.url}, folder {job.source.path}"

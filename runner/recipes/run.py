@@ -11,7 +11,7 @@ from typing import Any
 from runner.detection.override import Override
 from runner.errors import Stopped, ToolError
 from runner.events import Events, Outcome
-from runner.job import Job
+from runner.job import HARMLESS, Job
 from runner.processes import found, room, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import applying, export_state, going_back, import_state, planned, steps
@@ -22,6 +22,10 @@ from runner.tools import tool as tools
 from runner.tools.environment import terms
 
 NO_CHANGES, CHANGES = 0, 2  # exit codes of plan -detailed-exitcode
+_PARTIAL = (
+    "The plan is incomplete: it is about the targets and what they depend on, and nothing else was "
+    "looked at. Plan without targets afterwards, to see whether anything is left."
+)
 
 
 def execute(job: Job, events: Events) -> Outcome:
@@ -75,12 +79,15 @@ def _plan(context: RunContext, checkout: Checkout) -> bool:
     """Plan, and return whether there is something to apply that the run shall apply."""
     job, work, file = context.job, context.work, _plan_file(context)
     with context.step("plan") as detail:
-        command = commands.plan(context.tool, job.operation, file, job.variables)
+        selection = commands.selection(job)
+        command = commands.plan(context.tool, job.operation, file, job.variables, selection)
         code = context.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
         plan = planned.read(context, checkout, file, has_changes=code == CHANGES)
         detail |= {"changes": dict(plan.summary), "has_changes": plan.has_changes}
         context.events.noted({"changes": dict(plan.summary)})
-    if not plan.has_changes or job.operation == "plan":
+    if job.targets:
+        context.warn(_PARTIAL)
+    if not plan.has_changes or job.operation in HARMLESS:
         return False
     context.events.planned(plan.summary, found.sha256(work.root, work.plan.name, file.name))
     return True

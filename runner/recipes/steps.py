@@ -8,7 +8,7 @@ from runner.detection import cli_workspace, detect, identity, override
 from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
 from runner.errors import DetectionError, ToolError
-from runner.job import BackendMode, Job
+from runner.job import HARMLESS, BackendMode, Job
 from runner.recipes import forks
 from runner.recipes.context import RunContext
 from runner.sources import modules, source
@@ -188,7 +188,7 @@ def _inject(context: RunContext, checkout: Checkout, planned: Override) -> dict[
 def _refuse_to_lose_the_state(job: Job, verdict: Verdict) -> None:
     """Refuse a local state, which would be removed with the run's folder."""
     local = verdict.kind == "none" or (verdict.kind, verdict.type) == ("backend", "local")
-    if local and job.operation != "plan":
+    if local and job.operation not in HARMLESS:
         raise DetectionError(
             "state-would-be-lost",
             f"With backend mode {job.backend_mode} and the detected backend {verdict} the state "

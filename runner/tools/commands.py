@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from runner.job import Operation, Variable
+from runner.job import REFRESHING, Job, Operation, Variable
 from runner.tools.tool import Tool
 from runner.tools.variables import var_file
 
 StepName = Literal["init", "plan", "apply", "output", "show", "pull", "push", "list"]
 
 _QUIET = ("-input=false", "-no-color")
+_MODES = dict.fromkeys(REFRESHING, ("-refresh-only",)) | {"destroy": ("-destroy",)}
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,22 @@ def init_cloud(tool: Tool, variables: Iterable[Variable]) -> Command:
 
 
 def plan(
-    tool: Tool, operation: Operation, plan_file: Path, variables: Iterable[Variable]
+    tool: Tool,
+    operation: Operation,
+    plan_file: Path,
+    variables: Iterable[Variable],
+    selection: Iterable[str] = (),
 ) -> Command:
     """Plan. The exit code is 0 if nothing would change, 2 if something would, and 1 on an error."""
-    what = ("-destroy",) if operation == "destroy" else ()
-    arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *what)
+    mode = _MODES.get(operation, ())
+    arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *mode, *selection)
     return _with_variables(tool, "plan", arguments, variables)
+
+
+def selection(job: Job) -> tuple[str, ...]:
+    """The options for what the run is about. Each is one word, whatever the address is."""
+    replaced = (f"-replace={address}" for address in job.replace)
+    return (*(f"-target={address}" for address in job.targets), *replaced)
 
 
 def apply(tool: Tool, plan_file: Path, ephemeral: Iterable[Variable] = ()) -> Command:

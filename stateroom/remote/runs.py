@@ -31,6 +31,8 @@ DETAIL = LIST | {
     "allowed by": "ref_rule",
     "commit": "commit",
     "message": "message",
+    "only": "targets",
+    "replaces": "replace",
     "waits for": "blocked_by",
     "decide first": "waits_for_rescued",
     "asked to stop": "cancel_requested_at",
@@ -44,7 +46,7 @@ DETAIL = LIST | {
     "wrote versions": "state_versions",
     "what is wrong": "error.message",
 }
-OPERATIONS = ("plan", "apply", "destroy", "import-state", "export-state")
+OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state")
 STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *following.DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
@@ -111,12 +113,21 @@ def command() -> None:
 )  # fmt: skip
 @click.option(
     "--operation", type=click.Choice(OPERATIONS), default="apply", show_default=True,
-    help="import-state moves the state here from the backend of the sources, export-state moves "
-    "it there. All but plan need the scope runs:approve beside runs:create.",
+    help="refresh writes what the resources are now into the state, drift only looks for changes "
+    "from outside. import-state moves the state here from the backend of the sources, export-state "
+    "moves it there. All but plan and drift need the scope runs:approve beside runs:create.",
 )  # fmt: skip
 @click.option(
     "--ref", help="Run this branch, tag or commit instead of the template's, which has to allow it."
 )
+@click.option(
+    "--target", "targets", multiple=True, metavar="ADDRESS",
+    help="Only this resource or module, and what it depends on. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--replace", multiple=True, metavar="ADDRESS",
+    help="Destroy this resource and make it again. May be repeated.",
+)  # fmt: skip
 @click.option("--message", help="A note that is shown with the run: the reason for it.")
 @click.option(
     "--cli-workspace",

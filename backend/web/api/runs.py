@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response
 from pydantic import Field
@@ -10,6 +10,7 @@ from backend.catalogue import projects, templates
 from backend.models import ENDED, Project, Workspace
 from backend.models import Run as RunRow
 from backend.runs import logs, overviews, queue, steps
+from backend.runs.targets import LONGEST, MOST
 from backend.states import workspaces
 from backend.transactions import Transaction
 from backend.web.api.answers import (
@@ -34,12 +35,15 @@ from backend.web.current import reading, transaction
 
 bp = blueprint("runs", "Executions of terraform or tofu")
 
-Operation = Literal["plan", "apply", "destroy", "import-state", "export-state"]
+Operation = Literal[
+    "plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state"
+]  # fmt: skip
 Status = Literal[
     "queued", "preparing", "planning", "planned", "applying", "applied", "planned_and_finished",
     "discarded", "stale", "errored", "canceled", "lost",
 ]  # fmt: skip
 MAX_LOG_BYTES = 1_048_576
+Address = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
 
 class RunPath(ProjectPath):
@@ -60,10 +64,12 @@ class NewWorkspaceRun(Body):
     operation: Operation = Field(
         "apply",
         description=(
+            "`refresh` writes what the resources are now into the state, and changes nothing else; "
+            "`drift` only looks for what was changed outside. "
             "`import-state` moves the state here from the backend that the sources configure, and "
             "`export-state` moves it there and closes it here. Both need state:write too. "
-            "`plan` needs runs:create; all others change infrastructure or a state, and need "
-            "runs:approve too"
+            "`plan` and `drift` need runs:create; all others change infrastructure or a state, and "
+            "need runs:approve too"
         ),
     )
     ref: str | None = Field(
@@ -74,6 +80,18 @@ class NewWorkspaceRun(Body):
         "once, a commit that no allowed branch or tag contains by the worker",
     )
     message: str = Field("", max_length=2000, pattern=r"^[^\x00]*$", description="Why")
+    targets: list[Address] = Field(
+        default=[],
+        max_length=MOST,
+        description="Addresses of resources or modules: the run is about them, and about what they "
+        "depend on. Not for transfers. A plan with targets is incomplete",
+    )
+    replace: list[Address] = Field(
+        default=[],
+        max_length=MOST,
+        description="Addresses of resource instances that are destroyed and made again. Only for "
+        "plan and apply",
+    )
     cli_workspace: str | None = Field(
         None,
         min_length=1,
@@ -144,6 +162,8 @@ class Run(Answer):
         "has not checked yet"
     )
     message: str
+    targets: list[str] = Field(description="Empty: it is about everything")
+    replace: list[str]
     start_empty: bool
     cli_workspace: str | None
     allow_older: bool

@@ -44,6 +44,19 @@ def test_a_run_is_queued_in_a_named_workspace_or_in_a_templates_own(
     assert (templates["workspace"]["name"], templates["message"]) == ("net", "try")
 
 
+@one_database
+def test_targets_and_replaced_resources_are_kept_and_shown(boss: Caller, shop: str) -> None:
+    asked = {"targets": ["module.m", 'a.b["k"]'], "replace": ["a.b[0]"], "message": "why"}
+
+    run = boss.made(f"{shop}/runs", asked)
+    problem = refused(boss.post(f"{shop}/runs", {"replace": ["a.b.c"]}), 422, "target-invalid")
+
+    listed = boss.get(f"{shop}/runs").json["items"]
+    assert [asked | one for one in listed] == listed
+    assert asked | run == run
+    assert (problem["field"], problem["index"], problem["position"]) == ("replace", 0, 4)
+
+
 def test_a_run_behind_another_names_it(boss: Caller, shop: str) -> None:
     first = boss.made(f"{shop}/runs")
     second = boss.made(f"{shop}/runs")
@@ -64,6 +77,12 @@ def test_a_run_behind_another_names_it(boss: Caller, shop: str) -> None:
         ({"ref": "-x"}, "ref-invalid"),
         ({"message": "x\x00"}, "invalid-request"),
         ({"approve": True}, "invalid-request"),
+        ({"targets": "a.b"}, "invalid-request"),
+        ({"targets": [""]}, "invalid-request"),
+        ({"replace": ["a.b"] * 101}, "invalid-request"),
+        ({"targets": ["a.b", "-x"]}, "target-invalid"),
+        ({"operation": "import-state", "targets": ["a.b"]}, "target-useless"),
+        ({"operation": "destroy", "replace": ["a.b"]}, "replace-useless"),
     ],
 )
 def test_a_wrong_body_is_refused(boss: Caller, shop: str, body: dict[str, Any], code: str) -> None:
@@ -249,7 +268,9 @@ def test_a_ref_that_the_template_does_not_allow_is_refused_for_everybody(
 
 
 @one_database
-@pytest.mark.parametrize("operation", ["apply", "destroy", "import-state", "export-state"])
+@pytest.mark.parametrize(
+    "operation", ["apply", "destroy", "refresh", "import-state", "export-state"]
+)
 def test_who_may_only_queue_plans_queues_nothing_that_changes_something(
     boss: Caller, shop: str, operation: str
 ) -> None:

@@ -45,6 +45,21 @@ def test_who_may_only_plan_is_told_which_scope_an_apply_needs(
     assert plan.exit_code == 0, plan.output
 
 
+def test_targets_and_what_is_replaced_are_given_one_by_one(cli: CommandLine) -> None:
+    options = ("--target", "module.m", "--target", 'a.b["k k"]', "--replace", "a.b[0]")
+
+    shown = cli.must("runs", "queue", "--operation", "plan", *options)
+    [listed] = cli.json("runs", "list")
+    wrong = cli.run("runs", "queue", "--operation", "drift", "--target", "a.b ")
+
+    assert "only:" in shown
+    assert 'module.m a.b["k k"]\n' in shown
+    assert listed["targets"] == ["module.m", 'a.b["k k"]']
+    assert listed["replace"] == ["a.b[0]"]
+    assert wrong.exit_code == 1
+    assert "at character 4 of 'a.b '" in wrong.stderr
+
+
 def test_a_log_does_nothing_to_a_terminal_unless_it_is_asked_for_raw(
     cli: CommandLine, repository: Repository
 ) -> None:
