@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend import audit, names
 from backend.catalogue import keys, sources
+from backend.catalogue.rules import Rules
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import Key, Project, Template, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, page
@@ -37,6 +38,7 @@ class Fields(TypedDict, total=False):
     ignored_wrappers: list[str]
     allowed_refs: list[str]
     secrets_for_pull_requests: bool
+    rules: Rules
     key: str | None
 
 
@@ -106,7 +108,7 @@ def update(
     names.store(tx.db, template, "template")
     audit.record(
         tx, "template.update", template.id, project_id=project.id,
-        fields=sorted(changes),
+        fields=sorted(changes), rules=template.rules if "rules" in changes else None,
     )  # fmt: skip
     return template
 
@@ -145,6 +147,8 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
         template.allowed_refs = sources.check_ref_patterns(fields["allowed_refs"])
     if "secrets_for_pull_requests" in fields:
         template.secrets_for_pull_requests = fields["secrets_for_pull_requests"]
+    if "rules" in fields:
+        template.rules = fields["rules"].as_written()
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
     template.submodules = fields.get("submodules", template.submodules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -103,6 +104,7 @@ class Template(Base):
     ignored_wrappers: Mapped[list[str]] = mapped_column(JSON, default=list)
     allowed_refs: Mapped[list[str]] = mapped_column(JSON, default=list)  # beside its own ref
     secrets_for_pull_requests: Mapped[bool] = mapped_column(default=False)
+    rules: Mapped[dict[str, Any]] = mapped_column(default=dict)  # catalogue/rules.py
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(default=now())

@@ -93,6 +93,7 @@ class Run(Base):
     tool: Mapped[str | None]
     log_size: Mapped[int] = mapped_column(BigInteger, default=0)
     created_by: Mapped[str]
+    created_by_id: Mapped[str | None] = mapped_column(String(40))  # who that is: rules.identity
     created_at: Mapped[datetime] = mapped_column(default=now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

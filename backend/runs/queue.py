@@ -23,7 +23,7 @@ from backend.models import (
     came_before,
 )
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.runs import targets
+from backend.runs import rules, targets
 from backend.runs.moves import move
 from backend.states import refusals, rescued, states, workspaces
 from backend.transactions import Transaction
@@ -57,7 +57,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
 
     What changes infrastructure or a state also needs runs:approve, and a transfer of a state
     state:write. Raises Forbidden, also for a ref that the template does not allow, Invalid, and
-    Conflict for a workspace without a template, or one whose state takes no lock.
+    Conflict for a workspace without a template, one whose state takes no lock, or a run that
+    cannot keep the template's rules.
     """
     tx.require("runs:create", workspace.project_id)
     operation = new.operation
@@ -81,6 +82,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     if refusal and refusal.code != "state-archived":  # its plan would find no lock
         raise refusal.as_conflict()
     template = tx.db.get_one(Template, workspace.template_id)
+    rules.refuse_at_once(rules.of(template), operation)
     ref = sources.check_ref(new.ref)
     rule = tx.here.rule_of_ref(ref, template.ref, template.allowed_refs)
     run = Run(
@@ -97,6 +99,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         allow_older=new.allow_older,
         cli_workspace=new.cli_workspace,
         created_by=tx.principal.name,
+        created_by_id=rules.identity(tx.db, tx.principal),
     )
     tx.db.add(run)
     tx.db.flush()

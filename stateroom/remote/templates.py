@@ -9,6 +9,7 @@ from client.api import Api, path
 from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited, listed
+from stateroom.remote import rules
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -29,6 +30,7 @@ DETAIL: Columns = {
     "ignored wrappers": "ignored_wrappers",
     "allowed refs": "allowed_refs",
     "secrets for pull requests": "secrets_for_pull_requests",
+    "rules": rules.told,
     "key": "key.name",
     "made": "created_at",
 }
@@ -84,6 +86,7 @@ _FIELDS = (
         help="Whether runs of pull requests get the variables that are marked sensitive. Default: "
         "no.",
     ),
+    rules.OPTION,
     click.option(
         "--submodules/--no-submodules",
         default=None,

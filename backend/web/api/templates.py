@@ -7,6 +7,7 @@ from flask import Response
 from pydantic import Field, StringConstraints
 
 from backend.catalogue import projects, templates
+from backend.catalogue.rules import Rules
 from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
@@ -89,6 +90,11 @@ class TemplateChange(Body):
         "get the variables that are marked sensitive. Whoever can open a pull request can then "
         "read them",
     )
+    rules: Rules = Field(
+        default_factory=Rules,
+        description="What a plan may do, who has to look at it, and when it may be applied. They "
+        "replace all rules of before; {}: none",
+    )
     submodules: bool = Field(
         default_factory=bool,
         description="Fetch the submodules that the folder reaches, with git credentials; else a "
@@ -128,6 +134,7 @@ class Template(Answer):
     ignored_wrappers: list[Wrapper]
     allowed_refs: list[str]
     secrets_for_pull_requests: bool
+    rules: dict[str, Any] = Field(description="As they were written")
     key: Named | None
     default_workspace_id: str | None
     created_at: datetime

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from tests.support.command_line import CommandLine
 from tests.support.repositories import Repository
 
@@ -89,3 +92,41 @@ def test_refs_are_allowed_and_taken_away(cli: CommandLine, repository: Repositor
     assert allowed["secrets_for_pull_requests"] is True
     assert "refs/heads/release/*" in queued
     assert (cleared["allowed_refs"], cleared["secrets_for_pull_requests"]) == ([], False)
+
+
+def test_rules_are_given_as_json_or_as_a_file_and_taken_away(
+    cli: CommandLine, repository: Repository, tmp_path: Path
+) -> None:
+    file = tmp_path / "rules.json"
+    window = {"days": ["mon-thu"], "from": "09:00", "to": "17:00", "zone": "Europe/Zurich"}
+    file.write_text(json.dumps({"protected": ["a.*", "**.b.c"], "windows": [window]}))
+    cli.must(
+        *("templates", "create", str(repository.folder), "--name", "net"),
+        *("--rules", '{"allow_destroys": false, "most_destroys": 0}'),
+    )
+
+    made = cli.must("templates", "show", "net")
+    [from_file] = cli.json("templates", "set", "net", "--rules", str(file))
+    shown = cli.must("templates", "show", "net")
+    [typed] = cli.json("templates", "set", "net", "--rules", "-", typed='{"second_person": true}')
+    [cleared] = cli.json("templates", "set", "net", "--rules", "none")
+
+    assert "allow_destroys=no most_destroys=0" in made
+    assert from_file["rules"] == {"protected": ["a.*", "**.b.c"], "windows": [window]}
+    assert "protected=a.*, **.b.c windows=mon-thu 09:00-17:00 Europe/Zurich" in shown
+    assert typed["rules"] == {"second_person": True}
+    assert cleared["rules"] == {}
+
+
+def test_rules_that_are_wrong_are_refused_in_one_line(
+    cli: CommandLine, repository: Repository, tmp_path: Path
+) -> None:
+    cli.must("templates", "create", str(repository.folder), "--name", "net")
+
+    broken = cli.run("templates", "set", "net", "--rules", "{")
+    missing = cli.run("templates", "set", "net", "--rules", str(tmp_path / "nothing"))
+    unknown = cli.run("templates", "set", "net", "--rules", '{"protect": ["a.b"]}')
+
+    assert (broken.exit_code, "no JSON" in broken.stderr) == (2, True)
+    assert (missing.exit_code, "cannot be read" in missing.stderr) == (2, True)
+    assert (unknown.exit_code, "Do you mean protected?" in unknown.stderr) == (1, True)
