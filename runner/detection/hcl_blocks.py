@@ -115,7 +115,7 @@ def _settings(text: str, block: Token) -> dict[str, str | None]:
         kinds = [token.kind for token in item]
         if kinds[0] == "word":
             plain = kinds == ["word", "other", "string"]
-            value = _label(text, item[2]) if plain else None
+            value = string_of(text, item[2]) if plain else None
             name = text[item[0].start : item[0].end]
             found[name] = None if value is None else value[:MAX_SETTING]
     return found
@@ -126,13 +126,13 @@ def _header(text: str, word: str, rest: list[Token]) -> tuple[DeclarationKind, s
     if word == "cloud" and kinds == ["block"]:
         return "cloud", None
     if word in _LABELLED and kinds in (["string", "block"], ["word", "block"]):
-        label = _label(text, rest[0])
+        label = string_of(text, rest[0])
         if label is not None:
             return ("backend" if word == "backend" else "state_store"), label
     return "unreadable", None
 
 
-def _label(text: str, token: Token) -> str | None:
+def string_of(text: str, token: Token) -> str | None:
     """The label as the tools read it, or None if it contains a template."""
     if token.kind == "word":
         return text[token.start : token.end]
