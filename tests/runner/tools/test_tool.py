@@ -36,12 +36,64 @@ def test_the_newest_version_in_the_tools_folder_is_the_default(short_root: Path)
     ("asked", "found"), [("1.9.8", (1, 9, 8)), ("1.9", (1, 9, 8)), ("1", (1, 10, 1))]
 )
 def test_a_version_can_be_asked_for_in_full_or_in_part(
-    short_root: Path, asked: str, found: tuple[int, int, int]
+    short_root: Path, monkeypatch: pytest.MonkeyPatch, asked: str, found: tuple[int, int, int]
 ) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
     for version in ("1.9.0", "1.10.1", "1.9.8"):
         fake_tool(short_root / "tofu" / version / "tofu", version)
 
     assert tool.find("tofu", asked, short_root).version == found
+
+
+def test_the_newest_version_that_fits_wins_wherever_it_is(
+    short_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{short_root / 'bin'}:{os.defpath}")
+    fake_tool(short_root / "bin" / "tofu", "1.10.3")
+    for version in ("1.9.0", "1.11.0-rc1"):
+        fake_tool(short_root / "tools" / "tofu" / version / "tofu", version)
+
+    found = {
+        asked: tool.find("tofu", asked, short_root / "tools").origin
+        for asked in ("latest", ">= 1.9, < 2", "~> 1.9.0", "1", "1.11.0-rc1")
+    }
+
+    assert found == {
+        "latest": "PATH",
+        ">= 1.9, < 2": "PATH",
+        "~> 1.9.0": "tools folder",
+        "1": "PATH",
+        "1.11.0-rc1": "tools folder",
+    }
+
+
+def test_a_broken_program_does_not_stop_the_search_for_a_version(
+    short_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    fake_tool(short_root / "tofu" / "1.9.0" / "tofu", "1.9.0")
+    (short_root / "tofu" / "1.9.9").mkdir()
+    (short_root / "tofu" / "1.9.9" / "tofu").write_text("#!/bin/sh\nexit 1\n")
+    (short_root / "tofu" / "1.9.9" / "tofu").chmod(0o755)
+
+    assert tool.find("tofu", "1.9", short_root).version == (1, 9, 0)
+
+    with pytest.raises(ToolError) as refused:
+        tool.find("tofu", "1.10", short_root)
+
+    assert refused.value.code == "tool-broken"
+
+
+def test_what_is_being_installed_is_no_tool_yet(
+    short_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    fake_tool(short_root / "tofu" / ".1.9.0.part" / "tofu", "1.9.0")
+
+    with pytest.raises(ToolError) as refused:
+        tool.find("tofu", None, short_root)
+
+    assert refused.value.code == "tool-not-installed"
 
 
 def test_a_tools_folder_may_hold_the_program_itself(short_root: Path) -> None:
@@ -70,7 +122,7 @@ def test_a_missing_tool_is_an_error_that_says_what_to_do(
     assert refused.value.code == "tool-not-installed"
 
 
-@pytest.mark.parametrize("version", ["../../etc", "latest", "1.2.3; rm", "", "1.2.3.4"])
+@pytest.mark.parametrize("version", ["../../etc", "auto", "1.2.3; rm", "", "1.2.3.4"])
 def test_a_version_that_is_none_is_refused(short_root: Path, version: str) -> None:
     with pytest.raises(ToolError) as refused:
         tool.find("terraform", version, short_root)
