@@ -42,6 +42,8 @@ class Installation:
     check_repository: Callable[[str], None] = _no_rule
     # the rule that allows a ref, by the template's own and its patterns; raises Forbidden
     rule_of_ref: Callable[[str | None, str | None, Sequence[str]], str | None] = _no_rule
+    # raises Invalid for a version of a tool that no worker would understand
+    check_tool_version: Callable[[str], None] = _no_rule
     # the rows that the last examination of this process found changed, and why
     suspects: dict[str, str] = field(default_factory=dict)
 

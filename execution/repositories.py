@@ -8,6 +8,7 @@ from dataclasses import replace
 from backend.config import Settings
 from backend.errors import Forbidden, Invalid
 from backend.transactions import Installation
+from execution import tool_versions
 from runner.errors import SourceError
 from runner.job import RefRules, SourcePolicy
 from runner.sources import refs
@@ -16,7 +17,12 @@ from runner.sources.url import check_address
 
 def knowing_the_rules(here: Installation) -> Installation:
     """The installation of a server, which refuses what its workers would refuse."""
-    return replace(here, check_repository=check(here.settings), rule_of_ref=rule_of_ref)
+    return replace(
+        here,
+        check_repository=check(here.settings),
+        rule_of_ref=rule_of_ref,
+        check_tool_version=tool_versions.check,
+    )
 
 
 def rule_of_ref(ref: str | None, own: str | None, allowed: Sequence[str]) -> str | None:

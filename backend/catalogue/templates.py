@@ -20,7 +20,6 @@ TOOLS = ("terraform", "tofu")
 # programs that run the tool and tell it where its state is: the runner finds them
 WRAPPERS = ("terragrunt", "terraspace", "terramate", "cdktf", "atmos")
 
-_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}", re.ASCII)  # the runner takes the same
 _CONFIGURATION = re.compile(r"[^./~#-][^/\\]{0,200}\.(tf|tofu)(\.json)?")
 
 
@@ -155,7 +154,7 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
     template.lfs = fields.get("lfs", template.lfs)
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
         _guard(tx, template.key)
-    _assign_tool(template, fields)
+    _assign_tool(tx, template, fields)
 
 
 def _guard(tx: Transaction, key: Key) -> None:
@@ -164,26 +163,19 @@ def _guard(tx: Transaction, key: Key) -> None:
         tx.require("keys:manage", key.project_id)
 
 
-def _assign_tool(template: Template, fields: Fields) -> None:
+def _assign_tool(tx: Transaction, template: Template, fields: Fields) -> None:
     if "tool" in fields:
         template.tool = fields["tool"]
     if "tool_version" in fields:
-        template.tool_version = _version(fields["tool_version"])
+        if fields["tool_version"] is not None:
+            tx.here.check_tool_version(fields["tool_version"])
+        template.tool_version = fields["tool_version"]
     if "backend_mode" in fields:
         template.backend_mode = fields["backend_mode"]
     if "override_file" in fields:
         template.override_file = _override_file(fields["override_file"])
     if "ignored_wrappers" in fields:
         template.ignored_wrappers = _wrappers(fields["ignored_wrappers"])
-
-
-def _version(version: str | None) -> str | None:
-    if version is not None and not _VERSION.fullmatch(version):
-        raise Invalid(
-            f"{version!r} is not a version: write it like 1.11.4 or 1.11, without a suffix.",
-            code="tool-version-invalid",
-        )
-    return version
 
 
 def _wrappers(given: list[str]) -> list[str]:

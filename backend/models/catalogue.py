@@ -96,7 +96,7 @@ class Template(Base):
     ref: Mapped[str | None]
     path: Mapped[str] = mapped_column(default=".")
     tool: Mapped[str] = mapped_column(String(16), default="terraform")
-    tool_version: Mapped[str | None] = mapped_column(String(32))
+    tool_version: Mapped[str | None] = mapped_column(String(200))
     backend_mode: Mapped[str] = mapped_column(String(16), default="auto")
     override_file: Mapped[str | None]
     submodules: Mapped[bool] = mapped_column(default=False)  # fetch those that it reaches

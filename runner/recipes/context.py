@@ -41,11 +41,16 @@ _LIMITS = {
 
 
 class RunContext:
-    """One run, as its steps see it. The credential of the backend is added to `environment`."""
+    """One run, as its steps see it. The credential of the backend is added to `environment`.
 
-    def __init__(self, job: Job, events: Events, work: WorkDir, room: Room, tool: Tool) -> None:
+    There is no tool until the sources are there, if they say which version it is.
+    """
+
+    def __init__(
+        self, job: Job, events: Events, work: WorkDir, room: Room, tool: Tool | None
+    ) -> None:
         self.job, self.events, self.work = job, events, work
-        self.room, self.tool = room, tool
+        self.room, self._tool = room, tool
         self.environment: dict[str, str] = {}
         self._warnings: list[str] = []
         self._redactor = Redactor(job.secrets())
@@ -56,11 +61,10 @@ class RunContext:
         self.job = replace(self.job, variables=placed)
         given = environment(self.job, self.work, self.room)
         self.environment.update(given.values)
-        version = ".".join(map(str, self.tool.version))
         layer = str(self.room.sandbox)
-        name = f"{self.tool.name} {version} ({self.tool.origin})"
+        name = str(self._tool) if self._tool else f"{self.job.tool} as the sources ask for it"
         self.say(f"{name}, sandbox: {layer}")
-        self.events.noted({"tool": name, "sandbox": layer})
+        self.events.noted({"tool": str(self._tool) if self._tool else None, "sandbox": layer})
         self.warn(*given.warnings)
         if self.job.withheld:
             self.warn(
@@ -68,7 +72,24 @@ class RunContext:
                 f"sensitive: {', '.join(self.job.withheld)}. The template can allow it: "
                 "secrets_for_pull_requests."
             )
-        check_confined(self.tool, self.room)
+        if self._tool:
+            check_confined(self._tool, self.room)
+
+    @property
+    def tool(self) -> Tool:
+        assert self._tool is not None, "the tool is chosen after the clone"  # noqa: S101
+        return self._tool
+
+    @property
+    def has_tool(self) -> bool:
+        return self._tool is not None
+
+    def use(self, tool: Tool) -> None:
+        """Run the following commands with the tool that the sources ask for. Raises ToolError."""
+        self._tool = tool
+        self.say(str(tool))
+        self.events.noted({"tool": str(tool)})
+        check_confined(tool, self.room)
 
     def use_our_backend(self) -> None:
         """Give the following commands the credential of our state."""

@@ -14,11 +14,18 @@ from runner.events import Events, Outcome
 from runner.job import HARMLESS, Job
 from runner.processes import found, room, workdir
 from runner.processes.workdir import WorkDir
-from runner.recipes import applying, export_state, going_back, import_state, planned, steps
+from runner.recipes import (
+    applying,
+    choosing,
+    export_state,
+    going_back,
+    import_state,
+    planned,
+    steps,
+)
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 from runner.tools import commands, variables
-from runner.tools import tool as tools
 from runner.tools.environment import terms
 
 NO_CHANGES, CHANGES = 0, 2  # exit codes of plan -detailed-exitcode
@@ -34,7 +41,7 @@ def execute(job: Job, events: Events) -> Outcome:
     Raises RunnerError with a stable code: SourceError, DetectionError, ToolError,
     TransferError, Stopped, Fenced.
     """
-    tool = tools.find(job.tool, job.tool_version, job.tools_dir)
+    tool = choosing.before_the_clone(job)
     with (
         _work_dir(job, events) as work,
         room.opened(work, terms(tool, job)) as opened,

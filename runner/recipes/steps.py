@@ -9,7 +9,7 @@ from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
 from runner.errors import DetectionError, ToolError
 from runner.job import HARMLESS, BackendMode, Job
-from runner.recipes import forks
+from runner.recipes import choosing, forks
 from runner.recipes.context import RunContext
 from runner.sources import modules, source
 from runner.sources.source import Checkout
@@ -43,6 +43,7 @@ def clone(context: RunContext) -> Checkout:
 
 def find_backend(context: RunContext, checkout: Checkout) -> Verdict:
     with context.step("detect") as detail:
+        choosing.by_the_sources(context, checkout)
         around = Surroundings(checkout.root, context.job.ignored_wrappers)
         verdict = detect.inspect(checkout.folder, context.job.tool, context.tool.version, around)
         detail |= {

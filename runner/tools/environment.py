@@ -13,7 +13,7 @@ from runner.processes.process import child_environment
 from runner.processes.room import Room, Terms
 from runner.processes.sandbox import View
 from runner.processes.workdir import WorkDir
-from runner.tools.tool import Tool
+from runner.tools.tool import Tool, folders_of
 
 # would make the tool use another state, account or program, or write somewhere else
 _DENIED = frozenset(
@@ -104,15 +104,18 @@ def own_credentials(job: Job) -> dict[str, str]:
     }
 
 
-def terms(tool: Tool, job: Job) -> Terms:
-    """What the sandbox of this job's commands shows, hides and limits."""
+def terms(tool: Tool | None, job: Job) -> Terms:
+    """What the sandbox of this job's commands shows, hides and limits.
+
+    Without a tool it shows every one of that name, because the sources will say which one runs.
+    """
     mirror = (job.provider_mirror,) if job.provider_mirror else ()
     certificates = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
     root = job.work_root.resolve()
     # keys and database are beside the work root; a folder directly under / holds the system
     beside = root.parent if len(root.parent.parts) > 2 else root
     readable = (
-        *tool.folders,
+        *(tool.folders if tool else folders_of(job.tool, job.tools_dir)),
         *mirror,
         *job.source.policy.local_roots,
         *job.readable,

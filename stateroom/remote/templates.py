@@ -48,7 +48,8 @@ _FIELDS = (
     click.option(
         "--tool-version",
         type=TEXT_OR_NONE,
-        help="The version of the tool, like 1.11.4 or 1.11; none: the one that the worker has.",
+        help="The version of the tool: 1.11.4, 1.11, '~> 1.9', '>= 1.8, < 2', latest, auto (what "
+        "the sources ask for), or none: the first one that the worker finds.",
     ),
     click.option(
         "--backend-mode",

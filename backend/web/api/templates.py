@@ -57,8 +57,13 @@ class TemplateChange(Body):
     tool: ToolName = Field(default_factory=lambda: "terraform")
     tool_version: str | None = Field(
         None,
-        max_length=32,
-        description="For example 1.11.4, or 1.11 for any 1.11.x; null: the installed one",
+        max_length=200,
+        description="Which of the versions on the worker: 1.11.4, 1.11 for any 1.11.x, constraints "
+        "as Terraform writes them (`~> 1.9`, `>= 1.8, < 2`), `latest`, or `auto` for what the "
+        "sources ask for (`required_version`; for tofu that of `.tofu` files and of "
+        "`language { compatible_with { opentofu } }`). The newest that fits runs, and a prerelease "
+        "only if it is asked for exactly. null: the first one that is found, in the tools "
+        "folder, then on PATH",
     )
     backend_mode: BackendMode = Field(
         default_factory=lambda: "auto",

@@ -145,8 +145,8 @@ def test_a_path_that_leaves_the_repository_is_refused(boss: Caller, shop: str, p
         ({"repository": REPOSITORY, "tool": "pulumi"}, "invalid-request"),
         ({"repository": REPOSITORY, "backend_mode": "maybe"}, "invalid-request"),
         ({"repository": REPOSITORY, "path": None}, "invalid-request"),
-        ({"repository": REPOSITORY, "tool_version": "latest"}, "tool-version-invalid"),
-        ({"repository": REPOSITORY, "tool_version": "1.9.0-rc1"}, "tool-version-invalid"),
+        ({"repository": REPOSITORY, "tool_version": "newest"}, "tool-version-invalid"),
+        ({"repository": REPOSITORY, "tool_version": ">= 1.9.0-rc1"}, "tool-version-invalid"),
         ({"repository": REPOSITORY, "tool_version": "1.9.0.1"}, "tool-version-invalid"),
         ({"repository": REPOSITORY, "override_file": "../x.tf"}, "override-file-invalid"),
         ({"repository": REPOSITORY, "override_file": "x.txt"}, "override-file-invalid"),
@@ -173,8 +173,10 @@ def test_a_wrong_body_is_refused_and_nothing_of_it_is_kept(
 
 
 @one_database
-@pytest.mark.parametrize("version", ["1", "1.8", "1.11.4", None])
-def test_a_version_of_the_tool_may_be_given_in_part(
+@pytest.mark.parametrize(
+    "version", ["1", "1.8", "1.11.4", "1.12.0-rc1", "~> 1.9", ">= 1.8, < 2", "latest", "auto", None]
+)
+def test_a_version_of_the_tool_may_be_given_in_part_by_constraints_or_by_the_sources(
     boss: Caller, shop: str, version: str | None
 ) -> None:
     changed = boss.patch(f"{shop}/templates/app", {"tool_version": version}).json
