@@ -23,8 +23,7 @@ from sqlalchemy.exc import OperationalError
 from backend.broker import RUN_TASK, celery_app
 from backend.config import Settings
 from backend.errors import Error, Unavailable
-from backend.models import Run
-from backend.runs import claims, workers
+from backend.runs import approvals, claims, workers
 from backend.transactions import Installation
 from backend.upkeep import duties, installation
 from backend.upkeep.ticker import Duty, Ticker
@@ -178,9 +177,8 @@ class Worker:
         found = self._claim(run_id)
         if found is None:
             return
-        claimed, job = found
-        with structlog.contextvars.bound_contextvars(run=run_id, epoch=claimed.epoch):
-            at_work = Execution(self._here, claimed)
+        at_work, job = found
+        with structlog.contextvars.bound_contextvars(run=run_id, epoch=at_work.epoch):
             self._active[at_work] = orphans.clock()
             if self._interrupted.is_set():  # it came too late to be told with the others
                 at_work.interrupt()
@@ -194,7 +192,7 @@ class Worker:
             finally:
                 del self._active[at_work]
 
-    def _claim(self, run_id: str) -> tuple[Run, Job | Exception] | None:
+    def _claim(self, run_id: str) -> tuple[Execution, Job | Exception] | None:
         """Claim a run and resolve its job, in one transaction; None when it is not to be taken.
 
         What is wrong with the job does not undo the claim: else the run would have no end.
@@ -204,13 +202,17 @@ class Worker:
             claimed = claims.claim(tx, run_id, self.name, lease)
             if claimed is None:
                 return None
+            at_work = Execution(self._here, claimed)
             try:
                 with tx.db.begin_nested():
-                    return claimed, jobs.resolve(tx, claimed)
+                    if claimed.approved_at is not None and approvals.end_if_stale(tx, claimed):
+                        return None
+                    at_work.binds(tx, claimed)
+                    return at_work, jobs.resolve(tx, claimed)
             except OperationalError:
                 raise  # the database is away: there is no claim either
             except Exception as fault:  # noqa: BLE001 it is raised where every fault ends the run
-                return claimed, fault
+                return at_work, fault
 
 
 def main(settings: Settings) -> None:

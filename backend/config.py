@@ -160,6 +160,11 @@ class Settings(BaseModel):
         description="Old ssh servers that may use ssh-rsa with SHA-1, as HOST or HOST:PORT, "
         "separated by commas",
     )
+    max_plan_bytes: int = Field(
+        268_435_456,
+        ge=1_000_000,
+        description="Limit for a plan that waits for approval, with the files that it needs, bytes",
+    )
     tools_dir: Path | None = Field(
         None, description="Folder with tools as NAME/VERSION/NAME; default DATA_DIR/tools"
     )

@@ -7,9 +7,10 @@ import time
 import structlog
 
 from backend.errors import Error, Unavailable
+from backend.runs import approvals
 from execution import server
 from execution.events import Execution
-from runner.errors import Fenced, RunnerError, Stopped
+from runner.errors import Fenced, PlanStale, RunnerError, Stopped
 from runner.job import Job
 from runner.processes.ladder import CANCELED
 from runner.recipes import run
@@ -38,17 +39,28 @@ def attempt(at_work: Execution, job: Job | Exception, url: str) -> None:
     except Unavailable as error:
         at_work.give_back(error.code, error.message)
     except (RunnerError, Error) as error:
-        if error.code == AWAY:
-            _wait_for_the_server(at_work, url)
-            at_work.give_back(error.code, error.message)
-        else:
-            at_work.finish("errored", error_code=error.code, error_message=error.message)
+        _finish_failed(at_work, error, url)
     except Exception as bug:  # a run has an end, whatever it met
         log.exception("run_crashed", exc_info=bug)
         message = f"The runner failed: {type(bug).__name__}. The worker's log has more."
         at_work.finish("errored", error_code="runner-crashed", error_message=message)
     else:
-        at_work.finish(outcome.status)
+        if outcome.status == "planned":
+            at_work.wait_for_approval()
+        else:
+            at_work.finish(outcome.status)
+
+
+def _finish_failed(at_work: Execution, error: RunnerError | Error, url: str) -> None:
+    """End the run with this error, or queue it again for one that may pass."""
+    if error.code == AWAY:
+        _wait_for_the_server(at_work, url)
+        at_work.give_back(error.code, error.message)
+    elif isinstance(error, PlanStale) or error.code == approvals.STALE:
+        said = f"{error.message} {approvals.AGAIN.format(run=at_work.run_id)}"
+        at_work.finish("stale", error_code=approvals.STALE, error_message=said)
+    else:
+        at_work.finish("errored", error_code=error.code, error_message=error.message)
 
 
 def _wait_for_the_server(at_work: Execution, url: str) -> None:

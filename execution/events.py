@@ -11,24 +11,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar, cast
 
 import structlog
 from sqlalchemy import select
 
 from backend.catalogue import projects
+from backend.db import now
 from backend.documents.intake import receive
 from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
-from backend.models import Run, State, StateVersion
-from backend.runs import claims, logs, moves, own_backends
-from backend.states import archive, locks, states, transfers
+from backend.models import PLANNED, Run, State, StateVersion
+from backend.runs import approvals, claims, inputs, logs, moves, own_backends, plans
+from backend.runs.inputs import Inputs
+from backend.states import addresses, archive, locks, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
 from execution import unsaved
 from execution.happened import Happened
 from execution.log_text import LogText
+from execution.plan_pieces import PlanPieces
 from runner.errors import DetectionError, Fenced, Stopped, TransferError
-from runner.events import Rescue, StepStatus, StopLevel
+from runner.events import KeptPlan, Rescue, StepStatus, StopLevel
 
 log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ class Execution:
         self._here = here
         self.run_id, self.epoch, self._workspace_id = run.id, run.epoch, run.workspace_id
         self._itself = Caller(here, claims.itself(run))
+        self._inputs, self._address, self._state_version = Inputs("", "", ""), "", 0
         self._lock_id = f"export-state-{run.id}-{run.epoch}"
         self._lease = timedelta(seconds=here.settings.lease_seconds)
         self._lease_ends = time.monotonic() + self._lease.total_seconds()
@@ -68,6 +72,13 @@ class Execution:
         self._is_late = False
         self._writing = threading.Lock()
         self._flushed_at = time.monotonic()
+
+    def binds(self, tx: Transaction, run: Run) -> None:
+        """Remember what a plan of this claim holds for. Raises Unreadable."""
+        self._inputs = inputs.of(tx, run)
+        self._address = addresses.of_workspace(
+            self._here.settings.url, run.workspace.project.name, run.workspace.name
+        ).address
 
     def step_started(self, name: str) -> None:
         self._position += 1
@@ -99,18 +110,59 @@ class Execution:
             raise DetectionError(refusal.code, refusal.message) from None
 
     def planning(self) -> None:
+        """Raises Unavailable when the state cannot be looked at."""
+        self._state_version = self._patiently(self._current)
         self._tell(self._happened.moved, "planning")
 
-    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None:
-        values = {"changes": dict(changes), "plan_sha256": plan_sha256}
-        self._tell(self._happened.moved, "planned", **values)
+    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
+        """Raises Stopped, as `applying` does."""
+
+        def decide(tx: Transaction) -> bool:
+            run = claims.own(tx)
+            if run.status == "applying":  # the answer to an earlier commit was lost
+                return True
+            run.changes, run.plan_sha256 = dict(changes), plan_sha256
+            tx.db.flush()
+            decision = approvals.judge(tx, run, changes)
+            if decision.approved_by is None:
+                return False
+            moves.move(tx, run, PLANNED, planned_at=now())
+            approvals.record_approval(tx, run, decision.approved_by)
+            moves.move(tx, run, "applying", lease_expires_at=now(self._lease))
+            return True
+
+        with _canceled_is_stopped():
+            return self._write(decide)
+
+    def keep_plan(self, plan: KeptPlan, pack: Callable[[IO[bytes]], object]) -> None:
+        pieces = PlanPieces(lambda number, piece: self._write(_keeping(number, piece)))
+        pack(cast("IO[bytes]", pieces))
+        address = self._address if plan.is_ours else ""
+        made = plans.Made(
+            inputs=self._inputs,
+            address=address,
+            state_version=self._state_version if plan.is_ours else None,
+            commit=plan.commit,
+            tool=plan.tool,
+            tool_version=plan.tool_version,
+            lock_sha256=plan.lock_sha256,
+        )
+        bundle = pieces.end()
+        self._write(lambda tx: plans.keep(tx, bundle, made))
+
+    def kept_plan(self) -> Iterator[bytes]:
+        with self._itself.reading() as tx:
+            yield from plans.pieces(tx)
 
     def applying(self) -> None:
         """Raises Stopped when somebody has asked to cancel the run, even a moment ago."""
-        try:
+        with _canceled_is_stopped():
             self._move("applying")
-        except moves.CancelAsked as asked:
-            raise Stopped("canceled", asked.message) from None
+
+    def wait_for_approval(self) -> None:
+        """End the first leg: nobody is at work with the run any more."""
+        self._end_log()
+        self._write(approvals.await_one)
 
     def finish(self, status: str, **values: Any) -> None:
         self._end_log()
@@ -304,6 +356,10 @@ class Execution:
                 log.warning("database_awaited", run=self.run_id, reason=error.message)
                 time.sleep(RETRY_SECONDS)
 
+    def _current(self) -> int:
+        with self._itself.reading() as tx:
+            return self._state(tx).current
+
     def _newest(self) -> StateVersion | None:
         with self._itself.reading() as tx:
             return states.current(tx.db, self._state(tx))
@@ -319,6 +375,18 @@ class Execution:
     def _state(self, tx: Transaction) -> State:
         of_own = State.workspace_id == self._workspace_id
         return tx.db.scalars(select(State).where(of_own)).one()
+
+
+def _keeping(number: int, piece: bytes) -> Callable[[Transaction], None]:
+    return lambda tx: plans.keep_piece(tx, number, piece)
+
+
+@contextmanager
+def _canceled_is_stopped() -> Iterator[None]:
+    try:
+        yield
+    except moves.CancelAsked as asked:
+        raise Stopped("canceled", asked.message) from None
 
 
 def _described(version: StateVersion) -> Mapping[str, Any]:

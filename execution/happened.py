@@ -12,7 +12,7 @@ from typing import Any
 from backend.runs import claims, moves, steps
 from backend.transactions import Transaction
 
-BEFORE = {"planning": "preparing", "planned": "planning"}  # the moves that may be written late
+BEFORE = {"planning": "preparing"}  # the moves that may be written late
 
 
 class Happened:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from backend.catalogue import effective, git_credentials, keys
 from backend.models import Key, Run
 from backend.people import tokens
-from backend.runs import history
+from backend.runs import history, plans
 from backend.states import addresses, states, transfers
 from backend.transactions import Installation, Transaction
 from execution import repositories
 from runner.job import (
+    ApprovedPlan,
     Backend,
     GitCredential,
     Job,
@@ -42,6 +43,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
         Variable(v.name, v.value, v.kind, v.sensitive, v.type)  # type: ignore[arg-type]  # as below
         for v in effective.opened(db, here.keyring, workspace, run)
     ]
+    plan = plans.approved(tx, run)
     at = addresses.of_workspace(settings.url, project.name, workspace.name)
     return Job(
         run_id=run.id,
@@ -49,8 +51,10 @@ def resolve(tx: Transaction, run: Run) -> Job:
         operation=run.operation,  # type: ignore[arg-type]  # the row was checked when it was queued
         source=Source(
             url=template.repository,
-            ref=run.ref or template.ref,
-            rules=rules,
+            # the commit of an approved plan was allowed when it was planned, by the same rules
+            ref=run.ref or template.ref if plan is None else plan.commit,
+            also=None if plan is None else run.ref or template.ref,
+            rules=rules if plan is None else None,
             path=template.path,
             credential=_credential(here, template.key),
             submodules=template.submodules,
@@ -72,7 +76,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
             password=tokens.issue_for_run(db, run, state.id),
         ),
         tool=template.tool,  # type: ignore[arg-type]  # as above
-        tool_version=template.tool_version,
+        tool_version=template.tool_version if plan is None else plan.tool_version,
+        approved=None if plan is None else ApprovedPlan(plan.commit, plan.lock_sha256),
         backend_mode=template.backend_mode,  # type: ignore[arg-type]  # as above
         override_file=template.override_file,
         ignored_wrappers=tuple(template.ignored_wrappers),
@@ -109,6 +114,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
             command=settings.run_timeout_seconds,
             stop_grace=settings.stop_grace_seconds,
             state=settings.max_state_bytes,
+            plan=settings.max_plan_bytes,
         ),
     )
 

@@ -5,6 +5,7 @@ RunnerError
 ├── DetectionError  our backend cannot be configured: change the code or the backend mode
 ├── ToolError       terraform or tofu is missing, or failed: read the log
 ├── TransferError   a state cannot be moved; nothing was changed unless the message says so
+├── PlanStale       an approved plan does not hold any more: plan again
 ├── Stopped         somebody canceled the run, or it took too long
 └── Fenced          the worker lost the run: another worker or the reconciler took it
 """
@@ -37,6 +38,10 @@ class ToolError(RunnerError):
 
 class TransferError(RunnerError):
     """A state was not moved. The message says what a person has to do first."""
+
+
+class PlanStale(RunnerError):
+    """What the plan was made from is not as it was. Nothing was applied."""
 
 
 class Stopped(RunnerError):

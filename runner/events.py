@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import IO, Any, BinaryIO, Literal, Protocol
 
 StepStatus = Literal["done", "failed"]
 
@@ -27,6 +27,17 @@ class Rescue:
     version: int | None = None
     kept: str | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class KeptPlan:
+    """What a plan was made with. `is_ours`: the state is in Stateroom."""
+
+    commit: str
+    tool: str
+    tool_version: str
+    lock_sha256: str | None
+    is_ours: bool
 
 
 class Events(Protocol):
@@ -52,7 +63,17 @@ class Events(Protocol):
 
     def planning(self) -> None: ...
 
-    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> None: ...
+    def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
+        """The plan is made. Whether to apply it at once; else it is kept, and waits.
+
+        If it is, the apply begins with this call, as with `applying`. Raises Stopped as that does.
+        """
+
+    def keep_plan(self, plan: KeptPlan, pack: Callable[[IO[bytes]], object]) -> None:
+        """Store what `pack` writes, sealed, until the plan is approved."""
+
+    def kept_plan(self) -> Iterator[bytes]:
+        """What `keep_plan` stored, for the claim that applies it."""
 
     def applying(self) -> None:
         """The apply begins. After this call the run is never started again.
@@ -87,4 +108,4 @@ class Events(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    status: Literal["applied", "planned_and_finished"]
+    status: Literal["applied", "planned_and_finished", "planned"]

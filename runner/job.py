@@ -79,7 +79,8 @@ class RefRules:
 class Source:
     """Where the configuration comes from. A `ref` of None is the default branch, or the own one.
 
-    Without `rules` every ref may be checked out.
+    Without `rules` every ref may be checked out. `also` is a ref that has had a commit that is
+    asked for: not every server gives out any commit.
     """
 
     url: str
@@ -95,6 +96,7 @@ class Source:
     lfs: bool = False  # and files of Git LFS
     git_credentials: tuple[GitCredential, ...] = ()  # for submodules
     ancestor: str | None = None  # a commit: does the history of what is checked out have it?
+    also: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,18 @@ class LastApply:
 
 
 @dataclass(frozen=True)
+class ApprovedPlan:
+    """A plan that an earlier claim of the run made: it is applied, and nothing is planned again."""
+
+    commit: str
+    lock_sha256: str | None  # of the dependency lock file
+
+
+@dataclass(frozen=True)
 class Limits:
     """Limits in seconds, except `state`: the bytes of the largest state that a transfer moves.
+
+    `plan` is the bytes of a plan that is kept, with the files that it needs.
 
     `stop_grace` is how long the tool may take to save and unlock after each SIGINT.
     """
@@ -140,6 +152,7 @@ class Limits:
     clone: float = 600.0
     stop_grace: float = 300.0
     state: int = 100_000_000
+    plan: int = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,7 @@ class Job:
     backend_mode: BackendMode = "auto"
     override_file: str | None = None
     ignored_wrappers: tuple[str, ...] = ()  # as in runner.detection.wrappers.WRAPPERS
+    approved: ApprovedPlan | None = None  # None: plan first
     standing: Standing = "unwritten"
     elsewhere: str | None = None  # the verdict of the last run that used the sources' backend
     last_apply: LastApply | None = None

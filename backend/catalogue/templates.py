@@ -38,6 +38,7 @@ class Fields(TypedDict, total=False):
     allowed_refs: list[str]
     secrets_for_pull_requests: bool
     rules: Rules
+    auto_approve: str
     key: str | None
 
 
@@ -49,7 +50,7 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
     tx.require("templates:manage", project.id)
     template = Template(
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
-        submodules=False, lfs=False,
+        submodules=False, lfs=False, auto_approve="never",
     )  # fmt: skip
     _assign(tx, project, template, fields)
     if fields.get("name") is None:
@@ -150,6 +151,7 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
         template.rules = fields["rules"].as_written()
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
+    template.auto_approve = fields.get("auto_approve", template.auto_approve)
     template.submodules = fields.get("submodules", template.submodules)
     template.lfs = fields.get("lfs", template.lfs)
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):

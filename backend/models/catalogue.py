@@ -105,6 +105,7 @@ class Template(Base):
     allowed_refs: Mapped[list[str]] = mapped_column(JSON, default=list)  # beside its own ref
     secrets_for_pull_requests: Mapped[bool] = mapped_column(default=False)
     rules: Mapped[dict[str, Any]] = mapped_column(default=dict)  # catalogue/rules.py
+    auto_approve: Mapped[str] = mapped_column(String(16), default="never")
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(default=now())

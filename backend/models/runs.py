@@ -22,10 +22,12 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from backend.db import now
 from backend.models.base import Base, new_id
 from backend.models.catalogue import Template, Workspace
+from backend.models.proven import Proven
 
-ACTIVE = ("preparing", "planning", "planned", "applying")
+ACTIVE = ("preparing", "planning", "applying")  # at work: a lease guards them
+PLANNED = "planned"  # waits for an approval, or for a worker after it; nothing is at work
 TRANSFERS = ("import-state", "export-state")
-HARMLESS = ("plan", "drift")  # they change nothing
+HARMLESS = ("plan", "drift")  # they change nothing, wait for nobody, and hold nobody up
 ENDED = ("applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost")
 
 
@@ -80,6 +82,12 @@ class Run(Base):
     lease_expires_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     force_cancel: Mapped[bool] = mapped_column(default=False)
+    auto_approve: Mapped[bool] = mapped_column(default=False)  # as who queued it wanted
+    may_approve: Mapped[bool] = mapped_column(default=False)  # whoever queued it had runs:approve
+    planned_at: Mapped[datetime | None]
+    approved_at: Mapped[datetime | None]  # from then on it is to be applied
+    approved_by: Mapped[str | None]
+    not_before: Mapped[datetime | None]  # when an approved run may begin to apply
     start_empty: Mapped[bool] = mapped_column(default=False)  # though a state was elsewhere
     cli_workspace: Mapped[str | None] = mapped_column(String(255))  # which an import takes
     own_backend: Mapped[str | None]  # the identity of a backend outside that it works with
@@ -116,6 +124,63 @@ class Step(Base):
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
     started_at: Mapped[datetime] = mapped_column(default=now())
     finished_at: Mapped[datetime | None]
+
+
+class Plan(Proven, Base):
+    """What the plan of a run was made from, and holds for. It is applied only while that holds.
+
+    Hashes of secrets are keyed. Without `state_version` the state is in a backend of the sources.
+    """
+
+    __tablename__ = "plans"
+    KEY = ("run_id",)
+    PROVES = (
+        "run_id", "workspace_id", "epoch", "commit", "tool", "tool_version", "address",
+        "state_version", "template", "variables", "credentials", "lock_sha256", "bundle_sha256",
+        "pieces", "approved_by",
+    )  # fmt: skip
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    epoch: Mapped[int]  # of the claim that planned
+    commit: Mapped[str] = mapped_column(String(64))
+    tool: Mapped[str] = mapped_column(String(16))
+    tool_version: Mapped[str] = mapped_column(String(32))
+    address: Mapped[str]  # of the backend, which the plan file contains
+    state_version: Mapped[int | None]  # the number of the one that was read; 0: there was none
+    template: Mapped[str] = mapped_column(String(64))
+    variables: Mapped[str] = mapped_column(String(64))
+    credentials: Mapped[str] = mapped_column(String(64))
+    lock_sha256: Mapped[str | None] = mapped_column(String(64))  # of the dependency lock file
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    pieces: Mapped[int]
+    approved_by: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class PlanPiece(Base):
+    """A sealed piece of what planning left: the plan file, and the files that it wrote."""
+
+    __tablename__ = "plan_pieces"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sealed: Mapped[bytes]
+
+
+class Comment(Base):
+    """What somebody said about a run, alone or with a decision."""
+
+    __tablename__ = "comments"
+    __table_args__ = (Index("comments_by_run", "run_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("cmt"))
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    decision: Mapped[str | None] = mapped_column(String(16))  # approve, discard, cancel, …
+    text: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now())
 
 
 class LogChunk(Base):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from backend import audit
 from backend.db import now
-from backend.models import ACTIVE, Run, Workspace, came_before, of_claim
+from backend.models import ACTIVE, HARMLESS, PLANNED, Run, Workspace, came_before, of_claim
 from backend.principal import PIN_HOSTS, REPORT, Principal
 from backend.runs.moves import Moved, move
 from backend.states import rescued, states, versions
@@ -26,34 +26,32 @@ _UNDECIDED = rescued.of_runs(Run.workspace_id)
 
 
 def claimable(db: Session, limit: int) -> Sequence[str]:
-    """The oldest queued runs whose workspace and shared backend are free, and not frozen."""
-    busy = exists().where(_OTHER.workspace_id == Run.workspace_id, _OTHER.blocking)
+    """The runs that a worker may take now, those that come first first.
+
+    Approved plans come before runs that will change something, and those before runs that only
+    plan: many plans never hold up one apply.
+    """
     return db.scalars(
         select(Run.id)
-        .where(Run.status == "queued", ~busy, ~_shared_backend_is_busy(), ~_frozen(), ~_UNDECIDED)
-        .order_by(Run.created_at, Run.id)
+        .where(or_(_approved(), and_(_queued(), ~_shared_backend_is_busy())))
+        .order_by(_rank(), Run.created_at, Run.id)
         .limit(limit)
     ).all()
 
 
 def claim(tx: Transaction, run_id: str, worker: str, lease: timedelta) -> Run | None:
-    """Take a queued run for a worker under a new epoch; None when it is not there to be taken.
+    """Take a run for a worker under a new epoch; None when it is not there to be taken.
 
-    For Stateroom itself.
+    It is queued, or its plan is approved. For Stateroom itself.
     """
     tx.principal.require_installation()
     db = tx.db
-    waits = exists().where(
-        _OTHER.workspace_id == Run.workspace_id,
-        _OTHER.id != Run.id,
-        or_(_OTHER.blocking, and_(_OTHER.status == "queued", came_before(_OTHER, Run))),
-    )
     taking = (
         update(Run)
-        .where(Run.id == run_id, Run.status == "queued", ~waits, ~_frozen(), ~_UNDECIDED)
+        .where(Run.id == run_id, or_(_approved(), _queued()))
         .values(
             status="preparing",
-            blocking=True,
+            blocking=Run.operation.not_in(HARMLESS),
             epoch=Run.epoch + 1,
             attempts=Run.attempts + 1,
             worker=worker,
@@ -95,11 +93,36 @@ def claimed_by(db: Session, process: str) -> Sequence[Run]:
     return db.scalars(select(Run).where(Run.status.in_(ACTIVE), begins).order_by(Run.id)).all()
 
 
+def _approved() -> ColumnElement[bool]:
+    """A plan that may be applied now. Its run has kept the workspace since it was claimed."""
+    in_time = or_(Run.not_before.is_(None), Run.not_before <= now())
+    return and_(Run.status == PLANNED, Run.approved_at.is_not(None), in_time, ~_frozen())
+
+
+def _queued() -> ColumnElement[bool]:
+    """A queued run whose turn it is. One that changes nothing waits for no other run."""
+    ahead = exists().where(
+        _OTHER.workspace_id == Run.workspace_id,
+        _OTHER.id != Run.id,
+        _OTHER.operation.not_in(HARMLESS),
+        or_(_OTHER.blocking, and_(_OTHER.status == "queued", came_before(_OTHER, Run))),
+    )
+    its_turn = or_(Run.operation.in_(HARMLESS), ~ahead)
+    return and_(Run.status == "queued", its_turn, ~_frozen(), ~_UNDECIDED)
+
+
+def _rank() -> ColumnElement[int]:
+    return case((Run.status == PLANNED, 0), (Run.operation.in_(HARMLESS), 2), else_=1)
+
+
 def _shared_backend_is_busy() -> ColumnElement[bool]:
-    return exists().where(
-        Workspace.id == Run.workspace_id,
-        _OTHER.own_backend == Workspace.own_backend,
-        _OTHER.blocking,
+    return and_(
+        Run.operation.not_in(HARMLESS),
+        exists().where(
+            Workspace.id == Run.workspace_id,
+            _OTHER.own_backend == Workspace.own_backend,
+            _OTHER.blocking,
+        ),
     )
 
 
@@ -173,7 +196,8 @@ def note(tx: Transaction, **facts: Any) -> None:
 def give_back(tx: Transaction, code: str, message: str) -> None:
     """Queue the run that asks again, after a fault that may pass: a few times.
 
-    One that is applying ends with the fault: an apply is never started twice. Raises Moved.
+    One with an approved plan waits for a worker again. One that is applying ends with the fault:
+    an apply is never started twice. Raises Moved.
     """
     run = own(tx)
     if run.status != "applying" and _again(tx, run):
@@ -189,7 +213,7 @@ def _again(tx: Transaction, run: Run) -> bool:
     if run.cancel_requested_at is not None:
         move(tx, run, "canceled", **fenced)
     elif run.attempts < MAX_ATTEMPTS:
-        move(tx, run, "queued", **fenced)
+        move(tx, run, "queued" if run.approved_at is None else PLANNED, **fenced)
         tx.ring(run.id)
     else:
         return False
@@ -216,7 +240,7 @@ def expire_leases(tx: Transaction) -> list[str]:
                 _take_away(tx, run)
         except Moved:
             continue  # it was renewed, or another reconciler was first
-        if run.status == "queued":
+        if run.status in ("queued", PLANNED):
             again.append(run.id)
     return again
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select, true, update
+from sqlalchemy import delete, select, true, update
+from sqlalchemy.orm import Session
 
 from backend import audit
 from backend.db import now
 from backend.errors import Conflict
-from backend.models import ACTIVE, ENDED, Run
+from backend.models import ACTIVE, ENDED, HARMLESS, PLANNED, PlanPiece, Run
 from backend.principal import REPORT
 from backend.runs import steps
 from backend.states import locks
@@ -18,15 +19,21 @@ from backend.transactions import Transaction
 # The only moves there are. What is not here is refused.
 EDGES: dict[str, frozenset[str]] = {
     "queued": frozenset({"preparing", "canceled"}),
-    "preparing": frozenset({"planning", "queued", "errored", "canceled"}),
+    # with an approved plan it goes straight to applying, or back to planned
+    "preparing": frozenset(
+        {"planning", "applying", "queued", "planned", "stale", "errored", "canceled"}
+    ),
     # a transfer of a state has no plan: it goes from looking straight to moving
     "planning": frozenset(
         {"planned", "planned_and_finished", "applying", "queued", "errored", "canceled"}
     ),
-    "planned": frozenset({"applying", "discarded", "stale", "queued", "errored", "canceled"}),
+    # whoever approves it by itself applies at once; else a worker claims it again
+    "planned": frozenset({"preparing", "applying", "discarded", "stale", "errored", "canceled"}),
     "applying": frozenset({"applied", "stale", "errored", "canceled", "lost"}),
 }
-BLOCKING = frozenset({*ACTIVE, "lost"})
+BLOCKING = frozenset({*ACTIVE, PLANNED, "lost"})
+# no worker has it any more
+_LET_GO = {"lease_expires_at": None}
 
 
 class Moved(Conflict):
@@ -53,8 +60,9 @@ def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
     ended = status in ENDED
     changes = {
         "status": status,
-        "blocking": status in BLOCKING,
-        **({"finished_at": now(), "lease_expires_at": None} if ended else {}),
+        "blocking": status in BLOCKING and run.operation not in HARMLESS,
+        **({} if status in ACTIVE else _LET_GO),
+        **({"finished_at": now()} if ended else {}),
         **values,
     }
     as_read = Run.id == run.id, Run.status == run.status, Run.epoch == run.epoch
@@ -74,14 +82,21 @@ def move(tx: Transaction, run: Run, status: str, **values: Any) -> None:
         tx, f"run.{status}", run.id, project_id=run.project_id, epoch=run.epoch,
         error=values.get("error_code"),
     )  # fmt: skip
-    if ended or status == "queued":
+    if status not in ACTIVE:
         locks.release_of_run(tx, run.id)
         steps.end_open(tx.db, run)
+    if ended or status == "queued":
+        _forget_plan(tx.db, run)
     if ended:
         tx.log(
             "run_ended", run=run.id, project=run.project_id, workspace=run.workspace_id,
             operation=run.operation, status=status, error=run.error_code, seconds=_seconds(run),
         )  # fmt: skip
+
+
+def _forget_plan(db: Session, run: Run) -> None:
+    """Delete what would be applied. What the plan was made from stays known."""
+    db.execute(delete(PlanPiece).where(PlanPiece.run_id == run.id))
 
 
 def _seconds(run: Run) -> float | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from backend.models import Lock, Project, Run, State, StateVersion, Step, Workspace
-from backend.runs import queue, steps
+from backend.models import Comment, Lock, Project, Run, State, StateVersion, Step, Workspace
+from backend.runs import comments, queue, steps
 from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
 
@@ -46,6 +46,7 @@ class RunOverview:
     waits_for_rescued: str | None
     workspace_frozen: bool
     steps: Sequence[Step]
+    comments: Sequence[Comment]
     state_versions: Sequence[int]
 
 
@@ -79,6 +80,7 @@ def of_run(tx: Transaction, run: Run) -> RunOverview:
         waits_for_rescued=_waits_for_rescued(tx.db, run),
         workspace_frozen=run.workspace.frozen_at is not None,
         steps=steps.of_run(tx.db, run),
+        comments=comments.of_run(tx.db, run),
         state_versions=versions.written_by(tx.db, run),
     )
 

@@ -13,6 +13,7 @@ from backend.catalogue import sources
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
+    ACTIVE,
     ENDED,
     HARMLESS,
     TRANSFERS,
@@ -23,7 +24,7 @@ from backend.models import (
     came_before,
 )
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.runs import rules, targets
+from backend.runs import comments, rules, targets
 from backend.runs.moves import move
 from backend.states import refusals, rescued, states, workspaces
 from backend.transactions import Transaction
@@ -34,7 +35,9 @@ _OTHER = aliased(Run)  # another run of the workspace; making one takes millisec
 
 @dataclass(frozen=True)
 class NewRun:
-    """A requested run. `start_empty` allows a new state although another backend has one.
+    """A requested run. `auto_approve`: apply it, whatever its plan is.
+
+    `start_empty` allows a new state although another backend has one.
 
     `targets` are addresses of all that it is about, if it is not about everything; `replace` those
     of resources that are destroyed and made again.
@@ -47,6 +50,7 @@ class NewRun:
     message: str = ""
     targets: Sequence[str] = ()
     replace: Sequence[str] = ()
+    auto_approve: bool = False
     start_empty: bool = False
     allow_older: bool = False
     cli_workspace: str | None = None
@@ -55,19 +59,21 @@ class NewRun:
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     """Queue a run in its workspace. The workers are told after the commit.
 
-    What changes infrastructure or a state also needs runs:approve, and a transfer of a state
-    state:write. Raises Forbidden, also for a ref that the template does not allow, Invalid, and
-    Conflict for a workspace without a template, one whose state takes no lock, or a run that
-    cannot keep the template's rules.
+    To plan is not to approve: `auto_approve` and transfers, which have no plan, need runs:approve,
+    and transfers state:write too. Raises Forbidden, also for a ref that the template does not
+    allow, Invalid, and Conflict for a workspace without a template, one whose state takes no lock, or
+    a run that cannot keep the template's rules.
     """
     tx.require("runs:create", workspace.project_id)
     operation = new.operation
     if operation not in OPERATIONS:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
-    if operation not in HARMLESS:
-        hint = f"{operation} changes infrastructure or a state. runs:create alone queues plans."
+    if new.auto_approve:
+        hint = "Without auto_approve the run waits until somebody approves its plan."
         tx.require("runs:approve", workspace.project_id, hint)
     if operation in TRANSFERS:
+        hint = f"{operation} has no plan that somebody could approve."
+        tx.require("runs:approve", workspace.project_id, hint)
         tx.require("state:write", workspace.project_id)
     if new.cli_workspace is not None and operation != "import-state":
         raise Invalid("Only import-state has a CLI workspace.", code="cli-workspace-useless")
@@ -95,6 +101,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         message=new.message,
         targets=list(new.targets),
         replace=list(new.replace),
+        auto_approve=new.auto_approve,
+        may_approve=tx.principal.may("runs:approve", workspace.project_id),
         start_empty=new.start_empty,
         allow_older=new.allow_older,
         cli_workspace=new.cli_workspace,
@@ -108,6 +116,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         allow_older=new.allow_older or None, start_empty=new.start_empty or None,
         cli_workspace=new.cli_workspace, targets=list(new.targets) or None,
         replace=list(new.replace) or None,
+        auto_approve=new.auto_approve or None,
     )  # fmt: skip
     tx.ring(run.id)
     return run
@@ -172,7 +181,7 @@ def blocked_by(db: Session, run: Run) -> Run | None:
 
     It may be of another workspace, if the two share a backend.
     """
-    if run.status != "queued":
+    if run.status != "queued" or run.operation in HARMLESS:
         return None
     beside = or_(
         and_(_OTHER.workspace_id == run.workspace_id, _OTHER.id != run.id),
@@ -180,7 +189,7 @@ def blocked_by(db: Session, run: Run) -> Run | None:
     )
     return db.scalars(
         select(_OTHER)
-        .where(beside)
+        .where(beside, _OTHER.operation.not_in(HARMLESS))
         .where(or_(_OTHER.blocking, and_(_OTHER.status == "queued", came_before(_OTHER, run))))
         .order_by(_OTHER.blocking.desc(), _OTHER.created_at, _OTHER.id)
         .limit(1)
@@ -193,8 +202,10 @@ def waits_for_rescued(db: Session, run: Run) -> str | None:
     return kept[0].id if kept else None
 
 
-def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Run:
-    """Ask a run to stop. A queued run is canceled at once; otherwise its worker is told to stop it.
+def cancel(
+    tx: Transaction, project: Project, run_id: str, *, force: bool, comment: str = ""
+) -> Run:
+    """Ask a run to stop. One that no worker has is canceled at once; else its worker is told.
 
     Raises NotFound, and Conflict when it has ended already.
     """
@@ -207,13 +218,14 @@ def cancel(tx: Transaction, project: Project, run_id: str, *, force: bool) -> Ru
         run.cancel_requested_at = db.scalar(select(now()))
     run.force_cancel = run.force_cancel or force
     audit.record(tx, "run.cancel", run.id, project_id=run.project_id, force=force)
-    if run.status == "queued":
+    comments.with_decision(tx, run, "cancel", comment)
+    if run.status not in ACTIVE:
         db.flush()
         move(tx, run, "canceled")
     return run
 
 
-def acknowledge(tx: Transaction, project: Project, run_id: str) -> Run:
+def acknowledge(tx: Transaction, project: Project, run_id: str, comment: str = "") -> Run:
     """Record that a person has looked at a lost run, so that its workspace can go on.
 
     Raises NotFound, and Conflict for a run that is not lost, or whose last state is in a rescued
@@ -231,6 +243,7 @@ def acknowledge(tx: Transaction, project: Project, run_id: str) -> Run:
             code="rescued-undecided",
             rescued=kept,
         )
+    comments.with_decision(tx, run, "acknowledge", comment)
     if run.acknowledged_at is None:
         run.acknowledged_at = db.scalar(select(now()))
         run.blocking = False

@@ -26,5 +26,10 @@ def variable(variable_id: str) -> bytes:
     return bind("variable", variable_id)
 
 
+def plan(run_id: str, epoch: int, number: int) -> bytes:
+    """The binding of a piece of what the planning of a run left, in this epoch."""
+    return bind("plan", run_id, epoch, number)
+
+
 def log(run_id: str, start: int) -> bytes:
     return bind("log", run_id, start)

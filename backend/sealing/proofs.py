@@ -48,6 +48,10 @@ class Proofs:
         made = self.of(model, values)
         return made is not None and proof is not None and hmac.compare_digest(made, proof)
 
+    def fingerprint(self, text: bytes) -> str:
+        """A keyed hash, in hex, which tells nobody else what the text is."""
+        return hmac.digest(self._key, b"fingerprint\0" + text, "sha256").hex()
+
     def check(self, row: Proven) -> None:
         """Raise Unreadable `row-changed` unless Stateroom itself wrote this row."""
         if not self.fits(type(row), reader(type(row))(row), row.proof):

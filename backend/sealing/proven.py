@@ -26,11 +26,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapper, Session, object_session
 
-from backend.models import Alias, Key, Member, Proven, RescuedWrite, State, Token, User, Variable
+from backend.models import (
+    Alias,
+    Key,
+    Member,
+    Plan,
+    Proven,
+    RescuedWrite,
+    State,
+    Token,
+    User,
+    Variable,
+)
 from backend.sealing.proofs import Proofs, covered, reader, reference
 
 MODELS: tuple[type[Proven], ...] = (
-    *(Variable, Key, Token, User, Member, Alias, State, RescuedWrite),
+    *(Variable, Key, Token, User, Member, Alias, State, RescuedWrite, Plan),
 )
 PROOFS, CHANGED = "proofs", "changed_rows"  # in the `info` of a session
 

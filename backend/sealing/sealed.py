@@ -27,6 +27,7 @@ from backend.models import (
     Canary,
     Key,
     LogChunk,
+    PlanPiece,
     ProofKey,
     RescuedWrite,
     StateVersion,
@@ -233,4 +234,5 @@ SHELVES: tuple[Documents | Values, ...] = (
     Documents(StateVersion),
     Documents(RescuedWrite),
     Values(LogChunk, "sealed", bindings.log, "run_id", "start"),
+    Values(PlanPiece, "sealed", bindings.plan, "run_id", "epoch", "number"),
 )

@@ -15,9 +15,12 @@ from backend.errors import Conflict
 from backend.models import (
     Alias,
     ChosenSet,
+    Comment,
     GitCredential,
     Lock,
     LogChunk,
+    Plan,
+    PlanPiece,
     Project,
     RescuedWrite,
     Run,
@@ -140,11 +143,12 @@ def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
 def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     runs = select(Run.id).where(Run.workspace_id == workspace.id)
     proven.delete_all(db, Variable, Variable.run_id.in_(runs))
-    for model in (LogChunk, Step):
+    for model in (LogChunk, Step, PlanPiece, Comment):
         db.execute(delete_from(model).where(model.run_id.in_(runs)))
     db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
     for kept in (Alias, RescuedWrite):
         proven.delete_all(db, kept, kept.state_id == state.id)
+    proven.delete_all(db, Plan, Plan.workspace_id == workspace.id)
     for sealed in (StateVersion, Lock):
         db.execute(delete_from(sealed).where(sealed.state_id == state.id))
     proven.delete_all(db, State, State.id == state.id)

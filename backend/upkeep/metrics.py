@@ -20,14 +20,25 @@ from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerc
 from sqlalchemy.orm import Session
 
 from backend.db import now
-from backend.models import ACTIVE, ENDED, Canary, Lock, Project, RescuedWrite, Run, State, Workspace
+from backend.models import (
+    ACTIVE,
+    ENDED,
+    PLANNED,
+    Canary,
+    Lock,
+    Project,
+    RescuedWrite,
+    Run,
+    State,
+    Workspace,
+)
 from backend.runs import workers
 from backend.sealing import crypto
 from backend.transactions import Transaction
 from backend.upkeep import installation
 
 BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)  # seconds
-STATUSES = ("queued", *ACTIVE, *ENDED)
+STATUSES = ("queued", *ACTIVE, PLANNED, *ENDED)
 
 
 def collect(tx: Transaction) -> Iterator[Metric]:

@@ -19,7 +19,7 @@ from backend.db import now
 from backend.errors import Unavailable
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
 from backend.people import throttles
-from backend.runs import claims
+from backend.runs import approvals, claims
 from backend.states import retention
 from backend.states.retention import Policy, Size
 from backend.transactions import Installation
@@ -28,6 +28,8 @@ KEPT_FOR = timedelta(days=1)
 SWEEP_EVERY_SECONDS = 3600.0
 FORGET_ATTEMPTS_EVERY_SECONDS = 60.0
 LOOK_AT_STATES_EVERY_SECONDS = 60.0
+LOOK_AT_PLANS_EVERY_SECONDS = 5.0
+PLANS_AT_ONCE = 20
 PRUNED_AT_ONCE = 10  # transactions of one call, because leases expire in the same thread
 ORPHAN_SECONDS = 24 * 3600.0
 
@@ -42,6 +44,7 @@ class Reconciler:
         self._poll = here.settings.poll_seconds
         self._policy = _policy(here.settings)
         self._looked_at = ""  # the last state
+        self._looked_at_plan = ""  # its run
         self._lease = here.settings.lease_seconds
         self._answered = -math.inf  # when the database did so for the last time
         self._expires_from = math.inf
@@ -72,6 +75,12 @@ class Reconciler:
             log.info("leases_prolonged", seconds=self._lease)
             self._expires_from = moment + self._lease
         return moment >= self._expires_from
+
+    def find_stale_plans(self) -> float:
+        """End the next few planned runs that cannot be applied any more."""
+        with self._here.itself.transaction() as tx:
+            self._looked_at_plan = approvals.find_stale(tx, self._looked_at_plan, PLANS_AT_ONCE)
+        return self._poll if self._looked_at_plan else max(self._poll, LOOK_AT_PLANS_EVERY_SECONDS)
 
     def prune(self) -> float:
         """Remove the versions of the next few states that are beyond their retention.

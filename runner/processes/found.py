@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
@@ -57,6 +58,51 @@ def sha256(root: Path, folder: str, name: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _suspect(name, error.strerror or "unreadable") from None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a link below a folder. `folder` is open until the next one is asked for."""
+
+    path: PurePosixPath
+    name: str
+    folder: int
+    facts: os.stat_result
+
+
+def everything(root: Path, folder: PurePosixPath, without: str) -> Iterator[Entry]:
+    """Every regular file and every link below a folder of the root.
+
+    Folders named `without` are left out, and what is deeper than DEEPEST, or cannot be read.
+    """
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        top = stack.enter_context(_opened(root, _FOLDER))
+        for part in folder.parts:
+            top = stack.enter_context(_opened(part, _FOLDER, top))
+        yield from _entries(top, PurePosixPath(), without, DEEPEST)
+
+
+@contextlib.contextmanager
+def file(entry: Entry) -> Iterator[BufferedReader]:
+    """Open it. Raises ToolError `file-suspect` if it is too large, or no regular file any more."""
+    with _file(entry.name, entry.folder) as opened:
+        yield opened
+
+
+def _entries(folder: int, path: PurePosixPath, without: str, deepest: int) -> Iterator[Entry]:
+    with os.scandir(folder) as scanned:
+        names = sorted(entry.name for entry in scanned)
+    for name in names:
+        try:
+            facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError:  # it is gone again
+            continue
+        if stat.S_ISDIR(facts.st_mode):
+            if deepest and name != without:
+                with contextlib.suppress(OSError), _opened(name, _FOLDER, folder) as below:
+                    yield from _entries(below, path / name, without, deepest - 1)
+        elif stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode):
+            yield Entry(path / name, name, folder, facts)
 
 
 def _folders(name: str, parent: int, deepest: int) -> Iterator[int]:

@@ -1,22 +1,24 @@
-"""Refuse to apply sources that do not contain what was applied last.
+"""Mark runs whose sources do not contain what was applied last.
 
 An older commit, a branch that lacks what another one brought, another repository or another folder:
-a plan of these takes back what the last apply made. A person has to want that.
+a plan of these takes back what the last apply made. So a person has to approve it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from runner.errors import SourceError
 from runner.job import REFRESHING
+from runner.plans.plan_read import PlanRead
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 
 Reason = Literal["commit", "repository", "path"]
+Facts = dict[str, Any]
+_NAMED, _MOST = 10, 1000  # addresses in a sentence, and in all
 
 
-def mark(context: RunContext, checkout: Checkout, *, injected: bool) -> Reason | None:
+def mark(context: RunContext, checkout: Checkout, *, injected: bool) -> Facts | None:
     """Note on the run that it goes back, and why, with a warning. It never raises."""
     job, last = context.job, context.job.last_apply
     if job.operation in REFRESHING:
@@ -37,30 +39,22 @@ def mark(context: RunContext, checkout: Checkout, *, injected: bool) -> Reason |
         f"This run goes back: its sources are {here}. The last apply (run {last.run_id}) {before}. "
         "What that apply and later commits made may be changed back or destroyed."
     )
-    facts = {"reason": reason, "run": last.run_id, "commit": last.commit, "message": message}
+    facts: Facts = {"reason": reason, "run": last.run_id, "commit": last.commit, "message": message}
     context.events.noted({"goes_back": facts})
     context.warn(message)
-    return reason
+    return facts
 
 
-def refuse(context: RunContext, reason: Reason | None) -> None:
-    """Raise SourceError `goes-back` for an apply that goes back, unless that was asked for.
-
-    A destroy takes everything back anyway.
-    """
-    if reason is None or context.job.allow_older or context.job.operation != "apply":
+def name_deletions(context: RunContext, goes_back: Facts | None, plan: PlanRead) -> None:
+    """Note what a plan that goes back would delete."""
+    deletes = plan.deletions()
+    if goes_back is None or not deletes:
         return
-    what = {
-        "commit": "This commit does not contain the commit of the last apply, as far as can be "
-        "known",
-        "repository": "The repository is another one than that of the last apply",
-        "path": "The folder is another one than that of the last apply",
-    }
-    raise SourceError(
-        "goes-back",
-        f"{what[reason]}: the plan may take back what was made since. Nothing was applied. Read "
-        "the plan; if it is what you want, queue the run again with allow_older.",
-    )
+    named = ", ".join(deletes[:_NAMED]) + (", …" if len(deletes) > _NAMED else "")
+    message = f"{goes_back['message']} Its plan deletes {named}."
+    facts = goes_back | {"message": message, "deletes": list(deletes[:_MOST])}
+    context.events.noted({"goes_back": facts})
+    context.warn(f"This plan deletes {len(deletes)} of what exists: {named}.")
 
 
 def _short(commit: str) -> str:

@@ -1,4 +1,8 @@
-"""The steps of a run: clone, detect, override, init, plan, apply, collect."""
+"""The steps of a run: clone, detect, override, init, plan, apply, collect.
+
+A plan that waits for an approval ends the first leg. The second one is another claim of the same
+run, with the plan in its job: it applies exactly that plan, and plans nothing again.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from runner.detection.override import Override
 from runner.errors import Stopped, ToolError
 from runner.events import Events, Outcome
 from runner.job import HARMLESS, Job
+from runner.plans.plan_read import PlanRead
 from runner.processes import found, room, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import (
@@ -20,7 +25,9 @@ from runner.recipes import (
     export_state,
     going_back,
     import_state,
+    plan_bundle,
     planned,
+    second_leg,
     steps,
 )
 from runner.recipes.context import RunContext
@@ -55,16 +62,22 @@ def execute(job: Job, events: Events) -> Outcome:
         if job.operation == "export-state":
             return export_state.take_out(context, checkout, verdict)
         injected = steps.choose_backend(context, checkout, verdict)
-        backwards = going_back.mark(context, checkout, injected=injected is not None)
+        if job.approved is not None:
+            second_leg.prepare(context, checkout, verdict, injected)
+            events.applying()
+            return _apply(context, checkout, injected)
+        goes_back = going_back.mark(context, checkout, injected=injected is not None)
+        before = plan_bundle.listed(work)
         steps.init(context, checkout, verdict, injected)
         events.planning()
-        if not _plan(context, checkout):
+        plan = _plan(context, checkout)
+        going_back.name_deletions(context, goes_back, plan)
+        if job.operation in HARMLESS or not plan.has_changes:
             return Outcome("planned_and_finished")
-        going_back.refuse(context, backwards)
-        events.applying()
-        _apply(context, checkout, injected)
-        _collect(context, checkout, injected)
-        return Outcome("applied")
+        if not _is_approved(context, plan):
+            second_leg.keep(context, checkout, before, is_ours=injected is not None)
+            return Outcome("planned")
+        return _apply(context, checkout, injected)
 
 
 def _work_dir(job: Job, events: Events) -> AbstractContextManager[WorkDir]:
@@ -79,12 +92,12 @@ def _work_dir(job: Job, events: Events) -> AbstractContextManager[WorkDir]:
         if events.stop():
             raise Stopped("canceled", "The run was canceled while it waited for an earlier one.")
 
-    return workdir.create(job.work_root, job.run_id, job.epoch, turn=job.workspace_id, waiting=wait)
+    turn = "" if job.operation in HARMLESS else job.workspace_id
+    return workdir.create(job.work_root, job.run_id, job.epoch, turn=turn, waiting=wait)
 
 
-def _plan(context: RunContext, checkout: Checkout) -> bool:
-    """Plan, and return whether there is something to apply that the run shall apply."""
-    job, work, file = context.job, context.work, _plan_file(context)
+def _plan(context: RunContext, checkout: Checkout) -> PlanRead:
+    job, file = context.job, _plan_file(context)
     with context.step("plan") as detail:
         selection = commands.selection(job)
         command = commands.plan(context.tool, job.operation, file, job.variables, selection)
@@ -94,16 +107,22 @@ def _plan(context: RunContext, checkout: Checkout) -> bool:
         context.events.noted({"changes": dict(plan.summary)})
     if job.targets:
         context.warn(_PARTIAL)
-    if not plan.has_changes or job.operation in HARMLESS:
-        return False
-    context.events.planned(plan.summary, found.sha256(work.root, work.plan.name, file.name))
-    return True
+    return plan
 
 
-def _apply(context: RunContext, checkout: Checkout, injected: Override | None) -> None:
+def _is_approved(context: RunContext, plan: PlanRead) -> bool:
+    """Whether the plan may be applied without a person, who would look at it first."""
+    work, name = context.work, _plan_file(context).name
+    digest = found.sha256(work.root, work.plan.name, name)
+    return context.events.planned(plan.summary, digest)
+
+
+def _apply(context: RunContext, checkout: Checkout, injected: Override | None) -> Outcome:
     with context.step("apply"):
         command = _apply_command(context, checkout)
         applying.apply(context, command, checkout.folder, is_ours=injected is not None)
+    _collect(context, checkout, injected)
+    return Outcome("applied")
 
 
 def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from runner.detection import cli_workspace, detect, identity, override
 from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
-from runner.errors import DetectionError, ToolError
+from runner.errors import DetectionError, PlanStale, SourceError, ToolError
 from runner.job import HARMLESS, BackendMode, Job
 from runner.recipes import choosing, forks
 from runner.recipes.context import RunContext
@@ -17,18 +17,18 @@ from runner.tools import backend_config, commands
 
 
 def clone(context: RunContext) -> Checkout:
+    """Check out the sources. Raises SourceError, and PlanStale if a planned commit is gone."""
     with context.step("clone") as detail:
-        checkout = source.clone(
-            replace(
-                context.job.source,
-                ancestor=_applied_here(context.job),
-                git_credentials=context.job.git_credentials,
-            ),
-            context.work.checkout / "source",
-            work=context.work.root,
-            deadline=context.job.limits.clone,
-            stop=context.events.stop,
-        )
+        try:
+            checkout = _clone(context)
+        except SourceError as error:
+            if context.job.approved is None or error.code != "ref-not-found":
+                raise
+            raise PlanStale(
+                "commit-gone",
+                f"The commit {context.job.approved.commit}, which the plan was made of, is no "
+                "longer in the repository. Nothing was applied.",
+            ) from None
         context.room.hand_over(context.work.checkout)
         context.say(f"{context.job.source.url} at {checkout.commit}")
         ran = {"repository": context.job.source.url, "path": context.job.source.path}
@@ -39,6 +39,20 @@ def clone(context: RunContext) -> Checkout:
             context.events.host_keys(checkout.host_keys)
         detail |= {"commit": checkout.commit, "ref": checkout.ref, "subject": checkout.subject}
     return checkout
+
+
+def _clone(context: RunContext) -> Checkout:
+    return source.clone(
+        replace(
+            context.job.source,
+            ancestor=_applied_here(context.job),
+            git_credentials=context.job.git_credentials,
+        ),
+        context.work.checkout / "source",
+        work=context.work.root,
+        deadline=context.job.limits.clone,
+        stop=context.events.stop,
+    )
 
 
 def find_backend(context: RunContext, checkout: Checkout) -> Verdict:

@@ -218,14 +218,14 @@ def _fetch(source: Source, address: Address, into: Path, calls: Calls) -> str:
     """Fetch as little as the server allows for this ref, and return a name of the commit."""
     ref = source.ref
     if ref and _is_full_name(ref):
-        return _fetch_one(address, ref, into, calls)
+        return _fetch_one(address, ref, source.also, into, calls)
     try:
         _clone_tip(address, ref, into, calls)
     except GitError as refused:
         if not ref or not ABBREVIATED.fullmatch(ref) or not _is_missing(refused, address):
             raise
         _forget(into)
-        return _fetch_all(address, ref, into, calls)
+        return _fetch_all(address, ref, None, into, calls)
     return "HEAD"
 
 
@@ -244,7 +244,7 @@ def _clone_tip(address: Address, ref: str | None, into: Path, calls: Calls) -> N
     )
 
 
-def _fetch_one(address: Address, ref: str, into: Path, calls: Calls) -> str:
+def _fetch_one(address: Address, ref: str, also: str | None, into: Path, calls: Calls) -> str:
     """Fetch a commit or a ref by its full name. Not every server allows to fetch any commit."""
     git = _initialized(into, calls)
     try:
@@ -253,14 +253,19 @@ def _fetch_one(address: Address, ref: str, into: Path, calls: Calls) -> str:
         if ref.startswith("refs/") or not _is_missing(refused, address):
             raise
         _forget(into)
-        return _fetch_all(address, ref, into, calls)
+        return _fetch_all(address, ref, also, into, calls)
     return "FETCH_HEAD"
 
 
-def _fetch_all(address: Address, commit: str, into: Path, calls: Calls) -> str:
-    """Fetch all branches and tags, which an abbreviated commit needs. Size and time are limited."""
+def _fetch_all(address: Address, commit: str, also: str | None, into: Path, calls: Calls) -> str:
+    """Fetch all branches and tags, which an abbreviated commit needs. Size and time are limited.
+
+    `also` may be a pull request that has had the commit.
+    """
     git = _initialized(into, calls)
-    git.fetch("--", address.url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*")
+    more = [f"+{also}:refs/all/also"] if also and _is_full_name(also) else []
+    names = ("+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*")
+    git.fetch("--", address.url, *names, *more)
     return commit
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from runner.job import REFRESHING, Job, Operation, Variable
+from runner.job import HARMLESS, REFRESHING, Job, Operation, Variable
 from runner.tools.tool import Tool
 from runner.tools.variables import var_file
 
@@ -47,9 +47,13 @@ def plan(
     variables: Iterable[Variable],
     selection: Iterable[str] = (),
 ) -> Command:
-    """Plan. The exit code is 0 if nothing would change, 2 if something would, and 1 on an error."""
+    """Plan. The exit code is 0 if nothing would change, 2 if something would, and 1 on an error.
+
+    A plan that is never applied takes no lock: it waits for nobody, and holds nobody up.
+    """
     mode = _MODES.get(operation, ())
-    arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *mode, *selection)
+    lock = ("-lock=false",) if operation in HARMLESS else ()
+    arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *mode, *lock, *selection)
     return _with_variables(tool, "plan", arguments, variables)
 
 

@@ -35,7 +35,7 @@ def run(here: Installation) -> Run:
     """A run at work."""
     [workspace] = add_workspaces(here, "one")
     with here.itself.transaction() as tx:
-        queued = queue.queue(tx, workspace, queue.NewRun("apply"))
+        queued = queue.queue(tx, workspace, queue.NewRun("apply", auto_approve=True))
         claimed = claims.claim(tx, queued.id, "w1", timedelta(seconds=30))
     assert claimed is not None
     return claimed
@@ -106,7 +106,6 @@ def test_a_run_that_was_asked_to_cancel_does_not_begin_to_apply(
 ) -> None:
     at_work = Execution(here, run)
     at_work.planning()
-    at_work.planned({"add": 1}, "0" * 64)
     with here.itself.transaction() as tx:
         project = tx.db.get_one(Run, run.id).workspace.project
         queue.cancel(tx, project, run.id, force=False)
@@ -127,7 +126,7 @@ def test_the_apply_begins_only_after_every_move_before_it_is_written(
     at_work = Execution(here, run)
 
     at_work.planning()
-    at_work.planned({"add": 1}, "0" * 64)
+    assert at_work.planned({"add": 1}, "0" * 64)
     at_work.applying()
 
     assert status_of(here, run) == "applying"
@@ -140,7 +139,6 @@ def test_the_apply_begins_only_after_every_move_before_it_is_written(
 def test_a_run_that_was_taken_away_does_not_begin_to_apply(here: Installation, run: Run) -> None:
     at_work = Execution(here, run)
     at_work.planning()
-    at_work.planned({"add": 1}, "0" * 64)
     with here.itself.transaction() as tx:
         tx.db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
         claims.expire_leases(tx)

@@ -202,7 +202,7 @@ def test_an_apply_writes_from_the_moment_it_applies_and_under_its_own_lock(
 
 def test_an_apply_writes_nothing_under_the_lock_of_a_person(place: Place, at_work: Claim) -> None:
     run = at_work("apply")
-    for status in ("planning", "planned", "applying"):
+    for status in ("planning", "applying"):
         run.move(status)
     place.state.lock(lock_info())
 

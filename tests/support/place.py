@@ -60,7 +60,9 @@ class Place:
         return self._workspace(f"w-{secrets.token_hex(6)}")
 
     def queue(self, operation: str = "apply", *, workspace: str = "", **fields: Any) -> QueuedRun:
-        """A run in the first workspace, or in the one that is named."""
+        """A run in the first workspace, or in the one that is named. It waits for no approval."""
+        if operation in ("apply", "destroy"):
+            fields = {"auto_approve": True} | fields
         path = f"/projects/{self.project}/workspaces/{workspace or self.workspace}/runs"
         made = self.api.post(path, operation=operation, **fields)
         return QueuedRun(self.api, f"/projects/{self.project}/runs/{made['id']}")

@@ -10,7 +10,14 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from werkzeug.exceptions import UnsupportedMediaType
 
 from backend import idempotency, names, paging
@@ -57,6 +64,15 @@ class Body(BaseModel):
     def given(self) -> dict[str, Any]:
         """The fields that were sent."""
         return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class OptionalBody(Body):
+    """The body of a request that may come without one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _or_nothing(cls, given: Any) -> Any:
+        return {} if given is None else given
 
 
 class Answer(BaseModel):

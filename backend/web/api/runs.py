@@ -7,9 +7,10 @@ from flask import Response
 from pydantic import Field
 
 from backend.catalogue import projects, templates
+from backend.errors import Conflict
 from backend.models import ENDED, Project, Workspace
 from backend.models import Run as RunRow
-from backend.runs import logs, overviews, queue, steps
+from backend.runs import approvals, comments, logs, overviews, queue, steps
 from backend.runs.targets import LONGEST, MOST
 from backend.states import workspaces
 from backend.transactions import Transaction
@@ -20,6 +21,7 @@ from backend.web.api.answers import (
     Body,
     Cursor,
     Named,
+    OptionalBody,
     Page,
     ProjectPath,
     Query,
@@ -67,9 +69,10 @@ class NewWorkspaceRun(Body):
             "`refresh` writes what the resources are now into the state, and changes nothing else; "
             "`drift` only looks for what was changed outside. "
             "`import-state` moves the state here from the backend that the sources configure, and "
-            "`export-state` moves it there and closes it here. Both need state:write too. "
-            "`plan` and `drift` need runs:create; all others change infrastructure or a state, and "
-            "need runs:approve too"
+            "`export-state` moves it there and closes it here. Both need runs:approve and "
+            "state:write too. "
+            "`plan` and `drift` end as `planned_and_finished`; `apply`, `destroy` and `refresh` wait "
+            "as `planned` until somebody approves the plan"
         ),
     )
     ref: str | None = Field(
@@ -91,6 +94,11 @@ class NewWorkspaceRun(Body):
         max_length=MOST,
         description="Addresses of resource instances that are destroyed and made again. Only for "
         "plan and apply",
+    )
+    auto_approve: bool = Field(
+        default=False,
+        description="Apply the plan, whatever it is, without waiting for an approval. It needs "
+        "runs:approve. A run that goes back waits all the same, unless `allow_older` is true",
     )
     cli_workspace: str | None = Field(
         None,
@@ -133,6 +141,9 @@ class GoesBack(Answer):
     run: str = Field(description="The run of the last apply")
     commit: str = Field(description="The commit of the last apply")
     message: str
+    deletes: list[str] = Field(
+        default=[], description="The addresses of what the plan deletes, up to 1,000 of them"
+    )
 
 
 class Step(Answer):
@@ -167,6 +178,7 @@ class Run(Answer):
     start_empty: bool
     cli_workspace: str | None
     allow_older: bool
+    auto_approve: bool
     commit: str | None
     goes_back: GoesBack | None = Field(
         description="Why it may take back what the last apply made; null: it does not, or is not "
@@ -179,8 +191,33 @@ class Run(Answer):
     error: RunError | None
     created_by: str
     created_at: datetime
+    planned_at: datetime | None
+    approved_at: datetime | None = Field(description="From then on a worker applies the plan")
+    approved_by: str | None
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class Comment(Answer):
+    id: str
+    decision: str | None = Field(description="What was decided with it; null: nothing")
+    text: str
+    created_by: str
+    created_at: datetime
+
+
+class Comments(Answer):
+    items: list[Comment]
+
+
+class Said(OptionalBody):
+    comment: str = Field(
+        "", max_length=comments.LONGEST, pattern=r"^[^\x00]*$", description="Why; others see it"
+    )
+
+
+class NewComment(Body):
+    text: str = Field(min_length=1, max_length=comments.LONGEST, pattern=r"^[^\x00]*$")
 
 
 class RunDetail(Run):
@@ -202,6 +239,7 @@ class RunDetail(Run):
     )
     warnings: list[str]
     steps: list[Step]
+    comments: list[Comment]
     state_versions: list[int] = Field(description="The numbers of the versions that it wrote")
     log_size: int = Field(description="Bytes")
 
@@ -294,26 +332,56 @@ def read_log(path: RunPath, query: LogRange) -> Response:
     return response
 
 
-@bp.post("/projects/<project>/runs/<run>/cancel", responses={200: RunDetail, **problems(409)})
-def cancel_run(path: RunPath) -> Response:
+DECIDED = {200: RunDetail, **WITH_BODY, **problems(409)}
+
+
+@bp.post("/projects/<project>/runs/<run>/approve", responses=DECIDED)
+def approve_run(path: RunPath, body: Said) -> Response:
+    """Let a worker apply the plan of a run, exactly as it is.
+
+    409 `plan-stale` says that the plan cannot be applied any more, and why: the run is `stale`
+    then, and can be planned again (retry).
+    """
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        run = approvals.approve(tx, project, path.run, body.comment)
+        found = _detail(tx, run)
+    if found.error is not None:
+        raise Conflict(found.error.message, code=found.error.code, status=found.status)
+    return answer(found)
+
+
+@bp.post("/projects/<project>/runs/<run>/discard", responses=DECIDED)
+def discard_run(path: RunPath, body: Said) -> Response:
+    """End a planned run without applying it. It needs runs:approve or runs:cancel."""
+    with transaction() as tx:
+        project = projects.named(tx, path.project)
+        found = _detail(tx, approvals.discard(tx, project, path.run, body.comment))
+    return answer(found)
+
+
+@bp.post("/projects/<project>/runs/<run>/cancel", responses=DECIDED)
+def cancel_run(path: RunPath, body: Said) -> Response:
     """Stop a run. The tool saves the state and unlocks it before it ends."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        found = _detail(tx, queue.cancel(tx, project, path.run, force=False))
+        run = queue.cancel(tx, project, path.run, force=False, comment=body.comment)
+        found = _detail(tx, run)
     return answer(found)
 
 
-@bp.post("/projects/<project>/runs/<run>/force-cancel", responses={200: RunDetail, **problems(409)})
-def force_cancel_run(path: RunPath) -> Response:
+@bp.post("/projects/<project>/runs/<run>/force-cancel", responses=DECIDED)
+def force_cancel_run(path: RunPath, body: Said) -> Response:
     """Kill a run at once. Changes since the tool last saved are not in the state."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        found = _detail(tx, queue.cancel(tx, project, path.run, force=True))
+        run = queue.cancel(tx, project, path.run, force=True, comment=body.comment)
+        found = _detail(tx, run)
     return answer(found)
 
 
-@bp.post("/projects/<project>/runs/<run>/acknowledge", responses={200: RunDetail, **problems(409)})
-def acknowledge_run(path: RunPath) -> Response:
+@bp.post("/projects/<project>/runs/<run>/acknowledge", responses=DECIDED)
+def acknowledge_run(path: RunPath, body: Said) -> Response:
     """Confirm that you have looked at a lost run, so that its workspace can run again.
 
     If a state that it wrote is in a rescued write, promote or dismiss that first: 409
@@ -321,15 +389,32 @@ def acknowledge_run(path: RunPath) -> Response:
     """
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        found = _detail(tx, queue.acknowledge(tx, project, path.run))
+        found = _detail(tx, queue.acknowledge(tx, project, path.run, body.comment))
     return answer(found)
+
+
+@bp.get("/projects/<project>/runs/<run>/comments", responses={200: Comments})
+def list_comments(path: RunPath) -> Response:
+    """What was said about a run, oldest first."""
+    with reading() as tx:
+        found = comments.find_all(tx, _run(tx, path))
+        items = [Comment.model_validate(comment) for comment in found]
+    return answer(Comments(items=items))
+
+
+@bp.post("/projects/<project>/runs/<run>/comments", responses={201: Comment, **WITH_BODY})
+def create_comment(path: RunPath, body: NewComment) -> Response:
+    """Say something about a run. It needs runs:create."""
+    with transaction() as tx:
+        made = Comment.model_validate(comments.add(tx, _run(tx, path), body.text))
+    return answer(made, 201)
 
 
 def _detail(tx: Transaction, run: RunRow) -> RunDetail:
     found = overviews.of_run(tx, run)
     beside = (
         *("blocked_by", "waits_for_rescued", "workspace_frozen"),
-        *("steps", "state_versions"),
+        *("steps", "comments", "state_versions"),
     )
     facts = _facts(RunDetail, run) | {name: getattr(found, name) for name in beside}
     return RunDetail.model_validate(facts)

@@ -32,6 +32,7 @@ bp = blueprint("templates", "What to run: repository, branch or tag, path, tool,
 
 ToolName = Literal["terraform", "tofu"]
 BackendMode = Literal["auto", "override", "off"]
+AutoApprove = Literal["never", "unless_destroys", "always"]
 Wrapper = Literal["terragrunt", "terraspace", "terramate", "cdktf", "atmos"]
 
 
@@ -100,6 +101,12 @@ class TemplateChange(Body):
         description="What a plan may do, who has to look at it, and when it may be applied. They "
         "replace all rules of before; {}: none",
     )
+    auto_approve: AutoApprove = Field(
+        default_factory=lambda: "never",
+        description="Which plans are applied without waiting for an approval: never: none; "
+        "unless_destroys: those that neither destroy nor replace anything; always: all. It counts "
+        "for runs that somebody queues who may approve them (runs:approve)",
+    )
     submodules: bool = Field(
         default_factory=bool,
         description="Fetch the submodules that the folder reaches, with git credentials; else a "
@@ -138,6 +145,7 @@ class Template(Answer):
     lfs: bool
     ignored_wrappers: list[Wrapper]
     allowed_refs: list[str]
+    auto_approve: AutoApprove
     secrets_for_pull_requests: bool
     rules: dict[str, Any] = Field(description="As they were written")
     key: Named | None

@@ -34,7 +34,7 @@ def lost(here: Installation, workspace: Workspace) -> Run:
     """A run whose worker died in the middle of its apply."""
     run = claim(here, queued(here, workspace))
     assert run is not None
-    for status in ("planning", "planned", "applying"):
+    for status in ("planning", "applying"):
         with Caller(here, claims.itself(run)).transaction() as tx:
             moves.move(tx, claims.own(tx), status)
     with here.itself.transaction() as tx:

@@ -107,7 +107,7 @@ def test_a_workspace_runs_one_after_the_other_in_the_order_they_came(
     assert blocker is not None
     assert blocker.id == first
 
-    move(here, at_work, "planning", "planned", "applying", "applied")
+    move(here, at_work, "planning", "applying", "applied")
     assert claim(here, second) is not None
 
 
@@ -161,7 +161,7 @@ def test_a_silent_worker_in_the_apply_loses_its_run_and_blocks_the_workspace(
 ) -> None:
     run = claim(here, queued(here, workspaces[0]))
     assert run is not None
-    move(here, run, "planning", "planned", "applying")
+    move(here, run, "planning", "applying")
     waiting = queued(here, workspaces[0])
 
     assert silence(here, run) == []
@@ -207,7 +207,7 @@ def test_the_credential_of_a_run_dies_with_its_epoch(
     with here.itself.transaction() as tx:
         state = states.of_workspace(tx.db, workspaces[0])
         secret = tokens.issue_for_run(tx.db, run, state.id)
-    move(here, run, "planning", "planned", "applying")
+    move(here, run, "planning", "applying")
     with here.itself.reading() as tx:
         assert tokens.authenticate(tx.db, secret).holds("state:write")
 
@@ -231,13 +231,11 @@ def test_the_credential_of_an_apply_writes_only_while_the_run_applies(
     before = scopes_of(here, secret)
     move(here, run, "planning")
     planning = scopes_of(here, secret)
-    move(here, run, "planned")
-    planned = scopes_of(here, secret)
     move(here, run, "applying")
     applying = scopes_of(here, secret)
     move(here, run, "applied")
 
-    assert before == planning == planned == {"state:read", LOCK}
+    assert before == planning == {"state:read", LOCK}
     assert applying == {"state:read", "state:write"}
     assert scopes_of(here, secret) == {RESCUE}
 
@@ -290,7 +288,7 @@ def test_the_lock_of_a_run_ends_with_it(here: Installation, workspaces: list[Wor
         itself = tokens.authenticate(tx.db, tokens.issue_for_run(tx.db, run, state.id))
         as_run = replace(tx, principal=itself)
         locks.acquire(as_run, state, LockInfo("lock-1", {"ID": "lock-1"}))
-    move(here, run, "planning", "planned", "applying")
+    move(here, run, "planning", "applying")
 
     silence(here, run)
 
@@ -350,7 +348,7 @@ def test_every_move_leaves_one_audit_entry(here: Installation, workspaces: list[
     run = claim(here, queued(here, workspaces[0]))
     assert run is not None
 
-    move(here, run, "planning", "planned", "applying", "applied")
+    move(here, run, "planning", "applying", "applied")
 
     with here.itself.reading() as tx:
         entries = tx.db.execute(
@@ -359,8 +357,7 @@ def test_every_move_leaves_one_audit_entry(here: Installation, workspaces: list[
             .group_by(AuditEntry.action)
         ).all()
     assert dict(entries) == {
-        f"run.{what}": 1
-        for what in ("queue", "preparing", "planning", "planned", "applying", "applied")
+        f"run.{what}": 1 for what in ("queue", "preparing", "planning", "applying", "applied")
     }
 
 

@@ -203,7 +203,7 @@ def test_a_transfer_that_was_lost_says_where_the_state_is(
         queued = queue.queue(tx, workspace, queue.NewRun(operation))
         claimed = claims.claim(tx, queued.id, "w1", LEASE)
         assert claimed is not None
-        for status in ("planning", "planned", "applying"):
+        for status in ("planning", "applying"):
             moves.move(tx, claimed, status)
         tx.db.execute(update(Run).values(lease_expires_at=now(-timedelta(seconds=1))))
     if archived:

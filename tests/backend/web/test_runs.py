@@ -209,6 +209,9 @@ def test_a_failed_run_says_what_is_wrong(boss: Caller, shop: str, app: Flask) ->
         ("POST", "/cancel"),
         ("POST", "/force-cancel"),
         ("POST", "/acknowledge"),
+        ("POST", "/approve"),
+        ("POST", "/discard"),
+        ("GET", "/comments"),
     ],
 )
 def test_a_stranger_and_a_missing_run_get_404(
@@ -269,19 +272,24 @@ def test_a_ref_that_the_template_does_not_allow_is_refused_for_everybody(
 
 @one_database
 @pytest.mark.parametrize(
-    "operation", ["apply", "destroy", "refresh", "import-state", "export-state"]
+    "body",
+    [
+        {"operation": "import-state"},
+        {"operation": "export-state"},
+        {"operation": "apply", "auto_approve": True},
+        {"operation": "destroy", "auto_approve": True},
+    ],
 )
-def test_who_may_only_queue_plans_queues_nothing_that_changes_something(
-    boss: Caller, shop: str, operation: str
+def test_who_may_not_approve_queues_nothing_that_waits_for_no_approval(
+    boss: Caller, shop: str, body: dict[str, Any]
 ) -> None:
     planner = boss.with_scopes("runs:create", "runs:read", "state:write", project="shop")
 
-    planned = planner.made(f"{shop}/runs", {"operation": "plan"})
-    problem = refused(planner.post(f"{shop}/runs", {"operation": operation}), 403, "scope-missing")
+    planned = planner.made(f"{shop}/runs", {"operation": "apply"})
+    problem = refused(planner.post(f"{shop}/runs", body), 403, "scope-missing")
 
     assert planned["status"] == "queued"
     assert problem["scope"] == "runs:approve"
-    assert f"{operation} changes infrastructure or a state" in problem["detail"]
     assert [run["id"] for run in planner.get(f"{shop}/runs").json["items"]] == [planned["id"]]
 
 
@@ -295,13 +303,15 @@ def test_to_approve_alone_is_not_to_queue(boss: Caller, shop: str) -> None:
 
 
 @one_database
-def test_a_task_runner_plans_and_a_manager_applies(boss: Caller, shop: str) -> None:
+def test_a_task_runner_queues_and_a_manager_may_apply_without_waiting(
+    boss: Caller, shop: str
+) -> None:
     runner = new_person(boss, "ann", shop="task_runner")
     manager = new_person(boss, "max", shop="manager")
 
-    assert runner.made(f"{shop}/runs", {"operation": "plan"})["operation"] == "plan"
-    refused(runner.post(f"{shop}/runs"), 403, "scope-missing")
-    assert manager.made(f"{shop}/runs")["operation"] == "apply"
+    assert runner.made(f"{shop}/runs")["auto_approve"] is False
+    refused(runner.post(f"{shop}/runs", {"auto_approve": True}), 403, "scope-missing")
+    assert manager.made(f"{shop}/runs", {"auto_approve": True})["auto_approve"] is True
 
 
 @one_database
@@ -312,6 +322,10 @@ def test_a_task_runner_plans_and_a_manager_applies(boss: Caller, shop: str) -> N
         ("runs:read", "POST", "", "runs:create"),
         ("runs:read", "POST", "/{run}/cancel", "runs:cancel"),
         ("runs:read", "POST", "/{run}/acknowledge", "runs:approve"),
+        ("runs:create", "POST", "/{run}/approve", "runs:approve"),
+        ("runs:create", "POST", "/{run}/discard", "runs:approve"),
+        ("runs:create", "GET", "/{run}/comments", "runs:read"),
+        ("runs:read", "POST", "/{run}/comments", "runs:create"),
     ],
 )
 def test_each_thing_needs_its_scope(
@@ -320,6 +334,7 @@ def test_each_thing_needs_its_scope(
     run = boss.made(f"{shop}/runs")["id"]
     somebody = boss.with_scopes(scope, project="shop")
 
-    answer = somebody.call(verb, f"{shop}/runs{rest.format(run=run)}", json={})
+    body = {"text": "Why?"} if rest.endswith("/comments") and verb == "POST" else {}
+    answer = somebody.call(verb, f"{shop}/runs{rest.format(run=run)}", json=body)
 
     assert refused(answer, 403, "scope-missing")["scope"] == needed

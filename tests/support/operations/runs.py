@@ -5,13 +5,72 @@ from __future__ import annotations
 from datetime import timedelta
 
 from backend.principal import REPORT
-from backend.runs import claims, logs, moves, overviews, own_backends, queue, steps, workers
+from backend.runs import (
+    approvals,
+    claims,
+    comments,
+    inputs,
+    logs,
+    moves,
+    overviews,
+    own_backends,
+    plans,
+    queue,
+    steps,
+    workers,
+)
 from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
 
-PARTS = {"runs.claims.taken_away"}
+MADE = plans.Made(inputs.Inputs("", "", ""), "", None, "c", "terraform", "1.11.4", None)
+# what the operations beside them call
+PARTS = {"runs.claims.taken_away", "runs.comments.record", "runs.comments.with_decision"}
 SOON = timedelta(seconds=30)
 
 CASES: dict[str, Case] = {
+    "runs.approvals.approve": case(
+        "runs:approve", call=lambda tx, w: approvals.approve(tx, project(tx, w), w.run_id)
+    ),
+    "runs.approvals.discard": case(
+        any_of=("runs:approve", "runs:cancel"),
+        call=lambda tx, w: approvals.discard(tx, project(tx, w), w.run_id),
+    ),
+    "runs.approvals.judge": case(
+        REPORT, call=lambda tx, w: approvals.judge(tx, run(tx, w), {}), as_run=True
+    ),
+    "runs.approvals.await_one": case(
+        REPORT, call=lambda tx, _w: approvals.await_one(tx), as_run=True
+    ),
+    "runs.approvals.record_approval": case(
+        any_of=(REPORT, "runs:approve"),
+        call=lambda tx, w: approvals.record_approval(tx, run(tx, w), "somebody"),
+    ),
+    "runs.approvals.end_if_stale": case(
+        any_of=("runs:approve", "admin"),
+        call=lambda tx, w: approvals.end_if_stale(tx, run(tx, w)),
+    ),
+    "runs.approvals.find_stale": case(
+        INSTALLATION, call=lambda tx, _w: approvals.find_stale(tx, "", 10)
+    ),
+    "runs.comments.add": case(
+        "runs:create", call=lambda tx, w: comments.add(tx, run(tx, w), "Why?")
+    ),
+    "runs.comments.find_all": case(
+        "runs:read", call=lambda tx, w: comments.find_all(tx, run(tx, w))
+    ),
+    "runs.inputs.of": case(
+        any_of=("runs:approve", "admin"), call=lambda tx, w: inputs.of(tx, run(tx, w))
+    ),
+    "runs.plans.approved": case(INSTALLATION, call=lambda tx, w: plans.approved(tx, run(tx, w))),
+    "runs.plans.keep_piece": case(
+        REPORT, call=lambda tx, _w: plans.keep_piece(tx, 0, b"x"), as_run=True
+    ),
+    "runs.plans.keep": case(
+        REPORT, call=lambda tx, _w: plans.keep(tx, plans.Bundle("", 0), MADE), as_run=True
+    ),
+    "runs.plans.pieces": case(REPORT, call=lambda tx, _w: list(plans.pieces(tx)), as_run=True),
+    "runs.plans.staleness": case(
+        any_of=("runs:approve", "admin"), call=lambda tx, w: plans.staleness(tx, run(tx, w))
+    ),
     "runs.claims.claim": case(
         INSTALLATION, call=lambda tx, w: claims.claim(tx, w.run_id, "w1", SOON)
     ),
