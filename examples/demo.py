@@ -67,7 +67,7 @@ def show(folder: Path, api: Api) -> None:
     chosen = choose_tool()
     repository = make_repository(folder / "repositories" / "hello")
 
-    title("Three calls of the API: a project, a template with its workspace, a run")
+    title("Four calls of the API: a project, a template with its workspace, a run, an approval")
     project = api.post("/projects", {"name": "demo"})
     template = api.post(
         f"/projects/{project['name']}/templates",
@@ -75,8 +75,15 @@ def show(folder: Path, api: Api) -> None:
     )
     run = api.post("/projects/demo/runs", {"template": template["name"], "operation": "apply"})
 
+    path = f"/projects/demo/runs/{run['id']}"
     title(f"Run {run['id']}: its steps, and what {chosen.name} says")
-    run = follow(api, f"/projects/demo/runs/{run['id']}")
+    offset = follow(api, path, 0)
+    run = api.get(path)
+    if run["status"] == "planned":
+        title("The plan waits for an approval. The fourth call gives it, and exactly it is applied")
+        api.post(f"{path}/approve", {"comment": "It is what the demo wants."})
+        follow(api, path, offset)
+        run = api.get(path)
     if run["status"] != "applied":
         error = run["error"] or {"message": "it says no more"}
         raise Failed(f"the run is {run['status']}: {error['message']}")
@@ -118,16 +125,17 @@ def make_repository(folder: Path) -> Path:
     return folder
 
 
-def follow(api: Api, path: str) -> dict[str, Any]:
-    """Print the run's log as it grows, until the run has ended; then the run."""
-    offset, deadline = 0, time.monotonic() + PATIENCE_SECONDS
+def follow(api: Api, path: str, offset: int) -> int:
+    """Print the run's log as it grows, until the run waits or has ended; where the log ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
+        run = api.get(path)
         text, headers = api.get_text(f"{path}/log?offset={offset}")
         print(text, end="", flush=True)
         offset = int(headers["X-Log-Next-Offset"])
-        if headers["X-Log-Complete"] == "true":
-            run: dict[str, Any] = api.get(path)
-            return run
+        waits = run["status"] == "planned" and run["approved_at"] is None
+        if headers["X-Log-Complete"] == "true" or (waits and offset >= run["log_size"]):
+            return offset
         time.sleep(POLL_SECONDS)
     raise Failed(f"the run did not end within {PATIENCE_SECONDS:g} seconds")
 

@@ -74,17 +74,21 @@ def test_no_document_speaks_of_one_machine() -> None:
 def test_the_readmes_first_use_leads_to_an_applied_run(tmp_path: Path) -> None:
     required("curl")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"<!-- tests/test_docs.py .*-->\n```sh\n(.+?)```", text, re.DOTALL)
-    assert block
+    blocks = re.findall(r"<!-- tests/test_docs.py .*-->\n```sh\n(.+?)```", text, re.DOTALL)
+    assert len(blocks) == 2
     repository = Repository(tmp_path / "network")
     with TemporaryDirectory(prefix="docs") as short, _installation(Path(short), tmp_path) as here:
-        script = _with(block.group(1), here, repository)
+        script = _with(blocks[0], here, repository)
 
-        done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=True)
-        run = wait_until(lambda: _ended(here), "the run to end", seconds=60)
+        done = _said(script)
+        wait_until(lambda: _run(here)["status"] == "planned", "the plan", seconds=60)
+        settings, _, _ = blocks[0].partition("api /projects")
+        shown = _said(_with(settings, here, repository) + f"\nRUN={_run(here)['id']}\n" + blocks[1])
+        wait_until(lambda: _run(here)["finished_at"], "the run to end", seconds=60)
 
-        assert done.stdout.count("\n") == 3
-        assert run["status"] == "applied", here.logs()
+        assert done.count("\n") == 3
+        assert "will be created" in shown
+        assert _run(here)["status"] == "applied", here.logs()
 
 
 def _packages() -> Iterator[Path]:
@@ -112,9 +116,14 @@ def _with(script: str, stateroom: Stateroom, repository: Repository) -> str:
     return "\n".join([*given, *lines[3:]])
 
 
-def _ended(stateroom: Stateroom) -> dict[str, Any] | None:
+def _said(script: str) -> str:
+    shell = ["sh", "-euc", script]
+    return subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+
+
+def _run(stateroom: Stateroom) -> dict[str, Any]:
     run: dict[str, Any] = stateroom.api.get("/projects/platform/runs")["items"][0]
-    return run if run["finished_at"] else None
+    return run
 
 
 def _row(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 from urllib.parse import unquote
@@ -13,6 +13,7 @@ import click
 from client.api import Api, Item, RequestRefused
 from client.text import Harmless
 from stateroom import again
+from stateroom.remote import deciding
 from stateroom.tables import Show
 
 DONE = ("applied", "planned_and_finished")  # ended well
@@ -31,7 +32,35 @@ class Interrupted(click.ClickException):
 def to_its_end(  # noqa: PLR0913 the last one says how the log is shown
     api: Api, show: Show, where: str, to: IO[bytes], offset: int = 0, *, raw: bool = False
 ) -> Item:
-    """Write the log of a run from that offset on, as it comes; the run, when it has ended.
+    """Write the log of a run from that offset on, as it comes; the run, when it has ended."""
+    return _until(_has_ended, api, show, where, to, offset, raw=raw)
+
+
+def to_its_plan(api: Api, show: Show, where: str, to: IO[bytes]) -> tuple[Item, int]:
+    """The same, but only until the run waits for an approval; also where the log ended."""
+    found = _until(_has_ended_or_waits, api, show, where, to, 0, raw=False)
+    return found, int(found["log_size"])
+
+
+def _has_ended(run: Item) -> bool:
+    return run["finished_at"] is not None
+
+
+def _has_ended_or_waits(run: Item) -> bool:
+    return _has_ended(run) or deciding.waits_for_approval(run)
+
+
+def _until(  # noqa: PLR0913 as above
+    is_over: Callable[[Item], bool],
+    api: Api,
+    show: Show,
+    where: str,
+    to: IO[bytes],
+    offset: int,
+    *,
+    raw: bool,
+) -> Item:
+    """Follow a run until something is the case.
 
     Control characters are shown as escapes, unless `raw`. Raises Interrupted for Ctrl-C, and
     RequestRefused: both say that the run goes on.
@@ -45,7 +74,7 @@ def to_its_end(  # noqa: PLR0913 the last one says how the log is shown
                 show.note(waits)
                 said = waits
             offset = _rest_of_log(api, where, offset, log)
-            if found["finished_at"] is not None:
+            if is_over(found):
                 return found
             time.sleep(POLL_SECONDS)
 
@@ -79,6 +108,8 @@ def _rest_of_log(api: Api, where: str, offset: int, to: Any) -> int:
 
 def _waits(run: Item) -> str:
     """What a queued run waits for; nothing for one that has begun."""
+    if deciding.waits_for_approval(run):
+        return deciding.how_to(run)
     if run["status"] != "queued":
         return ""
     said = f"The run {run['id']} is queued."

@@ -13,7 +13,7 @@ from stateroom import again, ids
 from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
-from stateroom.remote import following
+from stateroom.remote import deciding, following
 from stateroom.tables import Show
 
 LIST = {
@@ -35,6 +35,9 @@ DETAIL = LIST | {
     "replaces": "replace",
     "waits for": "blocked_by",
     "decide first": "waits_for_rescued",
+    "planned": "planned_at",
+    "approved by": "approved_by",
+    "approved": "approved_at",
     "asked to stop": "cancel_requested_at",
     "tool": "tool",
     "sandbox": "sandbox",
@@ -47,6 +50,7 @@ DETAIL = LIST | {
     "what is wrong": "error.message",
 }
 OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state")
+COMMENT = {"id": "id", "by": "created_by", "at": "created_at", "text": "text"}
 STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *following.DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
@@ -115,7 +119,7 @@ def command() -> None:
     "--operation", type=click.Choice(OPERATIONS), default="apply", show_default=True,
     help="refresh writes what the resources are now into the state, drift only looks for changes "
     "from outside. import-state moves the state here from the backend of the sources, export-state "
-    "moves it there. All but plan and drift need the scope runs:approve beside runs:create.",
+    "moves it there. To queue needs the scope runs:create, to approve a plan runs:approve.",
 )  # fmt: skip
 @click.option(
     "--ref", help="Run this branch, tag or commit instead of the template's, which has to allow it."
@@ -145,8 +149,13 @@ def command() -> None:
     "got another repository or path since.",
 )  # fmt: skip
 @click.option(
-    "--wait", is_flag=True,
-    help="Print the log until the run ends. Exit with 1 unless the run succeeds.",
+    "--auto-approve", is_flag=True, default=None,
+    help="Apply the plan, whatever it is, without asking. It needs the scope runs:approve.",
+)  # fmt: skip
+@click.option(
+    "--wait/--no-wait", default=None,
+    help="Print the log until the run ends, and exit with 1 unless the run succeeds. At a terminal "
+    "the default is to print it until the run is planned, to show the plan and to ask.",
 )  # fmt: skip
 @click.option(
     "--detailed-exitcode", "detailed", is_flag=True,
@@ -156,26 +165,84 @@ def command() -> None:
 @in_project
 @connected
 def queue_run(
-    api: Api, show: Show, *, project: str, wait: bool, detailed: bool, **run: Any
+    api: Api, show: Show, *, project: str, wait: bool | None, detailed: bool, **run: Any
 ) -> None:
     """Queue a run in a workspace; a worker executes it as soon as the workspace is free.
 
-    Ctrl-C during --wait stops only this command: the run goes on, and `runs cancel` stops it.
+    What changes something waits for an approval when it is planned. Ctrl-C while it is followed
+    stops only this command: the run goes on, and `runs cancel` stops it.
     """
     if detailed and (not wait or run["operation"] != "plan"):
         raise click.UsageError("--detailed-exitcode needs --operation plan and --wait.")
     run["workspace"] = ids.whole(api, project, "workspaces", run["workspace"])
     made = api.post(f"{project}/runs", run)
-    if not wait:
+    where = project + path("runs", made["id"])
+    if wait is None and deciding.can_ask(show):
+        ended = _asking(api, show, where)
+    elif wait:
+        ended = following.to_its_end(api, show, where, sys.stderr.buffer)
+    else:
         show.item(made, DETAIL)
         return
-    where = project + path("runs", made["id"])
-    ended = following.to_its_end(api, show, where, sys.stderr.buffer)
     show.item(ended, DETAIL)
-    if ended["status"] not in following.DONE:
+    if ended["finished_at"] is not None and ended["status"] not in following.DONE:
         raise RequestRefused(f"The run {made['id']} ended as {ended['status']}.")
     if detailed and _has_changes(ended):
         sys.exit(CHANGES)
+
+
+def _asking(api: Api, show: Show, where: str) -> Item:
+    """Follow a run, and ask about its plan; the run, when it has ended or is left to others."""
+    planned, offset = following.to_its_plan(api, show, where, sys.stderr.buffer)
+    if not deciding.waits_for_approval(planned):
+        return planned
+    decided = deciding.ask(api, show, where)
+    if decided["finished_at"] is not None or decided["approved_at"] is None:
+        return decided
+    return following.to_its_end(api, show, where, sys.stderr.buffer, offset)
+
+
+@command.command("approve")
+@click.option("-m", "--comment", help="Why; it is shown with the run.")
+@click.option(
+    "--wait", is_flag=True, help="Print the log until the run ends. Exit with 1 unless it succeeds."
+)
+@on_a_run
+def approve_run(api: Api, show: Show, *, where: str, comment: str | None, wait: bool) -> None:
+    """Let a worker apply the plan of a run, exactly as it is.
+
+    A plan whose state, variables, template or keys have changed since is not applied: the run is
+    `stale` then, and `runs retry` plans again. RUN is an id, the beginning of one, or `latest`.
+    """
+    approved = api.post(f"{where}/approve", {"comment": comment})
+    if wait:
+        offset = approved["log_size"]
+        approved = following.to_its_end(api, show, where, sys.stderr.buffer, offset)
+    show.item(approved, DETAIL)
+    if wait and approved["status"] not in following.DONE:
+        raise RequestRefused(f"The run {approved['id']} ended as {approved['status']}.")
+
+
+@command.command("discard")
+@click.option("-m", "--comment", help="Why; it is shown with the run.")
+@on_a_run
+def discard_run(api: Api, show: Show, *, where: str, comment: str | None) -> None:
+    """End a planned run without applying it.
+
+    RUN is an id, the beginning of one, or `latest`.
+    """
+    show.item(api.post(f"{where}/discard", {"comment": comment}), DETAIL)
+
+
+@command.command("comment")
+@click.argument("text")
+@on_a_run
+def comment_on_run(api: Api, show: Show, *, where: str, text: str) -> None:
+    """Say something about a run, for everybody who looks at it.
+
+    RUN is an id, the beginning of one, or `latest`.
+    """
+    show.item(api.post(f"{where}/comments", {"text": text}), COMMENT)
 
 
 @command.command("list")
@@ -203,7 +270,8 @@ def show_run(api: Api, show: Show, *, where: str) -> None:
     found = api.get(where)
     steps = [f"{step['name']}: {step['status']}" for step in found["steps"]]
     warnings = [f"Warning: {warning}" for warning in found["warnings"]]
-    show.item(found, DETAIL, "\n".join([*steps, *warnings]))
+    said = [f"{one['created_by']}: {one['text']}" for one in found["comments"]]
+    show.item(found, DETAIL, "\n".join([*steps, *warnings, *said]))
 
 
 @command.command("log")

@@ -252,7 +252,12 @@ def _check_name(name: str, confirm: str | None) -> None:
 
 def _destroy(api: Api, show: Show, project: str, workspace: Item) -> None:
     """Raises RequestRefused unless a run destroyed everything."""
-    asked = {"workspace": workspace["id"], "operation": "destroy", "message": "Workspace deletion"}
+    asked = {
+        "workspace": workspace["id"],
+        "operation": "destroy",
+        "message": "Workspace deletion",
+        "auto_approve": True,  # the name of the workspace was typed
+    }
     run = api.post(f"{project}/runs", asked)
     ended = following.to_its_end(api, show, project + path("runs", run["id"]), sys.stderr.buffer)
     if ended["status"] not in following.DONE:

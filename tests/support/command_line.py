@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,27 @@ class CommandLine:
         exported = {name: value for name, value in self.exported.items() if value is not None}
         argv = [sys.executable, "-m", "stateroom", *arguments]
         return Process(argv, env=kept | exported, cwd=ROOT, log=log)
+
+    def at_a_terminal(self, *arguments: str, answers: dict[str, str]) -> str:
+        """Run it at a terminal, and type each answer when its question is shown. All it showed."""
+        exported = {name: value for name, value in self.exported.items() if value is not None}
+        argv = [sys.executable, "-m", "stateroom", *arguments]
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(ROOT)
+            os.execve(argv[0], argv, {"PATH": os.environ["PATH"], "TERM": "xterm"} | exported)
+        shown, open_ones = "", dict(answers)
+        try:
+            while part := os.read(terminal, 4096):
+                shown += part.decode(errors="replace")
+                for question in [one for one in open_ones if one in shown]:
+                    os.write(terminal, f"{open_ones.pop(question)}\n".encode())
+        except OSError:  # Linux says EIO when nobody is left at the other end
+            pass
+        finally:
+            os.close(terminal)
+            os.waitpid(child, 0)
+        return shown
 
     def must(self, *arguments: str, typed: str | None = None) -> str:
         """Run it, expect success, and return its output."""

@@ -61,7 +61,7 @@ class Place:
 
     def queue(self, operation: str = "apply", *, workspace: str = "", **fields: Any) -> QueuedRun:
         """A run in the first workspace, or in the one that is named. It waits for no approval."""
-        if operation in ("apply", "destroy"):
+        if operation in ("apply", "destroy", "refresh"):
             fields = {"auto_approve": True} | fields
         path = f"/projects/{self.project}/workspaces/{workspace or self.workspace}/runs"
         made = self.api.post(path, operation=operation, **fields)

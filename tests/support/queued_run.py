@@ -44,6 +44,12 @@ class QueuedRun:
     def cancel(self) -> None:
         self.api.post(f"{self.path}/cancel")
 
+    def approve(self, **said: str) -> None:
+        self.api.post(f"{self.path}/approve", **said)
+
+    def discard(self, **said: str) -> None:
+        self.api.post(f"{self.path}/discard", **said)
+
     def acknowledge(self) -> None:
         self.api.post(f"{self.path}/acknowledge")
 

@@ -71,8 +71,8 @@ class NewWorkspaceRun(Body):
             "`import-state` moves the state here from the backend that the sources configure, and "
             "`export-state` moves it there and closes it here. Both need runs:approve and "
             "state:write too. "
-            "`plan` and `drift` end as `planned_and_finished`; `apply`, `destroy` and `refresh` wait "
-            "as `planned` until somebody approves the plan"
+            "`plan` and `drift` end as `planned_and_finished`; `apply`, `destroy` and `refresh` "
+            "wait as `planned` until somebody approves the plan"
         ),
     )
     ref: str | None = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -118,8 +119,8 @@ def test_of_approve_and_discard_at_once_the_run_is_either_applied_or_discarded(
         run = planned_in(here, workspace)
 
         at_once(
-            lambda run=run: quietly(lambda: decide(here, run, approvals.approve)),
-            lambda run=run: quietly(lambda: decide(here, run, approvals.discard)),
+            partial(quietly, partial(decide, here, run, approvals.approve)),
+            partial(quietly, partial(decide, here, run, approvals.discard)),
         )
 
         ended = row(here, run.id)

@@ -19,7 +19,7 @@ def place(installations: Installations, repository: Repository) -> Place:
 
 
 def test_a_run_is_queued_followed_and_shown(cli: CommandLine) -> None:
-    done = cli.run("runs", "queue", "--message", "the first", "--wait")
+    done = cli.run("runs", "queue", "--message", "the first", "--auto-approve", "--wait")
     [run] = cli.table("runs", "list")
 
     assert done.exit_code == 0, done.output
@@ -31,17 +31,64 @@ def test_a_run_is_queued_followed_and_shown(cli: CommandLine) -> None:
     assert cli.must("runs", "log", run["ID"], "--follow") == cli.must("runs", "log", run["ID"])
 
 
+def test_a_run_waits_for_an_approval_and_is_applied_after_it(cli: CommandLine) -> None:
+    [queued] = cli.json("runs", "queue")
+    wait_until(lambda: status_of(cli, queued["id"]) == "planned", "the plan")
+
+    done = cli.run("runs", "approve", queued["id"], "--comment", "as discussed", "--wait")
+
+    assert done.exit_code == 0, done.output
+    assert "Apply complete!" in done.stderr
+    assert "Plan: " not in done.stderr
+    shown = cli.must("runs", "show", queued["id"])
+    assert "status:         applied\n" in shown
+    assert "as discussed" in shown
+    assert cli.run("runs", "approve", queued["id"]).exit_code == 1
+
+
+def test_who_follows_a_run_is_told_how_to_approve_it(cli: CommandLine, tmp_path: Path) -> None:
+    watching = cli.start("runs", "queue", "--wait", log=tmp_path / "log")
+    wait_until(lambda: "waits until somebody decides" in watching.said(), "the plan")
+    [run] = cli.json("runs", "list")
+
+    assert f"To apply it:      stateroom runs approve {run['id']}\n" in watching.said()
+    cli.must("runs", "discard", run["id"], "-m", "not today")
+
+    assert watching.wait() == 1
+    assert "ended as discarded" in watching.said()
+    assert "not today" in cli.must("runs", "show", run["id"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [("yes", "applied"), ("no", "discarded"), ("later", "planned")]
+)
+def test_at_a_terminal_the_plan_is_shown_and_the_user_is_asked(
+    cli: CommandLine, answer: str, status: str
+) -> None:
+    said = cli.at_a_terminal("runs", "queue", answers={"Apply this plan?": answer})
+
+    [run] = cli.json("runs", "list")
+    assert run["status"] == status
+    assert "will be created" in said
+    assert said.index("will be created") < said.index("Apply this plan?")
+
+
+def status_of(cli: CommandLine, run: str) -> str:
+    [found] = cli.json("runs", "show", run)
+    return str(found["status"])
+
+
 def test_who_may_only_plan_is_told_which_scope_an_apply_needs(
     cli: CommandLine, place: Place
 ) -> None:
     planner = place.with_scopes("runs:create", "runs:read").token
 
-    apply = cli.run("runs", "queue", STATEROOM_TOKEN=planner)
+    apply = cli.run("runs", "queue", "--auto-approve", STATEROOM_TOKEN=planner)
     plan = cli.run("runs", "queue", "--operation", "plan", STATEROOM_TOKEN=planner)
 
     assert apply.exit_code == 1
     assert "runs:approve" in apply.stderr
-    assert "runs:create alone queues plans" in apply.stderr
+    assert "the run waits until somebody approves its plan" in apply.stderr
     assert plan.exit_code == 0, plan.output
 
 
@@ -68,7 +115,7 @@ def test_a_log_does_nothing_to_a_terminal_unless_it_is_asked_for_raw(
     module = f'resource "terraform_data" "x" {{\n  {provisioner}\n}}\n'
     repository.replace({"main.tf": module})
 
-    done = cli.run("runs", "queue", "--message", "evil \x1b[31m", "--wait")
+    done = cli.run("runs", "queue", "--message", "evil \x1b[31m", "--auto-approve", "--wait")
 
     assert done.exit_code == 0, done.output
     for said in (done.stderr, done.stdout, cli.must("runs", "log", "latest"),
@@ -95,7 +142,7 @@ def test_a_plan_exits_with_2_for_changes_and_with_0_for_none(
 
     changes = cli.run(*plan, "--detailed-exitcode")
     without_the_option = cli.run(*plan)
-    cli.must("runs", "queue", "--wait")
+    cli.must("runs", "queue", "--auto-approve", "--wait")
     nothing = cli.run(*plan, "--detailed-exitcode")
     repository.commit({"more.tf": 'output "more" {\n  value = 1\n}\n'})
     an_output = cli.run(*plan, "--detailed-exitcode")
@@ -127,7 +174,7 @@ def test_a_run_at_work_is_asked_to_stop_and_followed_to_its_end(
     cli: CommandLine, repository: Repository
 ) -> None:
     repository.replace({"main.tf": sleeping_module(60)})
-    [queued] = cli.json("runs", "queue")
+    [queued] = cli.json("runs", "queue", "--auto-approve")
     wait_until(lambda: "quick" in cli.must("runs", "log", queued["id"]), "the apply to begin")
 
     done = cli.run("runs", "cancel", queued["id"], "--wait")
@@ -140,7 +187,7 @@ def test_a_run_at_work_is_asked_to_stop_and_followed_to_its_end(
 def test_a_workspace_is_destroyed_and_deleted_by_one_command(
     cli: CommandLine, repository: Repository
 ) -> None:
-    cli.must("runs", "queue", "--wait")
+    cli.must("runs", "queue", "--auto-approve", "--wait")
 
     repository.commit({"main.tf": "resource"})
     failed = cli.run("workspaces", "delete", "first", "--destroy", "--confirm", "first")
