@@ -74,7 +74,7 @@ def test_no_document_speaks_of_one_machine() -> None:
 def test_the_readmes_first_use_leads_to_an_applied_run(tmp_path: Path) -> None:
     required("curl")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"<!-- tests/test_docs.py .*-->\n```sh\n(.+?)```", text, re.DOTALL)
+    blocks = re.findall(r"<!-- tests/test_docs.py [^>]*-->\n```sh\n(.+?)```", text, re.DOTALL)
     assert len(blocks) == 2
     repository = Repository(tmp_path / "network")
     with TemporaryDirectory(prefix="docs") as short, _installation(Path(short), tmp_path) as here:

@@ -61,8 +61,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
 
     To plan is not to approve: `auto_approve` and transfers, which have no plan, need runs:approve,
     and transfers state:write too. Raises Forbidden, also for a ref that the template does not
-    allow, Invalid, and Conflict for a workspace without a template, one whose state takes no lock, or
-    a run that cannot keep the template's rules.
+    allow, Invalid, and Conflict for a workspace without a template, one whose state takes no lock,
+    or a run that cannot keep the template's rules.
     """
     tx.require("runs:create", workspace.project_id)
     operation = new.operation

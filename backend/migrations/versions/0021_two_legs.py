@@ -9,13 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-<<<<<<<< HEAD:backend/migrations/versions/0021_two_legs.py
 revision = "0021"
 down_revision = "0020"
-========
-revision = "0019"
-down_revision = "0018"
->>>>>>>> 1ae809d (Decide about plans at the command line, and show it in README and demo):backend/migrations/versions/0019_two_legs.py
 branch_labels = None
 depends_on = None
 
