@@ -68,6 +68,13 @@ class Settings(BaseModel):
         ge=10,
         description="Open connections of one client address to a server process (a proxy is one)",
     )
+    max_viewers: int = Field(
+        1000,
+        ge=0,
+        le=10_000,
+        description="Streams of run events that a server process has open at once, half of them "
+        "for one token",
+    )
     database_url: Annotated[str, AfterValidator(setting_values.database_address)] = Field(
         "",
         repr=False,

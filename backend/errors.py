@@ -46,9 +46,10 @@ class Throttled(Error):
 
     code = "too-many-attempts"
 
-    def __init__(self, message: str, seconds: float) -> None:
+    def __init__(self, message: str, seconds: float, *, code: str | None = None) -> None:
         self.seconds = math.ceil(seconds)
-        super().__init__(f"{message} Try again in {self.seconds} seconds.", seconds=self.seconds)
+        said = f"{message} Try again in {self.seconds} seconds."
+        super().__init__(said, code=code, seconds=self.seconds)
 
 
 class NotFound(Error):

@@ -3,7 +3,8 @@
 A connection that waits for its next request, or has sent half of its headers, is of least use: if
 there are too many connections, of one address or of all, the one that waits for longest is closed.
 If every one of them is being answered, a few more are let into the lobby, where only /healthz is
-answered and everything else is refused for the moment.
+answered and everything else is refused for the moment. A connection whose answer goes on for as
+long as a run (a stream of events) is set apart: what answers it limits how many there are.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import ipaddress
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+STREAM_SECONDS = 30.0  # a stream whose client reads nothing for this long is closed
 _SUBNET = 64  # of IPv6: one customer has all addresses in it
 
 
@@ -37,8 +39,10 @@ class Connection:
     It is entered while it waits for a request.
     """
 
-    def __init__(self, sock: Any, address: str) -> None:
+    def __init__(self, sock: Any, address: str, leave: Callable[[Connection], None]) -> None:
         self.address = address
+        self.stop: Callable[[], None] | None = None  # ends the stream that it has become
+        self._leave = leave
         self.is_in_lobby = False
         self.is_ended = False
         self.waits_since: float | None = time.monotonic()  # None: a request is being answered
@@ -68,6 +72,12 @@ class Connection:
             return now - self._began_at > limits.headers
         return now - self.waits_since > (limits.headers if self.is_in_lobby else limits.idle)
 
+    def set_apart(self, stop: Callable[[], None]) -> None:
+        """Give its place to others: its answer is a stream, which `stop` ends, and the last one."""
+        self.stop = stop
+        self._leave(self)
+        self.settimeout(STREAM_SECONDS)
+
     def end(self) -> None:
         """Let it end as if its client had closed it: whoever reads from it finds the end."""
         self.is_ended = True
@@ -83,11 +93,12 @@ class Connections:
         self.limits = limits
         self._open: dict[Connection, None] = {}
         self._lobby: dict[Connection, None] = {}
+        self._streams: dict[Connection, None] = {}
         self._of_address: Counter[str] = Counter()  # without the lobby
 
     def let_in(self, sock: Any, address: str) -> Connection | None:
         """A new connection, maybe in the lobby; None if there is no place left even there."""
-        made = Connection(sock, _network(address))
+        made = Connection(sock, _network(address), self._set_apart)
         if self._has_place(made.address):
             self._open[made] = None
             self._of_address[made.address] += 1
@@ -101,6 +112,7 @@ class Connections:
     def leave(self, connection: Connection) -> None:
         """Give its place to others. Harmless when it has left already."""
         self._lobby.pop(connection, None)
+        self._streams.pop(connection, None)
         if connection in self._open:
             del self._open[connection]
             self._of_address[connection.address] -= 1
@@ -115,10 +127,17 @@ class Connections:
                 connection.end()
 
     def end_waiting(self) -> None:
-        """End the connections without a request."""
+        """End the connections without a request, and the streams, because the server stops."""
         for connection in (*self._open, *self._lobby):
             if connection.waits_since is not None:
                 connection.end()
+        for connection in self._streams:
+            if connection.stop is not None:
+                connection.stop()
+
+    def _set_apart(self, connection: Connection) -> None:
+        self.leave(connection)
+        self._streams[connection] = None
 
     def _has_place(self, address: str) -> bool:
         """Whether there is a place, maybe that of a connection that waited and is ended now."""

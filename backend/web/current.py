@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from flask import current_app, g, request
@@ -44,13 +45,21 @@ def client_address() -> str:
 def principal() -> Principal:
     """The principal of this request. Raises Unauthorised."""
     if "principal" not in g:
-        g.principal = _authenticate(_secret())
+        g.principal = _authenticate(installation(), _secret())
     found: Principal = g.principal
     return found
 
 
-def _authenticate(secret: str) -> Principal:
-    here = installation()
+def again() -> Callable[[], Caller]:
+    """A function that authenticates the credential of this request anew, whenever it is called.
+
+    It raises Unauthorised, and needs no request.
+    """
+    here, secret = installation(), _secret()
+    return lambda: Caller(here, _authenticate(here, secret))
+
+
+def _authenticate(here: Installation, secret: str) -> Principal:
     with here.database.reading() as db:
         found = tokens.authenticate(db, secret)
     if found.use_is_due:

@@ -79,14 +79,14 @@ def serve(settings: Settings, application: Callable[[], Any], listener: socket.s
     `application` creates the WSGI application, once in each process. The caller must patch the
     standard library for gevent before it imports anything else.
     """
-    _allow_files()
+    _allow_files(settings.max_viewers)
     _Server(settings, application, listener.detach()).run()
 
 
-def _allow_files() -> None:
+def _allow_files(streams: int) -> None:
     """Raise the limit of open files, which is often just below the number of connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * (CONNECTIONS + LOBBY) + FILES
+    wanted = 2 * (CONNECTIONS + LOBBY) + streams + FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -117,7 +117,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "workers": self._settings.server_processes,
             "worker_class": "backend.web.serve.Worker",
             # those that have been ended, but not closed yet, count too
-            "worker_connections": 2 * (CONNECTIONS + LOBBY),
+            "worker_connections": 2 * (CONNECTIONS + LOBBY) + self._settings.max_viewers,
             "post_worker_init": self._limit,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 the heartbeat must not wait for a disk
             "timeout": HEARTBEAT_SECONDS,
@@ -162,7 +162,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         return self._served[gevent.getcurrent()]
 
     def notify(self) -> None:
-        """Called each second. When the server stops, it closes connections without a request."""
+        """Called each second. When the server stops, it ends streams and waiting connections."""
         super().notify()
         self.connections.end_late()
         if not self.alive:
@@ -197,6 +197,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             else:
                 super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
+            last = True
+        if sock.stop is not None:  # it has no place for another request
             last = True
         if not _finish(req.body, sock):
             util.close_graceful(sock, LINGER_SECONDS, LINGER_BYTES)

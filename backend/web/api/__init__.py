@@ -17,6 +17,7 @@ from backend.web.api import (
     outputs,
     projects,
     rescued,
+    run_events,
     runs,
     state_diff,
     states,
@@ -40,6 +41,7 @@ PARTS = (
     variables,
     variable_sets,
     runs,
+    run_events,
     states,
     outputs,
     state_diff,
@@ -58,6 +60,7 @@ PARTS = (
 def install(app: OpenAPI) -> None:
     for part in PARTS:
         app.register_api(part.bp)
+    run_events.install(app)
     app.add_url_rule(f"{PREFIX}/openapi.json", "openapi", lambda: _document(app))
 
 

@@ -292,7 +292,7 @@ def create_workspace_run(
 def get_run(path: RunPath) -> Response:
     """One run: its progress, what was detected, and what it changed."""
     with reading() as tx:
-        found = _detail(tx, queue.get(tx, projects.named(tx, path.project), path.run))
+        found = detail(tx, queue.get(tx, projects.named(tx, path.project), path.run))
     return answer(found)
 
 
@@ -345,7 +345,7 @@ def approve_run(path: RunPath, body: Said) -> Response:
     with transaction() as tx:
         project = projects.named(tx, path.project)
         run = approvals.approve(tx, project, path.run, body.comment)
-        found = _detail(tx, run)
+        found = detail(tx, run)
     if found.error is not None:
         raise Conflict(found.error.message, code=found.error.code, status=found.status)
     return answer(found)
@@ -356,7 +356,7 @@ def discard_run(path: RunPath, body: Said) -> Response:
     """End a planned run without applying it. It needs runs:approve or runs:cancel."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        found = _detail(tx, approvals.discard(tx, project, path.run, body.comment))
+        found = detail(tx, approvals.discard(tx, project, path.run, body.comment))
     return answer(found)
 
 
@@ -366,7 +366,7 @@ def cancel_run(path: RunPath, body: Said) -> Response:
     with transaction() as tx:
         project = projects.named(tx, path.project)
         run = queue.cancel(tx, project, path.run, force=False, comment=body.comment)
-        found = _detail(tx, run)
+        found = detail(tx, run)
     return answer(found)
 
 
@@ -376,7 +376,7 @@ def force_cancel_run(path: RunPath, body: Said) -> Response:
     with transaction() as tx:
         project = projects.named(tx, path.project)
         run = queue.cancel(tx, project, path.run, force=True, comment=body.comment)
-        found = _detail(tx, run)
+        found = detail(tx, run)
     return answer(found)
 
 
@@ -389,7 +389,7 @@ def acknowledge_run(path: RunPath, body: Said) -> Response:
     """
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        found = _detail(tx, queue.acknowledge(tx, project, path.run, body.comment))
+        found = detail(tx, queue.acknowledge(tx, project, path.run, body.comment))
     return answer(found)
 
 
@@ -410,7 +410,8 @@ def create_comment(path: RunPath, body: NewComment) -> Response:
     return answer(made, 201)
 
 
-def _detail(tx: Transaction, run: RunRow) -> RunDetail:
+def detail(tx: Transaction, run: RunRow) -> RunDetail:
+    """A run as GET shows it."""
     found = overviews.of_run(tx, run)
     beside = (
         *("blocked_by", "waits_for_rescued", "workspace_frozen"),
@@ -445,4 +446,4 @@ def _queue(
         lambda: queue.queue(tx, workspace, new),
         lambda made: queue.named(tx.db, project, made),
     )
-    return _detail(tx, run)
+    return detail(tx, run)

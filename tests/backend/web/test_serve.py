@@ -22,12 +22,22 @@ from tests.support.project import ROOT
 
 SERVER = """
 from gevent import monkey; monkey.patch_all()
-import sys, time
+import sys, threading, time
 from backend.config import Settings
 from backend.web import serve
 
+def stream(connection):
+    stopped = threading.Event()
+    connection.set_apart(stopped.set)
+    yield b"first"
+    stopped.wait(60)
+    yield b"last"
+
 def application(environ, start_response):
     path = environ["PATH_INFO"]
+    if path == "/stream":
+        start_response("200 OK", [])
+        return stream(environ["gunicorn.socket"])
     if path == "/read":
         answer = str(len(environ["wsgi.input"].read())).encode()
     elif path == "/slow":
@@ -170,6 +180,19 @@ def test_a_client_that_asks_for_nothing_more_does_not_hold_the_server_up(server:
         assert server.process.wait(timeout=serve.GRACE_SECONDS / 2) == 0
 
 
+def test_a_stream_ends_when_the_server_stops(server: Server) -> None:
+    with closing(server.connect()) as connection:
+        connection.request("GET", "/stream")
+        response = connection.getresponse()
+        first = response.read(5)
+
+        server.process.send_signal(signal.SIGTERM)
+
+        assert first + response.read() == b"firstlast"
+        # far below the grace that requests under way have
+        assert server.process.wait(timeout=serve.GRACE_SECONDS / 2) == 0
+
+
 def test_it_stops_when_the_last_writer_of_its_input_is_gone() -> None:
     server = Server("lifeline")
     assert server.ask("GET", "/")[0] == 200
@@ -232,6 +255,16 @@ def test_one_address_cannot_take_the_connections_of_others() -> None:
 
         with closing(server.connect("127.0.0.2")) as other:
             assert _ask(other, "GET", "/")[0] == 200
+
+
+def test_streams_take_no_connection_that_other_requests_need() -> None:
+    with serving(CONNECTIONS=20, per_address=10) as server, ExitStack() as stack:
+        for _ in range(60):
+            connection = stack.enter_context(closing(server.connect()))
+            connection.request("GET", "/stream")
+            assert connection.getresponse().read(5) == b"first"
+
+        assert [server.ask("GET", "/")[0] for _ in range(30)] == [200] * 30
 
 
 def test_headers_that_do_not_become_complete_end_the_connection() -> None:

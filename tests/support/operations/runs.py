@@ -17,6 +17,7 @@ from backend.runs import (
     plans,
     queue,
     steps,
+    watching,
     workers,
 )
 from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
@@ -122,6 +123,7 @@ CASES: dict[str, Case] = {
     "runs.queue.acknowledge": case(
         "runs:approve", call=lambda tx, w: queue.acknowledge(tx, project(tx, w), w.run_id)
     ),
+    "runs.watching.marks": case(INSTALLATION, call=lambda tx, w: watching.marks(tx, [w.run_id])),
     "runs.workers.beat": case(
         INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4, "namespaces")
     ),
