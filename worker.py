@@ -34,6 +34,7 @@ from runner.job import Job
 from runner.processes import leftovers, orphans, room, sandbox, signals, workdir
 from runner.processes.sandbox import Sandbox
 from runner.processes.workdir import WorkDir
+from runner.providers import cache
 from runner.recipes import applying
 from runner.sources import mirror
 
@@ -157,6 +158,14 @@ class Worker:
         unused = timedelta(days=settings.mirror_days).total_seconds()
         if removed := mirror.sweep(settings.mirrors_dir, unused, settings.max_mirror_bytes):
             log.info("mirrors_removed", mirrors=removed)
+
+    def sweep_providers(self) -> None:
+        """Remove providers that were not used for long, or take too much disk."""
+        settings = self._here.settings
+        unused = timedelta(days=settings.provider_cache_days).total_seconds()
+        most = settings.max_provider_cache_bytes
+        if removed := cache.sweep(settings.providers_path, unused, most):
+            log.info("providers_removed", providers=removed)
 
     def end_orphans(self) -> None:
         """End what commands left behind: a child that is older than every run at work."""
@@ -290,6 +299,7 @@ def _own_duties(worker: Worker, settings: Settings) -> list[Duty]:
         "beat": (worker.beat, BEAT_SECONDS),
         "sweep-folders": (worker.sweep, min(SWEEP_SECONDS, settings.lease_seconds)),
         "sweep-mirrors": (worker.sweep_mirrors, MIRRORS_SECONDS),
+        "sweep-providers": (worker.sweep_providers, MIRRORS_SECONDS),
         "end-orphans": (worker.end_orphans, ORPHANS_SECONDS),
     }
     return [Duty(name, _each(work, seconds), seconds) for name, (work, seconds) in repeated.items()]

@@ -178,6 +178,19 @@ class Settings(BaseModel):
     provider_mirror: Path | None = Field(
         None, description="Folder with a mirror of providers, which is used before the registry"
     )
+    provider_cache_dir: Path | None = Field(
+        None,
+        description="Folder where a worker keeps the providers that it has downloaded; default "
+        "DATA_DIR/providers",
+    )
+    max_provider_cache_bytes: int = Field(
+        10_000_000_000,
+        ge=0,
+        description="Limit for the providers that a worker keeps, bytes; 0: none",
+    )
+    provider_cache_days: float = Field(
+        30.0, gt=0, description="Days after which a provider that no run has used is removed"
+    )
     max_mirror_bytes: int = Field(
         5_000_000_000,
         ge=0,
@@ -279,6 +292,10 @@ class Settings(BaseModel):
     @property
     def mirrors_dir(self) -> Path:
         return self.data_dir / "mirrors"
+
+    @property
+    def providers_path(self) -> Path:
+        return self.provider_cache_dir or self.data_dir / "providers"
 
     @property
     def tools_path(self) -> Path:

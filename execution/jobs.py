@@ -18,6 +18,7 @@ from runner.job import (
     Limits,
     Login,
     Mirrors,
+    ProviderCache,
     RefRules,
     RoomLimits,
     Source,
@@ -98,6 +99,9 @@ def resolve(tx: Transaction, run: Run) -> Job:
         work_root=settings.work_dir,
         tools_dir=settings.tools_path,
         provider_mirror=settings.provider_mirror,
+        provider_cache=ProviderCache(
+            settings.providers_path, project.id, settings.max_provider_cache_bytes
+        ),
         workspace_id=workspace.id,
         sandbox=settings.sandbox,
         readable=settings.readable,

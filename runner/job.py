@@ -65,6 +65,15 @@ class Mirrors:
 
 
 @dataclass(frozen=True)
+class ProviderCache:
+    """Where a worker keeps providers. `owner` names the project, whose logins are its own."""
+
+    root: Path
+    owner: str
+    most_bytes: int
+
+
+@dataclass(frozen=True)
 class RefRules:
     """Which refs may run: the template's own, and those that match a pattern. See sources/refs.py.
 
@@ -153,6 +162,7 @@ class Limits:
     stop_grace: float = 300.0
     state: int = 100_000_000
     plan: int = 256 << 20
+    registry_waits: tuple[float, ...] = (5.0, 20.0, 60.0)  # after each refusal of a registry
 
 
 @dataclass(frozen=True)
@@ -201,6 +211,7 @@ class Job:
     work_root: Path = Path("work")
     tools_dir: Path | None = None
     provider_mirror: Path | None = None
+    provider_cache: ProviderCache | None = None
     sandbox: SandboxMode = "auto"
     readable: tuple[Path, ...] = ()  # what an administrator lets every run read on the machine
     hidden: tuple[Path, ...] = ()  # what no run may read, wherever it lies

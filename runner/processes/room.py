@@ -50,11 +50,17 @@ class Room:
     """Starts commands in the sandbox of one run. `seen` is the run's folder as they see it."""
 
     def __init__(
-        self, sandbox: Sandbox, warden: _Warden, work: WorkDir, view: View, user: int | None
+        self,
+        sandbox: Sandbox,
+        warden: _Warden,
+        work: WorkDir,
+        view: View,
+        user: int | None,
     ) -> None:
         self.sandbox, self.view, self.user = sandbox, view, user
         self.seen = WorkDir(bubblewrap.ROOT) if sandbox.is_full else work
         self._warden, self._work = warden, work
+        self._kept: list[int] = []
         self._shown = bubblewrap.shown(view) if sandbox.is_full else _readable(sandbox, work, view)
 
     @property
@@ -85,6 +91,14 @@ class Room:
             return False
         path = Path(os.path.normpath(value))
         return not any(path.is_relative_to(folder) for folder in self._shown) and path.exists()
+
+    def keep_open(self, fd: int) -> None:
+        """Close an open file, which may hold a lock, when the room is closed."""
+        self._kept.append(fd)
+
+    def close_kept(self) -> None:
+        while self._kept:
+            os.close(self._kept.pop())
 
     def hand_over(self, path: Path) -> None:
         """Give the run's user what the worker has written into its folder. Raises OSError."""
@@ -119,6 +133,7 @@ def _in_layer(sandbox: Sandbox, work: WorkDir, terms: Terms) -> Iterator[Room]:
             ) from error
         held.callback(warden.end)
         room = Room(sandbox, warden, work, terms.view, user)
+        held.callback(room.close_kept)
         room.hand_over(work.root)
         yield room
 

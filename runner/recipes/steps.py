@@ -9,7 +9,7 @@ from runner.detection.detect import Surroundings, Verdict
 from runner.detection.override import Override
 from runner.errors import DetectionError, PlanStale, SourceError, ToolError
 from runner.job import HARMLESS, BackendMode, Job
-from runner.recipes import choosing, forks
+from runner.recipes import choosing, forks, providers
 from runner.recipes.context import RunContext
 from runner.sources import modules, source
 from runner.sources.source import Checkout
@@ -161,7 +161,12 @@ def _init(context: RunContext, checkout: Checkout, command: commands.Command) ->
     job = context.job
     with modules.access(job, context.work.root, context.room) as access:
         try:
-            context.run(command, checkout.folder, context.room.seen_in(access.environment))
+            given = context.room.seen_in(access.environment)
+            providers.initialise(
+                context,
+                checkout.folder,
+                lambda more: context.run(command, checkout.folder, {**given, **more}),
+            )
         except ToolError as error:
             raise modules.explain(
                 error, job, access, context.work.root, context.events.stop

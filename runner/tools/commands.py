@@ -11,7 +11,7 @@ from runner.job import HARMLESS, REFRESHING, Job, Operation, Variable
 from runner.tools.tool import Tool
 from runner.tools.variables import var_file
 
-StepName = Literal["init", "plan", "apply", "output", "show", "pull", "push", "list"]
+StepName = Literal["init", "plan", "apply", "output", "show", "pull", "push", "list", "mirror"]
 
 _QUIET = ("-input=false", "-no-color")
 _MODES = dict.fromkeys(REFRESHING, ("-refresh-only",)) | {"destroy": ("-destroy",)}
@@ -101,6 +101,12 @@ def push(tool: Tool, document: bytes) -> Command:
 def push_over(tool: Tool, document: bytes) -> Command:
     """Write a state, and replace whatever is there."""
     return Command("push", (*tool.argv, "state", "push", "-no-color", "-force", "-"), document)
+
+
+def mirror(tool: Tool, platform: str, into: Path) -> Command:
+    """Download what the folder's configuration requires as archives, verified by the tool."""
+    what = ("providers", "mirror", f"-platform={platform}", str(into))
+    return Command("mirror", (*tool.argv, *what))
 
 
 def _in_own_backend(

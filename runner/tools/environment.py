@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from runner.errors import ToolError
 from runner.job import Backend, Job
+from runner.processes import placed
 from runner.processes.process import child_environment
 from runner.processes.room import Room, Terms
 from runner.processes.sandbox import View
 from runner.processes.workdir import WorkDir
+from runner.providers.methods import Methods, Mirror, held
+from runner.tools.registries import caches
 from runner.tools.tool import Tool, folders_of
 
 # would make the tool use another state, account or program, or write somewhere else
@@ -54,11 +57,8 @@ def environment(job: Job, work: WorkDir, room: Room) -> Environment:
     denied = sorted(name for name in given if _is_denied(name))
     for name, value in given.items():
         _check(name, value)
-    settings = work.home / "settings.tfrc"
-    settings.write_text(_settings(job.provider_mirror), encoding="utf-8")
-    room.hand_over(settings)
     own = {
-        "TF_CLI_CONFIG_FILE": str(room.inside(settings)),
+        "TF_CLI_CONFIG_FILE": write_settings(methods(job), work, room, "settings"),
         "TF_DATA_DIR": str(room.seen.data),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
@@ -110,6 +110,10 @@ def terms(tool: Tool | None, job: Job) -> Terms:
     Without a tool it shows every one of that name, because the sources will say which one runs.
     """
     mirror = (job.provider_mirror,) if job.provider_mirror else ()
+    kept = tuple(cache.folder for cache in caches(job))
+    for cache in caches(job):
+        with contextlib.suppress(OSError):  # then it is not used
+            cache.make()
     certificates = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
     root = job.work_root.resolve()
     # keys and database are beside the work root; a folder directly under / holds the system
@@ -117,6 +121,7 @@ def terms(tool: Tool | None, job: Job) -> Terms:
     readable = (
         *(tool.folders if tool else folders_of(job.tool, job.tools_dir)),
         *mirror,
+        *kept,
         *job.source.policy.local_roots,
         *job.readable,
         *(Path(path) for path in certificates if path),
@@ -140,25 +145,17 @@ def _check(name: str, value: str) -> None:
         )
 
 
-def _settings(mirror: Path | None) -> str:
-    lines = ["disable_checkpoint = true"]
-    if mirror:
-        held = json.dumps(_held(mirror))
-        lines += [
-            "provider_installation {",
-            f"  filesystem_mirror {{ path = {json.dumps(str(mirror.absolute()))} }}",
-            # without this the tool would also ask the registry, and fail without a network
-            f"  direct {{ exclude = {held} }}",
-            "}",
-        ]
-    return "\n".join([*lines, ""])
+def methods(job: Job) -> Methods:
+    """Where providers come from without a cache. Raises ToolError `provider-mirror-missing`."""
+    if job.provider_mirror is None:
+        return Methods((), frozenset())
+    return Methods((Mirror(job.provider_mirror),), held(job.provider_mirror))
 
 
-def _held(mirror: Path) -> list[str]:
-    """The providers in the mirror, as host/namespace/type."""
-    if not mirror.is_dir():
-        raise ToolError(
-            "provider-mirror-missing",
-            f"The folder of the provider mirror does not exist: {mirror}",
-        )
-    return sorted(str(p.relative_to(mirror)) for p in mirror.glob("*.*/*/*") if p.is_dir())
+def write_settings(chosen: Methods, work: WorkDir, room: Room, name: str) -> str:
+    """Write a settings file of the tool, and return its path as the room sees it."""
+    file = work.home / f"{name}.tfrc"
+    placed.place(
+        work.root, PurePosixPath(file.relative_to(work.root)), chosen.text().encode(), room.user
+    )
+    return str(room.inside(file))

@@ -6,6 +6,7 @@ import re
 import signal
 
 from runner.errors import ToolError
+from runner.tools import provider_failures
 from runner.tools.commands import StepName
 from runner.tools.tool import READABLE_SETTING
 
@@ -64,8 +65,6 @@ _KNOWN = (
     ("No value for required variable", "variable-missing", "Set it in the workspace."),
     ("Unsupported Terraform Core version", "version-unsupported", "Choose another version."),
     ("Unsupported OpenTofu Core version", "version-unsupported", "Choose another version."),
-    ("Failed to query available provider", "provider-unavailable", "Check the network or mirror."),
-    ("Failed to install provider", "provider-unavailable", "Check the network or the mirror."),
     ("workspaces not supported", "workspaces-unsupported", "The backend has one state only."),
     ("HOST IDENTIFICATION HAS CHANGED", "host-key-changed", f"Ask who runs the host. {_REPLACE}"),
     ("host key is known for", "host-key-unknown", f"Add the host's key: {_SCAN}."),
@@ -105,7 +104,8 @@ class Diagnosis:
         self._listen(self._line)
         self._line = b""
         said = "\n".join(self._kept) or self._last
-        code, hint = self._known(said) or (f"{step}-failed", "")
+        known = provider_failures.explain(" ".join(said.split()), tool) or self._known(said)
+        code, hint = known or (f"{step}-failed", "")
         if returncode in _NOT_STARTED and not self._kept:
             code, hint = "tool-hidden", _SHIM
         how = self._first() or self._plain(step) or _ending(returncode)
