@@ -27,15 +27,18 @@ Item = dict[str, Any]
 class RequestRefused(click.ClickException):
     """The server refused the request, or gave no usable answer. The exit status is 1.
 
-    `status` is 0 when there was no answer; `code` is that of the problem.
+    `status` is 0 when there was no answer; `problem` is what the server said, and `code` its code.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
+    def __init__(
+        self, message: str, status: int = 0, code: str = "", problem: Item | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.problem = problem or {}
 
 
 def path(*parts: object) -> str:
@@ -188,7 +191,8 @@ def _refusal(url: str, answer: requests.Response) -> RequestRefused:
         detail, code = str(problem["detail"]), str(problem["code"])
     except (ValueError, LookupError, TypeError):
         return RequestRefused(_not_ours(url, answer), status)
-    return RequestRefused(f"{printable(detail)} ({status} {printable(code)})", status, code)
+    message = f"{printable(detail)} ({status} {printable(code)})"
+    return RequestRefused(message, status, code, problem)
 
 
 def _not_ours(url: str, answer: requests.Response) -> str:

@@ -1,29 +1,36 @@
 """The variables that a run gets: which value of each counts, where it comes from, what it hides.
 
-A later source wins: the sets of the workspace in their order, the workspace itself, the run.
+A later source wins: the defaults of the template's survey, the sets of the workspace in their
+order, the workspace itself, the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from backend.catalogue import variables
+from backend.catalogue import survey, variables
+from backend.catalogue.variables import NewVariable
 from backend.errors import Unreadable
 from backend.models import ChosenSet, Run, Variable, VariableSet, Workspace
 from backend.sealing.crypto import Keyring
+from backend.sealing.faults import Fault
 from backend.transactions import Transaction
 
-SourceKind = Literal["set", "workspace", "run"]
+SourceKind = Literal["template", "set", "workspace", "survey", "run"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value comes from; `name` is that of a set."""
+    """Where a value comes from; `name` is that of a set.
+
+    The template gives defaults of its survey; `survey` is an answer to it, `run` another variable
+    that the run was given.
+    """
 
     kind: SourceKind
     name: str | None = None
@@ -34,10 +41,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Winner:
-    """The variable that counts of those with its kind and name, and the sources that it hides."""
+    """The variable that counts of those with its kind and name, and the sources that it hides.
 
-    variable: Variable
+    `kept` is a row with a sealed value, or a default in clear.
+    """
+
+    kind: str
+    name: str
+    type: str
+    sensitive: bool
     source: Source
+    kept: Variable | str = field(repr=False)
     hides: tuple[Source, ...] = ()
 
 
@@ -62,12 +76,11 @@ def find_all(tx: Transaction, workspace: Workspace, run: Run | None = None) -> l
 def winners(db: Session, workspace: Workspace, run: Run | None = None) -> list[Winner]:
     """The variables that count, sorted by kind and name."""
     found: dict[tuple[str, str], Winner] = {}
-    for source, rows in _sources(db, workspace, run):
-        for variable in rows:
-            place = variable.kind, variable.name
-            hidden = found.get(place)
-            hides = () if hidden is None else (hidden.source, *hidden.hides)
-            found[place] = Winner(variable, source, hides)
+    for one in _weakest_first(db, workspace, run):
+        place = one.kind, one.name
+        hidden = found.get(place)
+        hides = () if hidden is None else (hidden.source, *hidden.hides)
+        found[place] = replace(one, hides=hides)
     return [found[place] for place in sorted(found)]
 
 
@@ -82,36 +95,70 @@ def opened(
     return [_opened(keyring, winner) for winner in winners(db, workspace, run)]
 
 
+def shown(keyring: Keyring, winner: Winner) -> str | None:
+    """The value as people may see it: None if it is sensitive, or cannot be opened."""
+    if isinstance(winner.kept, str):
+        return winner.kept
+    return variables.shown(keyring, winner.kept)
+
+
+def fault(keyring: Keyring, winner: Winner) -> Fault | None:
+    """Why its value cannot be opened, or None if it can."""
+    return None if isinstance(winner.kept, str) else variables.fault(keyring, winner.kept)
+
+
 def _opened(keyring: Keyring, winner: Winner) -> Opened:
-    variable = winner.variable
     try:
-        value = variables.opened(keyring, variable)
+        value = _value(keyring, winner)
     except Unreadable as error:
         raise Unreadable(
-            f"The value of the variable {variable.kind}/{variable.name} (of the {winner.source}) "
+            f"The value of the variable {winner.kind}/{winner.name} (of the {winner.source}) "
             f"does not open. {error.message} Delete it and create it again.",
             code="variable-unreadable",
         ) from error
-    kind, name, sensitive = variable.kind, variable.name, variable.sensitive
-    return Opened(kind, name, variable.value_type, sensitive, value, winner.source)
+    return Opened(winner.kind, winner.name, winner.type, winner.sensitive, value, winner.source)
 
 
-def _sources(
-    db: Session, workspace: Workspace, run: Run | None
-) -> Iterator[tuple[Source, Iterable[Variable]]]:
-    """All sources from the weakest to the strongest, each with its variables."""
-    of_sets = (
+def _value(keyring: Keyring, winner: Winner) -> str:
+    return winner.kept if isinstance(winner.kept, str) else variables.opened(keyring, winner.kept)
+
+
+def _weakest_first(db: Session, workspace: Workspace, run: Run | None) -> Iterator[Winner]:
+    """All values, also those that lose."""
+    questions = [] if workspace.template is None else workspace.template.survey
+    for question in questions:
+        if default := survey.default_of(question):
+            yield _default(default)
+    for name, variable in db.execute(_of_sets(workspace)):
+        yield _kept(variable, Source("set", name))
+    for variable in db.scalars(select(Variable).where(Variable.workspace_id == workspace.id)):
+        yield _kept(variable, Source("workspace"))
+    if run is None:
+        return
+    asked = {(question["kind"], question["name"]) for question in questions}
+    for variable in db.scalars(select(Variable).where(Variable.run_id == run.id)):
+        is_answer = (variable.kind, variable.name) in asked
+        yield _kept(variable, Source("survey" if is_answer else "run"))
+
+
+def _of_sets(workspace: Workspace) -> Select[str, Variable]:
+    """The variables of the sets of a workspace, each with the name of its set."""
+    return (
         select(VariableSet.name, Variable)
         .join(ChosenSet, ChosenSet.set_id == VariableSet.id)
         .join(Variable, Variable.set_id == VariableSet.id)
         .where(
             ChosenSet.workspace_id == workspace.id, VariableSet.project_id == workspace.project_id
         )
-        .order_by(ChosenSet.position, VariableSet.id)
+        .order_by(ChosenSet.position)
     )
-    for name, variable in db.execute(of_sets):
-        yield Source("set", name), [variable]
-    of_workspace = select(Variable).where(Variable.workspace_id == workspace.id)
-    yield Source("workspace"), db.scalars(of_workspace)
-    if run is not None:
-        yield Source("run"), db.scalars(select(Variable).where(Variable.run_id == run.id))
+
+
+def _kept(variable: Variable, source: Source) -> Winner:
+    kind, name, sensitive = variable.kind, variable.name, variable.sensitive
+    return Winner(kind, name, variable.value_type, sensitive, source, variable)
+
+
+def _default(default: NewVariable) -> Winner:
+    value_type, value = default.fields["type"], default.fields["value"]
+    return Winner(default.kind, default.name, value_type, False, Source("template"), value)

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import audit, names
-from backend.catalogue import keys, sources
+from backend.catalogue import keys, sources, survey
 from backend.catalogue.rules import Rules
+from backend.catalogue.survey import Question
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import Key, Project, Template, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, page
@@ -37,6 +38,8 @@ class Fields(TypedDict, total=False):
     ignored_wrappers: list[str]
     allowed_refs: list[str]
     secrets_for_pull_requests: bool
+    survey: list[Question]
+    free_variables: bool
     rules: Rules
     auto_approve: str
     key: str | None
@@ -50,7 +53,7 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
     tx.require("templates:manage", project.id)
     template = Template(
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
-        submodules=False, lfs=False, auto_approve="never",
+        submodules=False, lfs=False, auto_approve="never", free_variables=False, survey=[],
     )  # fmt: skip
     _assign(tx, project, template, fields)
     if fields.get("name") is None:
@@ -157,6 +160,13 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
         _guard(tx, template.key)
     _assign_tool(tx, template, fields)
+    _assign_variables(template, fields)
+
+
+def _assign_variables(template: Template, fields: Fields) -> None:
+    if "survey" in fields:
+        template.survey = survey.check(fields["survey"])
+    template.free_variables = fields.get("free_variables", template.free_variables)
 
 
 def _guard(tx: Transaction, key: Key) -> None:

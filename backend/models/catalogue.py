@@ -106,6 +106,8 @@ class Template(Base):
     secrets_for_pull_requests: Mapped[bool] = mapped_column(default=False)
     rules: Mapped[dict[str, Any]] = mapped_column(default=dict)  # catalogue/rules.py
     auto_approve: Mapped[str] = mapped_column(String(16), default="never")
+    survey: Mapped[list[Any]] = mapped_column(JSON, default=list)  # catalogue/survey.py
+    free_variables: Mapped[bool] = mapped_column(default=False)  # runs may give any for terraform
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(default=now())

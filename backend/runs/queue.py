@@ -9,7 +9,8 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from backend import audit
-from backend.catalogue import sources
+from backend.catalogue import run_variables, sources
+from backend.catalogue.variables import NewVariable
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
@@ -54,6 +55,7 @@ class NewRun:
     start_empty: bool = False
     allow_older: bool = False
     cli_workspace: str | None = None
+    variables: Sequence[NewVariable] = ()
 
 
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
@@ -91,6 +93,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     rules.refuse_at_once(rules.of(template), operation)
     ref = sources.check_ref(new.ref)
     rule = tx.here.rule_of_ref(ref, template.ref, template.allowed_refs)
+    given = run_variables.checked(tx, workspace, template, operation, new.variables)
     run = Run(
         project_id=workspace.project_id,
         template_id=template.id,
@@ -111,12 +114,14 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
     )
     tx.db.add(run)
     tx.db.flush()
+    run_variables.store(tx, run, given)
     audit.record(
         tx, "run.queue", run.id, project_id=run.project_id, operation=operation,
         allow_older=new.allow_older or None, start_empty=new.start_empty or None,
         cli_workspace=new.cli_workspace, targets=list(new.targets) or None,
         replace=list(new.replace) or None,
         auto_approve=new.auto_approve or None,
+        variables=[f"{one.kind}/{one.name}" for one in given] or None,
     )  # fmt: skip
     tx.ring(run.id)
     return run

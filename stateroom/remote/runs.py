@@ -13,7 +13,7 @@ from stateroom import again, ids
 from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
-from stateroom.remote import deciding, following
+from stateroom.remote import answers, deciding, following
 from stateroom.tables import Show
 
 LIST = {
@@ -162,6 +162,7 @@ def command() -> None:
     help="For --operation plan with --wait: exit with 0 for no changes, 1 for an error, 2 for "
     "changes.",
 )  # fmt: skip
+@answers.options
 @in_project
 @connected
 def queue_run(
@@ -175,7 +176,7 @@ def queue_run(
     if detailed and (not wait or run["operation"] != "plan"):
         raise click.UsageError("--detailed-exitcode needs --operation plan and --wait.")
     run["workspace"] = ids.whole(api, project, "workspaces", run["workspace"])
-    made = api.post(f"{project}/runs", run)
+    made = answers.queue(api, f"{project}/runs", run)
     where = project + path("runs", made["id"])
     if wait is None and deciding.can_ask(show):
         ended = _asking(api, show, where)

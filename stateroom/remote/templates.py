@@ -9,7 +9,7 @@ from client.api import Api, path
 from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited, listed
-from stateroom.remote import rules
+from stateroom.remote import rules, surveys
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -31,6 +31,8 @@ DETAIL: Columns = {
     "allowed refs": "allowed_refs",
     "secrets for pull requests": "secrets_for_pull_requests",
     "rules": rules.told,
+    "survey": surveys.told,
+    "free variables": "free_variables",
     "key": "key.name",
     "made": "created_at",
 }
@@ -88,6 +90,8 @@ _FIELDS = (
         "no.",
     ),
     rules.OPTION,
+    surveys.OPTION,
+    surveys.FREE,
     click.option(
         "--submodules/--no-submodules",
         default=None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field
 
-from backend.catalogue import projects, templates
+from backend.catalogue import projects, run_variables, templates
 from backend.errors import Conflict
 from backend.models import ENDED, Project, Workspace
 from backend.models import Run as RunRow
@@ -33,6 +33,7 @@ from backend.web.api.answers import (
     once,
     problems,
 )
+from backend.web.api.new_workspace import NewVariable
 from backend.web.current import reading, transaction
 
 bp = blueprint("runs", "Executions of terraform or tofu")
@@ -118,6 +119,14 @@ class NewWorkspaceRun(Body):
         default=False,
         description="Apply although the sources do not contain the commit of the last apply, or "
         "are of another repository or folder (see `goes_back`)",
+    )
+
+    variables: list[NewVariable] = Field(
+        default_factory=list,
+        max_length=run_variables.MOST,
+        description="Answers to the survey of the template, whose types count; they win over the "
+        "workspace. What the survey does not ask for needs templates:manage, unless it is for "
+        "terraform and the template has `free_variables`",
     )
 
 
@@ -439,7 +448,8 @@ def _queue(
     workspace: Workspace,
     body: NewWorkspaceRun,
 ) -> RunDetail:
-    new = queue.NewRun(**body.model_dump(exclude={"workspace", "template"}))
+    fields = body.model_dump(exclude={"workspace", "template", "variables"})
+    new = queue.NewRun(**fields, variables=[one.new() for one in body.variables])
     run = once(
         tx,
         header,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field, StringConstraints
 
-from backend.catalogue import projects, templates
+from backend.catalogue import projects, survey, templates
 from backend.catalogue.rules import Rules
 from backend.states import workspaces
 from backend.web.api.answers import (
@@ -20,6 +20,7 @@ from backend.web.api.answers import (
     ProjectPath,
     Reference,
     Repeatable,
+    Text,
     answer,
     blueprint,
     once,
@@ -38,6 +39,40 @@ Wrapper = Literal["terragrunt", "terraspace", "terramate", "cdktf", "atmos"]
 
 class TemplatePath(ProjectPath):
     template: str = Field(description="The template's name or id")
+
+
+class Question(Body):
+    """One variable that is asked for when a run is queued."""
+
+    name: str = Field(min_length=1, max_length=255)
+    kind: Literal["terraform", "environment"] = "terraform"
+    title: str = Field("", max_length=200, description="The question itself; default: the name")
+    description: Text = Field("")
+    type: Literal["string", "number", "bool", "choice", "choices"] = Field(
+        "string",
+        description="choice: one of `choices`, a string; choices: some of them, a list for "
+        'terraform. An answer to that is a list in JSON (`["a", "b"]`), or `a,b`',
+    )
+    choices: list[Annotated[str, StringConstraints(min_length=1, max_length=1000)]] = Field(
+        default_factory=list, max_length=500
+    )
+    required: bool = Field(
+        default=True,
+        description="A run needs a value: an answer, the default, or one of the workspace or its "
+        "sets",
+    )
+    default: str | None = Field(
+        None, max_length=10_000, description="Counts where nothing else has a value"
+    )
+    pattern: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="A regular expression (Python's) that the whole of a string has to match",
+    )
+    sensitive: bool = Field(
+        default=False, description="The answer is never shown, and masked in logs"
+    )
 
 
 class TemplateChange(Body):
@@ -117,6 +152,16 @@ class TemplateChange(Body):
         description="Fetch the files of Git LFS that the folder reaches; else a run that needs one "
         "is refused",
     )
+    survey: list[Question] = Field(
+        default_factory=list,
+        max_length=survey.MOST,
+        description="The variables that are asked for when a run is queued",
+    )
+    free_variables: bool = Field(
+        default_factory=bool,
+        description="Whether who may queue runs may give them any variable for terraform, beyond "
+        "the survey",
+    )
     key: Reference | None = Field(None, description="The key that opens the repository")
 
 
@@ -147,6 +192,8 @@ class Template(Answer):
     allowed_refs: list[str]
     auto_approve: AutoApprove
     secrets_for_pull_requests: bool
+    survey: list[Question]
+    free_variables: bool
     rules: dict[str, Any] = Field(description="As they were written")
     key: Named | None
     default_workspace_id: str | None
@@ -169,7 +216,7 @@ def list_templates(path: ProjectPath, query: Cursor) -> Response:
 @bp.post("/projects/<project>/templates", responses={201: Template, **WITH_BODY, **problems(409)})
 def create_template(path: ProjectPath, header: Repeatable, body: NewTemplate) -> Response:
     """Create a template with its default workspace, so that a run can be queued at once."""
-    given: dict[str, Any] = body.given()
+    given = _fields(body)
     given.pop("workspace", None)
     with transaction() as tx:
         project = projects.named(tx, path.project)
@@ -198,7 +245,7 @@ def update_template(path: TemplatePath, body: TemplateChange) -> Response:
     """Change a template. Runs that begin later use the new values."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        template = templates.update(tx, project, path.template, **body.given())
+        template = templates.update(tx, project, path.template, **_fields(body))
     return answer(Template.model_validate(template))
 
 
@@ -208,3 +255,11 @@ def delete_template(path: TemplatePath) -> Response:
     with transaction() as tx:
         templates.delete(tx, projects.named(tx, path.project), path.template)
     return Response(status=204)
+
+
+def _fields(body: TemplateChange) -> dict[str, Any]:
+    """The fields that were sent, as the operations take them."""
+    given = body.given()
+    if "survey" in given:
+        given["survey"] = [question.model_dump() for question in body.survey]
+    return given

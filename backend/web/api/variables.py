@@ -6,7 +6,7 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import Field
 
-from backend.catalogue import effective, variables
+from backend.catalogue import effective, projects, run_variables, variables
 from backend.models import Variable as VariableRow
 from backend.runs import queue
 from backend.states import workspaces
@@ -33,6 +33,7 @@ from backend.web.api.new_workspace import (
     VariableKind,
     VariableToPut,
 )
+from backend.web.api.runs import RunPath
 from backend.web.current import installation, reading, transaction
 
 bp = blueprint(
@@ -66,6 +67,10 @@ class Variables(Page[Variable]):
     pass
 
 
+class RunVariables(Answer):
+    items: list[Variable]
+
+
 class OfRun(Query):
     run: str | None = Field(
         None, max_length=40, description="The id of a run, whose own variables count too"
@@ -73,7 +78,10 @@ class OfRun(Query):
 
 
 class Source(Answer):
-    kind: Literal["set", "workspace", "run"]
+    kind: Literal["template", "set", "workspace", "survey", "run"] = Field(
+        description="template: a default of its survey; survey: an answer to it; run: another "
+        "variable that the run was given"
+    )
     name: str | None = Field(description="Of a set")
 
 
@@ -110,8 +118,8 @@ def list_variables(path: WorkspacePath, query: Cursor) -> Response:
 def list_effective_variables(path: WorkspacePath, query: OfRun) -> Response:
     """The variables that a run of the workspace gets, each with its source and what that hides.
 
-    The sets of the workspace win over each other in their order, the workspace wins over its sets,
-    and a run over the workspace.
+    A later one of these wins: the defaults of the survey, the sets of the workspace in their order,
+    the workspace, the run.
     """
     with reading() as tx:
         workspace = workspaces.named(tx, path.project, path.workspace)
@@ -120,6 +128,15 @@ def list_effective_variables(path: WorkspacePath, query: OfRun) -> Response:
             run = queue.of_workspace(tx, workspace, query.run)
         found = effective.find_all(tx, workspace, run)
     return answer(EffectiveVariables(items=[_effective(winner) for winner in found]))
+
+
+@bp.get("/projects/<project>/runs/<run>/variables", responses={200: RunVariables})
+def list_run_variables(path: RunPath) -> Response:
+    """The variables that a run was given when it was queued; those of sensitive ones are null."""
+    with reading() as tx:
+        run = queue.get(tx, projects.named(tx, path.project), path.run)
+        found = run_variables.find_all(tx, run)
+    return answer(RunVariables(items=[shown(variable) for variable in found]))
 
 
 @bp.post(f"{WORKSPACE}/variables", responses={201: SetVariable, **WITH_BODY, **problems(409)})
@@ -186,8 +203,9 @@ def just_set(variable: VariableRow) -> SetVariable:
 
 
 def _effective(winner: effective.Winner) -> EffectiveVariable:
-    of_source = {"source": winner.source, "hides": list(winner.hides)}
-    return with_fault(EffectiveVariable, winner.variable, **_facts(winner.variable), **of_source)
+    keyring = installation().keyring
+    fault, value = effective.fault(keyring, winner), effective.shown(keyring, winner)
+    return with_fault(EffectiveVariable, winner, fault, value=value, hides=list(winner.hides))
 
 
 def _facts(variable: VariableRow) -> dict[str, Any]:

@@ -94,9 +94,7 @@ def test_the_strongest_source_that_has_a_variable_wins_and_the_others_are_hidden
             if having:
                 expected[kind, name] = having[::-1]
     shown = {"set 0": "set s0", "set 1": "set s1", "set 2": "set s2"}
-    found = {
-        (w.variable.kind, w.variable.name): [str(w.source), *map(str, w.hides)] for w in winners
-    }
+    found = {(w.kind, w.name): [str(w.source), *map(str, w.hides)] for w in winners}
     assert found == {
         place: [shown.get(source, source) for source in having]
         for place, having in expected.items()

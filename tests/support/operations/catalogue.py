@@ -9,6 +9,7 @@ from backend.catalogue import (
     git_credentials,
     keys,
     projects,
+    run_variables,
     templates,
     variable_sets,
     variables,
@@ -22,10 +23,12 @@ from tests.support.operations.world import (
     Look,
     case,
     project,
+    run,
     variable_set,
     workspace,
 )
 
+NEW = NewVariable("terraform", "z", {"value": "1"})
 LOOKUPS: Mapping[str, Look] = {
     "catalogue.projects.named": lambda tx, _w: projects.named(tx, "shop"),
     "catalogue.variable_sets.named": lambda tx, _w: variable_sets.named(tx, "shop", "common"),
@@ -99,6 +102,22 @@ CASES: dict[str, Case] = {
     ),
     "catalogue.effective.find_all": case(
         "runs:read", call=lambda tx, w: effective.find_all(tx, workspace(tx, w))
+    ),
+    "catalogue.run_variables.checked": case(
+        "runs:create",
+        call=lambda tx, w: run_variables.checked(
+            tx, workspace(tx, w), run(tx, w).template, "plan", []
+        ),
+    ),
+    "catalogue.run_variables.store": case(
+        "runs:create", call=lambda tx, w: run_variables.store(tx, run(tx, w), [NEW])
+    ),
+    "catalogue.run_variables.copy": case(
+        "runs:create", call=lambda tx, w: run_variables.copy(tx, run(tx, w), run(tx, w))
+    ),
+    "catalogue.run_variables.find_all": case(
+        any_of=("runs:read", "runs:create"),
+        call=lambda tx, w: run_variables.find_all(tx, run(tx, w)),
     ),
     "catalogue.variable_sets.create": case(
         "templates:manage", call=lambda tx, w: variable_sets.create(tx, project(tx, w), "other")

@@ -1,0 +1,77 @@
+"""Real runs with variables of every type and from every source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+
+from tests.support.place import Place
+
+SECRET = "first-line-of-a-key\nsecond-line-of-a-key\n"
+MODULE = """\
+variable "number" {}
+variable "bool" {}
+variable "list" {}
+variable "text" {}
+variable "zones" {}
+variable "stage" {}
+variable "region" {}
+variable "key" {}
+
+resource "terraform_data" "x" {
+  provisioner "local-exec" {
+    command = <<EOT
+      stat -c 'mode=%a' "$KEY_FILE"; cat "$KEY_FILE" ${var.key}
+    EOT
+  }
+}
+
+output "all" {
+  value = {
+    number = var.number, bool = var.bool, list = var.list, text = var.text
+    zones = var.zones, stage = var.stage, region = var.region
+    key = sha256(file(var.key))
+  }
+}
+"""
+SURVEY = [
+    {"name": "zones", "type": "choices", "choices": ["a", "b", "${c}"]},
+    {"name": "stage", "type": "choice", "choices": ["dev", "prod"], "default": "dev"},
+]
+
+
+@pytest.fixture
+def place(run_place: Callable[..., Place]) -> Place:
+    return run_place({"main.tf": MODULE, "terraform.tfvars": 'text = "of the repository"\n'})
+
+
+def test_a_run_gets_each_type_from_the_strongest_source(place: Place) -> None:
+    project = f"/projects/{place.project}"
+    place.api.patch(f"{project}/templates/module", survey=SURVEY)
+    for name in ("common", "prod"):
+        place.api.post(f"{project}/variable-sets", name=name)
+        for variable in ("region", "text", "number"):
+            path = f"{project}/variable-sets/{name}/variables"
+            place.api.post(path, name=variable, value=f"of {name}")
+    place.api.patch(f"{project}/workspaces/first", variable_sets=["common", "prod"])
+    place.set_variable("number", "-2.5", type="number")
+    place.set_variable("bool", "true", type="bool")
+    place.set_variable("list", '["a", 1]', type="hcl")
+    place.set_variable("text", "of the workspace")
+    for name, kind in (("key", "terraform"), ("KEY_FILE", "environment")):
+        place.set_variable(name, SECRET, kind=kind, type="file", sensitive=True)
+
+    answers = [{"name": "zones", "value": '["${c}", "a"]'}, {"name": "text", "value": "5"}]
+    run = place.queue("apply", variables=answers)
+    run.wait("applied")
+
+    assert place.state.read().json()["outputs"]["all"]["value"] == {
+        "number": -2.5, "bool": True, "list": ["a", 1], "text": "5", "zones": ["a", "${c}"],
+        "stage": "dev", "region": "of prod",
+        "key": sha256(SECRET.encode()).hexdigest(),
+    }  # fmt: skip
+    log = run.log()
+    assert "mode=600" in log
+    assert "line-of-a-key" not in log
