@@ -20,7 +20,7 @@ from celery import Celery
 from celery.worker import WorkController
 from sqlalchemy.exc import OperationalError
 
-from backend.broker import RUN_TASK, celery_app
+from backend.broker import RUN_TASK, celery_app, queue_name
 from backend.config import Settings
 from backend.errors import Error, Unavailable
 from backend.runs import approvals, claims, workers
@@ -53,6 +53,7 @@ class Worker:
     def __init__(self, here: Installation, sandbox: str | None = None) -> None:
         self.name = f"{claims.process_name(os.getpid())}:{secrets.token_hex(3)}"
         self._here, self._sandbox = here, sandbox
+        self._queues = here.settings.queues
         # since when, by orphans.clock; one run may be here twice: fenced, and again
         self._active: dict[Execution, float] = {}
         self._orphaned: dict[str, float] = {}  # folders of dead runs: when somebody was seen there
@@ -91,7 +92,7 @@ class Worker:
 
     def _claimable(self, limit: int) -> Sequence[str]:
         with self._here.database.reading() as db:
-            return claims.claimable(db, limit)
+            return claims.claimable(db, limit, self._queues, self._here.settings.max_runs)
 
     def drain(self) -> None:
         """Take nothing new."""
@@ -114,7 +115,8 @@ class Worker:
     def beat(self) -> None:
         """Say that this worker lives, for the metrics."""
         with self._here.itself.transaction() as tx:
-            workers.beat(tx, self.name, self._here.settings.worker_slots, self._sandbox)
+            slots = self._here.settings.worker_slots
+            workers.beat(tx, self.name, slots, self._sandbox, self._queues)
 
     def leave(self) -> None:
         """Be no longer known: a worker that was stopped is not one that fell silent."""
@@ -208,7 +210,7 @@ class Worker:
         """
         lease = timedelta(seconds=self._here.settings.lease_seconds)
         with self._here.itself.transaction() as tx:
-            claimed = claims.claim(tx, run_id, self.name, lease)
+            claimed = claims.claim(tx, run_id, self.name, lease, self._queues)
             if claimed is None:
                 return None
             at_work = Execution(self._here, claimed)
@@ -285,6 +287,7 @@ def _listen(settings: Settings, worker: Worker) -> WorkController:
     controller = app.WorkController(
         pool="threads",
         concurrency=settings.worker_slots,
+        queues=[queue_name(label) for label in settings.queues],
         without_mingle=True,  # it waits a second for other workers, and hears nothing meanwhile
         without_gossip=True,
         without_heartbeat=True,

@@ -49,6 +49,11 @@ def celery_app(settings: Settings, answer_seconds: float = POLL_SECONDS) -> Cele
     return app
 
 
+def queue_name(label: str) -> str:
+    """The name that Celery knows the queue of this label by."""
+    return QUEUE if label == "default" else f"{QUEUE}.{label}"
+
+
 def _transport_options(settings: Settings, answer_seconds: float) -> dict[str, Any]:
     if not settings.broker_url.startswith(FOLDER_SCHEME):
         return {
@@ -73,17 +78,17 @@ class Bell:
 
     def __init__(self, settings: Settings) -> None:
         self._celery = celery_app(settings, TIMEOUT_SECONDS)
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[tuple[str, str]] = deque()
         self._mutex = threading.Lock()
         self._is_ringing = False
 
-    def ring(self, run_id: str) -> None:
-        """Ring for a run soon, after its commit. If that fails, a warning is logged."""
+    def ring(self, run_id: str, queue: str) -> None:
+        """Ring for a run in a queue soon, after its commit. If that fails, it is logged."""
         with self._mutex:
             if len(self._waiting) >= MOST_WAITING:
                 log.warning("bell_lost", run=run_id, reason="Too many rings wait for the broker.")
                 return
-            self._waiting.append(run_id)
+            self._waiting.append((run_id, queue))
             if self._is_ringing:
                 return
             self._is_ringing = True
@@ -96,15 +101,18 @@ class Bell:
 
     def _ring_for_all(self) -> None:
         """Send what waits. When the broker does not answer, leave all of it to the poll."""
-        while (run_id := self._next()) is not None:
+        while (waiting := self._next()) is not None:
+            run_id, queue = waiting
             try:
-                self._celery.send_task(RUN_TASK, args=(run_id,), retry=False, expires=None)
+                self._celery.send_task(
+                    RUN_TASK, args=(run_id,), queue=queue_name(queue), retry=False, expires=None
+                )
             except (OperationalError, OSError) as error:
                 log.warning("bell_lost", run=run_id, others=self._forget(), reason=str(error))
             except Exception as bug:
                 log.error("bell_crashed", run=run_id, others=self._forget(), exc_info=bug)
 
-    def _next(self) -> str | None:
+    def _next(self) -> tuple[str, str] | None:
         """The next run to ring for; None, and the thread ends, when there is none."""
         with self._mutex:
             self._is_ringing = bool(self._waiting)

@@ -138,6 +138,17 @@ class Settings(BaseModel):
         description="The token that Prometheus sends to read /metrics; empty: no /metrics",
     )
     worker_slots: int = Field(4, ge=1, le=256, description="Runs that one worker executes at once")
+    worker_queues: Annotated[str, AfterValidator(setting_values.labels)] = Field(
+        "default",
+        description="The queues that a worker takes runs from, separated by commas: labels of "
+        "templates",
+    )
+    max_runs: int = Field(0, ge=0, description="Runs at work at once, in all projects; 0: no limit")
+    lock_wait_seconds: float = Field(
+        3600.0,
+        ge=0,
+        description="How long a run waits for a lock that is no run's before it fails, seconds",
+    )
     poll_seconds: float = Field(
         2.0, gt=0, le=60, description="Interval of looking for queued and dead runs, seconds"
     )
@@ -322,6 +333,11 @@ class Settings(BaseModel):
         database = self.database.database
         more = (Path(database),) if self.is_sqlite and database else ()
         return tuple(path.absolute() for path in (*own, *more))
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The labels that a worker takes runs of."""
+        return tuple(self.worker_queues.split(","))
 
     @property
     def local_roots(self) -> tuple[Path, ...]:

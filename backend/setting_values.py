@@ -49,6 +49,16 @@ def hosts(value: str) -> str:
     return ",".join(hosts)
 
 
+LABEL = r"[a-z0-9][a-z0-9-]{0,31}"
+
+
+def labels(value: str) -> str:
+    named = [label.strip() for label in value.split(",") if label.strip()]
+    if not named or not all(re.fullmatch(LABEL, label) for label in named):
+        raise ValueError("must be labels like default or production, separated by commas")
+    return ",".join(named)
+
+
 def metrics_token(value: str) -> str:
     if value and (len(value) < 16 or not value.isascii() or not value.isprintable()):
         raise ValueError("must have at least 16 characters, all of them printable ASCII")

@@ -60,7 +60,7 @@ class Transaction:
     db: Session
     principal: Principal
     here: Installation
-    _rung_for: list[str] = field(default_factory=list)
+    _rung_for: list[tuple[str, str]] = field(default_factory=list)
     _events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
@@ -91,9 +91,9 @@ class Transaction:
         """The same transaction with Stateroom as principal, for consequences of the request."""
         return replace(self, principal=SYSTEM)
 
-    def ring(self, run_id: str) -> None:
-        """Tell the workers about a run after this transaction is committed."""
-        self._rung_for.append(run_id)
+    def ring(self, run_id: str, queue: str) -> None:
+        """Tell the workers of a queue about a run after this transaction is committed."""
+        self._rung_for.append((run_id, queue))
 
     def log(self, event: str, **facts: Any) -> None:
         """Log an event after this transaction is committed."""
@@ -119,8 +119,8 @@ class Caller:
             yield tx
         for event, facts in tx._events:  # noqa: SLF001 it is ours
             log.info(event, **facts)
-        for run_id in tx._rung_for:  # noqa: SLF001 it is ours
-            self.here.bell.ring(run_id)
+        for run_id, queue in tx._rung_for:  # noqa: SLF001 it is ours
+            self.here.bell.ring(run_id, queue)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:

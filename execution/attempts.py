@@ -17,7 +17,7 @@ from runner.recipes import run
 
 log = structlog.get_logger()
 
-AWAY = "server-unavailable"  # the runner's code
+AWAY, LOCKED = "server-unavailable", "state-locked"  # the runner's codes
 SERVER_SECONDS = 60.0  # how long a run waits for the server before it is queued again
 LOOK_SECONDS = 1.0
 
@@ -56,6 +56,8 @@ def _finish_failed(at_work: Execution, error: RunnerError | Error, url: str) -> 
     if error.code == AWAY:
         _wait_for_the_server(at_work, url)
         at_work.give_back(error.code, error.message)
+    elif error.code == LOCKED:
+        at_work.give_way(error.message)
     elif isinstance(error, PlanStale) or error.code == approvals.STALE:
         said = f"{error.message} {approvals.AGAIN.format(run=at_work.run_id)}"
         at_work.finish("stale", error_code=approvals.STALE, error_message=said)

@@ -173,6 +173,11 @@ class Execution:
         self._end_log()
         self._write(lambda tx: claims.give_back(tx, code, message))
 
+    def give_way(self, message: str) -> None:
+        """Queue the run again behind a lock that is no run's, if `claims.give_way` does."""
+        self._end_log()
+        self._write(lambda tx: claims.give_way(tx, message))
+
     def abandon(self) -> None:
         """The run was lost: write what its tool said until now into the log all the same."""
         self._end_log()

@@ -45,9 +45,10 @@ class Fields(TypedDict, total=False):
     max_states: int | None
     max_versions: int | None
     max_state_bytes: int | None
+    max_runs: int | None
 
 
-QUOTAS = ("max_states", "max_versions", "max_state_bytes")
+QUOTAS = ("max_states", "max_versions", "max_state_bytes", "max_runs")
 
 
 @dataclass(frozen=True, slots=True)

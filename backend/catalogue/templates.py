@@ -13,7 +13,7 @@ from backend.catalogue import keys, sources, survey
 from backend.catalogue.rules import Rules
 from backend.catalogue.survey import Question
 from backend.errors import Conflict, Invalid, NotFound
-from backend.models import Key, Project, Template, Workspace
+from backend.models import DEFAULT_QUEUE, Key, Project, Template, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.transactions import Transaction
 
@@ -42,6 +42,7 @@ class Fields(TypedDict, total=False):
     free_variables: bool
     rules: Rules
     auto_approve: str
+    queue: str
     key: str | None
 
 
@@ -53,7 +54,8 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
     tx.require("templates:manage", project.id)
     template = Template(
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
-        submodules=False, lfs=False, auto_approve="never", free_variables=False, survey=[],
+        submodules=False, lfs=False, auto_approve="never", queue=DEFAULT_QUEUE,
+        free_variables=False, survey=[],
     )  # fmt: skip
     _assign(tx, project, template, fields)
     if fields.get("name") is None:
@@ -155,6 +157,7 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
     if "path" in fields:
         template.path = sources.check_path(fields["path"])
     template.auto_approve = fields.get("auto_approve", template.auto_approve)
+    template.queue = fields.get("queue", template.queue)
     template.submodules = fields.get("submodules", template.submodules)
     template.lfs = fields.get("lfs", template.lfs)
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):

@@ -25,6 +25,7 @@ from backend.models.records import (
 )
 from backend.models.runs import (
     ACTIVE,
+    DEFAULT_QUEUE,
     ENDED,
     HARMLESS,
     PLANNED,
@@ -43,6 +44,7 @@ from backend.models.states import Alias, Lock, RescuedWrite, State, StateVersion
 
 __all__ = [
     "ACTIVE",
+    "DEFAULT_QUEUE",
     "ENDED",
     "HARMLESS",
     "PLANNED",

@@ -34,6 +34,7 @@ class Project(Base):
     max_states: Mapped[int | None]
     max_versions: Mapped[int | None]  # versions kept of each state
     max_state_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_runs: Mapped[int | None]  # at work at once
     created_at: Mapped[datetime] = mapped_column(default=now())
 
 
@@ -108,6 +109,7 @@ class Template(Base):
     auto_approve: Mapped[str] = mapped_column(String(16), default="never")
     survey: Mapped[list[Any]] = mapped_column(JSON, default=list)  # catalogue/survey.py
     free_variables: Mapped[bool] = mapped_column(default=False)  # runs may give any for terraform
+    queue: Mapped[str] = mapped_column(String(64), default="default")  # of the workers that run it
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
     default_workspace_id: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(default=now())

@@ -27,6 +27,7 @@ from backend.models.proven import Proven
 ACTIVE = ("preparing", "planning", "applying")  # at work: a lease guards them
 PLANNED = "planned"  # waits for an approval, or for a worker after it; nothing is at work
 TRANSFERS = ("import-state", "export-state")
+DEFAULT_QUEUE = "default"  # of workers and runs without a label
 HARMLESS = ("plan", "drift")  # they change nothing, wait for nobody, and hold nobody up
 ENDED = ("applied", "planned_and_finished", "discarded", "stale", "errored", "canceled", "lost")
 
@@ -82,6 +83,8 @@ class Run(Base):
     lease_expires_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     force_cancel: Mapped[bool] = mapped_column(default=False)
+    queue: Mapped[str] = mapped_column(String(64), default=DEFAULT_QUEUE)  # as the template says
+    priority: Mapped[int] = mapped_column(default=0)  # of two whose turn it is, the higher is first
     auto_approve: Mapped[bool] = mapped_column(default=False)  # as who queued it wanted
     may_approve: Mapped[bool] = mapped_column(default=False)  # whoever queued it had runs:approve
     planned_at: Mapped[datetime | None]
@@ -202,6 +205,7 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     slots: Mapped[int]
     sandbox: Mapped[str | None]  # what confines its runs, and why nothing better does
+    queues: Mapped[list[str]] = mapped_column(JSON, default=lambda: [DEFAULT_QUEUE])
     started_at: Mapped[datetime] = mapped_column(default=now())
     seen_at: Mapped[datetime]
 

@@ -59,7 +59,7 @@ def approve(tx: Transaction, project: Project, run_id: str, comment: str = "") -
     if end_if_stale(tx, run):
         return run
     record_approval(tx, run, tx.principal.name)
-    tx.ring(run.id)
+    tx.ring(run.id, run.queue)
     return run
 
 

@@ -2,53 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from backend import audit
 from backend.db import now
-from backend.models import ACTIVE, HARMLESS, PLANNED, Run, Workspace, came_before, of_claim
+from backend.models import (
+    ACTIVE,
+    DEFAULT_QUEUE,
+    HARMLESS,
+    PLANNED,
+    Canary,
+    Project,
+    Run,
+    Workspace,
+    of_claim,
+)
 from backend.principal import PIN_HOSTS, REPORT, Principal
+from backend.runs import turns
 from backend.runs.moves import Moved, move
-from backend.states import rescued, states, versions
+from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
 
 MAX_ATTEMPTS = 3
-_OTHER = aliased(Run)  # another run of the workspace; making one takes milliseconds
-# what an earlier run made may be in its rescued write alone: the next one would make it again
-_UNDECIDED = rescued.of_runs(Run.workspace_id)
 
 
-def claimable(db: Session, limit: int) -> Sequence[str]:
-    """The runs that a worker may take now, those that come first first.
+def claimable(
+    db: Session, limit: int, queues: Collection[str] = (DEFAULT_QUEUE,), most_at_work: int = 0
+) -> Sequence[str]:
+    """The runs that a worker of these queues may take now, those that come first first.
 
     Approved plans come before runs that will change something, and those before runs that only
     plan: many plans never hold up one apply.
     """
     return db.scalars(
         select(Run.id)
-        .where(or_(_approved(), and_(_queued(), ~_shared_backend_is_busy())))
-        .order_by(_rank(), Run.created_at, Run.id)
+        .where(turns.takeable(queues, most_at_work), ~turns.shared_backend_is_busy())
+        .order_by(turns.rank(), Run.priority.desc(), Run.created_at, Run.id)
         .limit(limit)
     ).all()
 
 
-def claim(tx: Transaction, run_id: str, worker: str, lease: timedelta) -> Run | None:
+def claim(
+    tx: Transaction,
+    run_id: str,
+    worker: str,
+    lease: timedelta,
+    queues: Collection[str] = (DEFAULT_QUEUE,),
+) -> Run | None:
     """Take a run for a worker under a new epoch; None when it is not there to be taken.
 
     It is queued, or its plan is approved. For Stateroom itself.
     """
     tx.principal.require_installation()
-    db = tx.db
+    db, most_at_work = tx.db, tx.settings.max_runs
+    _take_turns(db, run_id, most_at_work)
     taking = (
         update(Run)
-        .where(Run.id == run_id, or_(_approved(), _queued()))
+        .where(Run.id == run_id, turns.takeable(queues, most_at_work))
         .values(
             status="preparing",
             blocking=Run.operation.not_in(HARMLESS),
@@ -93,42 +111,16 @@ def claimed_by(db: Session, process: str) -> Sequence[Run]:
     return db.scalars(select(Run).where(Run.status.in_(ACTIVE), begins).order_by(Run.id)).all()
 
 
-def _approved() -> ColumnElement[bool]:
-    """A plan that may be applied now. Its run has kept the workspace since it was claimed."""
-    in_time = or_(Run.not_before.is_(None), Run.not_before <= now())
-    return and_(Run.status == PLANNED, Run.approved_at.is_not(None), in_time, ~_frozen())
-
-
-def _queued() -> ColumnElement[bool]:
-    """A queued run whose turn it is. One that changes nothing waits for no other run."""
-    ahead = exists().where(
-        _OTHER.workspace_id == Run.workspace_id,
-        _OTHER.id != Run.id,
-        _OTHER.operation.not_in(HARMLESS),
-        or_(_OTHER.blocking, and_(_OTHER.status == "queued", came_before(_OTHER, Run))),
+def _take_turns(db: Session, run_id: str, most_at_work: int) -> None:
+    """Where there is a limit, claims are made one after the other, so that none exceeds it."""
+    if most_at_work:
+        db.execute(select(Canary.id).with_for_update())
+    limited = select(Run.project_id).where(Run.id == run_id).scalar_subquery()
+    db.execute(
+        select(Project.id)
+        .where(Project.id == limited, Project.max_runs.is_not(None))
+        .with_for_update()
     )
-    its_turn = or_(Run.operation.in_(HARMLESS), ~ahead)
-    return and_(Run.status == "queued", its_turn, ~_frozen(), ~_UNDECIDED)
-
-
-def _rank() -> ColumnElement[int]:
-    return case((Run.status == PLANNED, 0), (Run.operation.in_(HARMLESS), 2), else_=1)
-
-
-def _shared_backend_is_busy() -> ColumnElement[bool]:
-    return and_(
-        Run.operation.not_in(HARMLESS),
-        exists().where(
-            Workspace.id == Run.workspace_id,
-            _OTHER.own_backend == Workspace.own_backend,
-            _OTHER.blocking,
-        ),
-    )
-
-
-def _frozen() -> ColumnElement[bool]:
-    """A run that was queued before the freeze waits for its end: a person may cancel it."""
-    return exists().where(Workspace.id == Run.workspace_id, Workspace.frozen_at.is_not(None))
 
 
 def itself(run: Run) -> Principal:
@@ -207,6 +199,21 @@ def give_back(tx: Transaction, code: str, message: str) -> None:
     move(tx, run, "errored", error_code=code, error_message=message)
 
 
+def give_way(tx: Transaction, message: str) -> None:
+    """Let the run that asks wait for a lock that somebody took before its tool could.
+
+    One that is applying, or has its state elsewhere, ends with the refusal. Raises Moved.
+    """
+    run = own(tx)
+    waits = run.status != "applying" and run.workspace.own_backend is None
+    if not waits or run.operation in HARMLESS or run.cancel_requested_at is not None:
+        move(tx, run, "errored", error_code="state-locked", error_message=message)
+        return
+    run.attempts -= 1  # it was not the run's fault
+    tx.db.flush()
+    _again(tx, run)
+
+
 def _again(tx: Transaction, run: Run) -> bool:
     """End this claim of a run that has not begun to apply; False when it was tried often enough."""
     fenced: dict[str, Any] = {"epoch": run.epoch + 1, "worker": None, "lease_expires_at": None}
@@ -214,7 +221,7 @@ def _again(tx: Transaction, run: Run) -> bool:
         move(tx, run, "canceled", **fenced)
     elif run.attempts < MAX_ATTEMPTS:
         move(tx, run, "queued" if run.approved_at is None else PLANNED, **fenced)
-        tx.ring(run.id)
+        tx.ring(run.id, run.queue)
     else:
         return False
     return True
@@ -243,6 +250,28 @@ def expire_leases(tx: Transaction) -> list[str]:
         if run.status in ("queued", PLANNED):
             again.append(run.id)
     return again
+
+
+def end_waits(tx: Transaction) -> list[str]:
+    """End runs that have waited too long for a lock that is no run's; their ids.
+
+    For Stateroom itself.
+    """
+    tx.principal.require_installation()
+    patience = timedelta(seconds=tx.settings.lock_wait_seconds)
+    late = tx.db.scalars(select(Run).where(turns.locked_for_long(patience)).order_by(Run.id)).all()
+    ended = []
+    for run in late:
+        held = locks.of_state(tx.db, states.of_workspace(tx.db, run.workspace))
+        with contextlib.suppress(Moved), tx.db.begin_nested():  # another process was first
+            move(
+                tx, run, "errored", error_code="state-locked",
+                error_message=f"It waited longer than {tx.settings.lock_wait_seconds:g} seconds "
+                f"for the lock of {held.held_by}, held since {held.acquired_at:%Y-%m-%d %H:%M} "
+                f"UTC. Nothing was changed. See `stateroom locks list`, and queue it again.",
+            )  # fmt: skip
+            ended.append(run.id)
+    return ended
 
 
 def _take_away(tx: Transaction, run: Run) -> None:

@@ -18,7 +18,7 @@ from backend.transactions import Transaction
 
 # The only moves there are. What is not here is refused.
 EDGES: dict[str, frozenset[str]] = {
-    "queued": frozenset({"preparing", "canceled"}),
+    "queued": frozenset({"preparing", "errored", "canceled"}),
     # with an approved plan it goes straight to applying, or back to planned
     "preparing": frozenset(
         {"planning", "applying", "queued", "planned", "stale", "errored", "canceled"}

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from backend.models import Comment, Lock, Project, Run, State, StateVersion, Step, Workspace
-from backend.runs import comments, queue, steps
+from backend.runs import comments, queue, steps, waiting
+from backend.runs.waiting import Reason
 from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
 
@@ -45,6 +46,8 @@ class RunOverview:
     blocked_by: str | None
     waits_for_rescued: str | None
     workspace_frozen: bool
+    waiting_for: Sequence[Reason]
+    position: int | None
     steps: Sequence[Step]
     comments: Sequence[Comment]
     state_versions: Sequence[int]
@@ -79,6 +82,8 @@ def of_run(tx: Transaction, run: Run) -> RunOverview:
         blocked_by=None if blocker is None else blocker.id,
         waits_for_rescued=_waits_for_rescued(tx.db, run),
         workspace_frozen=run.workspace.frozen_at is not None,
+        waiting_for=waiting.of_run(tx, run),
+        position=waiting.position(tx.db, run),
         steps=steps.of_run(tx.db, run),
         comments=comments.of_run(tx.db, run),
         state_versions=versions.written_by(tx.db, run),

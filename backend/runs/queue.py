@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from backend import audit
@@ -31,6 +31,7 @@ from backend.states import refusals, rescued, states, workspaces
 from backend.transactions import Transaction
 
 OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", *TRANSFERS)
+PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 _OTHER = aliased(Run)  # another run of the workspace; making one takes milliseconds
 
 
@@ -51,6 +52,7 @@ class NewRun:
     message: str = ""
     targets: Sequence[str] = ()
     replace: Sequence[str] = ()
+    priority: str = "normal"
     auto_approve: bool = False
     start_empty: bool = False
     allow_older: bool = False
@@ -72,6 +74,9 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         raise Invalid(f"There is no operation {operation!r}: it is one of {', '.join(OPERATIONS)}.")
     if new.auto_approve:
         hint = "Without auto_approve the run waits until somebody approves its plan."
+        tx.require("runs:approve", workspace.project_id, hint)
+    if new.priority == "high":
+        hint = "Who may approve runs may queue one before those of others."
         tx.require("runs:approve", workspace.project_id, hint)
     if operation in TRANSFERS:
         hint = f"{operation} has no plan that somebody could approve."
@@ -104,6 +109,8 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         message=new.message,
         targets=list(new.targets),
         replace=list(new.replace),
+        queue=template.queue,
+        priority=PRIORITIES[new.priority],
         auto_approve=new.auto_approve,
         may_approve=tx.principal.may("runs:approve", workspace.project_id),
         start_empty=new.start_empty,
@@ -123,7 +130,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         auto_approve=new.auto_approve or None,
         variables=[f"{one.kind}/{one.name}" for one in given] or None,
     )  # fmt: skip
-    tx.ring(run.id)
+    tx.ring(run.id, run.queue)
     return run
 
 
@@ -188,17 +195,29 @@ def blocked_by(db: Session, run: Run) -> Run | None:
     """
     if run.status != "queued" or run.operation in HARMLESS:
         return None
-    beside = or_(
-        and_(_OTHER.workspace_id == run.workspace_id, _OTHER.id != run.id),
-        and_(_OTHER.own_backend == run.workspace.own_backend, _OTHER.blocking),
-    )
+    own_backend = run.workspace.own_backend  # None is no backend that could be shared
+    shared = and_(own_backend is not None, _OTHER.own_backend == own_backend, _OTHER.blocking)
     return db.scalars(
         select(_OTHER)
-        .where(beside, _OTHER.operation.not_in(HARMLESS))
-        .where(or_(_OTHER.blocking, and_(_OTHER.status == "queued", came_before(_OTHER, run))))
+        .where(or_(_ahead_of(run), shared))
         .order_by(_OTHER.blocking.desc(), _OTHER.created_at, _OTHER.id)
         .limit(1)
     ).one_or_none()
+
+
+def count_ahead(db: Session, run: Run) -> int:
+    """How many runs of its workspace a queued one waits for."""
+    return db.scalar(select(func.count()).select_from(_OTHER).where(_ahead_of(run))) or 0
+
+
+def _ahead_of(run: Run) -> ColumnElement[bool]:
+    earlier = and_(_OTHER.status == "queued", came_before(_OTHER, run))
+    return and_(
+        _OTHER.workspace_id == run.workspace_id,
+        _OTHER.id != run.id,
+        _OTHER.operation.not_in(HARMLESS),
+        or_(_OTHER.blocking, earlier),
+    )
 
 
 def waits_for_rescued(db: Session, run: Run) -> str | None:

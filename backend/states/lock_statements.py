@@ -31,12 +31,12 @@ _TIMEOUT_MS = cast(
     BigInteger,
 ) * 1000  # fmt: skip
 EXPIRED = Lock.expires_at <= now()
-_SILENT = and_(
+SILENT = and_(
     Lock.run_id.is_(None),  # the lock of a run ends with the run, not by a timeout
     Lock.expires_at.is_(None),
     type_coerce(Lock.last_seen_at, BigInteger) + _TIMEOUT_MS <= type_coerce(now(), BigInteger),
 )
-_OVER = and_(Lock.state_id == bindparam("wanted_by"), Lock.held, or_(EXPIRED, _SILENT))
+_OVER = and_(Lock.state_id == bindparam("wanted_by"), Lock.held, or_(EXPIRED, SILENT))
 FOR_UPDATE = (
     select(Lock, State, EXPIRED.label("expired"))
     .join(State, State.id == Lock.state_id)

@@ -36,6 +36,7 @@ def _of_every_process(here: Installation) -> list[Duty]:
     reconciler, poll = Reconciler(here), here.settings.poll_seconds
     return [
         Duty("expire-leases", reconciler.expire_leases, poll),
+        Duty("end-waits", reconciler.end_waits, poll),
         Duty("find-stale-plans", reconciler.find_stale_plans, poll),
         Duty("prune", reconciler.prune, poll),
         Duty("sweep", reconciler.sweep, poll),

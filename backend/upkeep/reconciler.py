@@ -29,6 +29,7 @@ SWEEP_EVERY_SECONDS = 3600.0
 FORGET_ATTEMPTS_EVERY_SECONDS = 60.0
 LOOK_AT_STATES_EVERY_SECONDS = 60.0
 LOOK_AT_PLANS_EVERY_SECONDS = 5.0
+END_WAITS_EVERY_SECONDS = 5.0
 PLANS_AT_ONCE = 20
 PRUNED_AT_ONCE = 10  # transactions of one call, because leases expire in the same thread
 ORPHAN_SECONDS = 24 * 3600.0
@@ -75,6 +76,14 @@ class Reconciler:
             log.info("leases_prolonged", seconds=self._lease)
             self._expires_from = moment + self._lease
         return moment >= self._expires_from
+
+    def end_waits(self) -> float:
+        """End runs that have waited too long for a lock."""
+        with self._here.itself.transaction() as tx:
+            ended = claims.end_waits(tx)
+        for run_id in ended:
+            log.warning("run_waited_too_long", run=run_id)
+        return max(self._poll, END_WAITS_EVERY_SECONDS)
 
     def find_stale_plans(self) -> float:
         """End the next few planned runs that cannot be applied any more."""

@@ -13,6 +13,7 @@ from runner.tools.variables import var_file
 
 StepName = Literal["init", "plan", "apply", "output", "show", "pull", "push", "list", "mirror"]
 
+LOCK_SECONDS = 300  # how long an apply waits for a lock
 _QUIET = ("-input=false", "-no-color")
 _MODES = dict.fromkeys(REFRESHING, ("-refresh-only",)) | {"destroy": ("-destroy",)}
 
@@ -64,8 +65,12 @@ def selection(job: Job) -> tuple[str, ...]:
 
 
 def apply(tool: Tool, plan_file: Path, ephemeral: Iterable[Variable] = ()) -> Command:
-    """Apply a saved plan, which contains the variables except ephemeral ones."""
-    return _with_variables(tool, "apply", _QUIET, ephemeral, str(plan_file))
+    """Apply a saved plan, which contains the variables except ephemeral ones.
+
+    It waits for a lock that somebody took since the run was claimed.
+    """
+    arguments = (*_QUIET, f"-lock-timeout={LOCK_SECONDS}s")
+    return _with_variables(tool, "apply", arguments, ephemeral, str(plan_file))
 
 
 def output(tool: Tool, variables: Iterable[Variable]) -> Command:

@@ -11,7 +11,12 @@ from stateroom.local import shared
 
 @click.command("worker")
 @shared.data_dir
-def command(**given: Any) -> None:
+@click.option(
+    "--queue", "queues", multiple=True, metavar="LABEL",
+    help="Take the runs of templates with this label only; can be repeated. Default: default "
+    "[STATEROOM_WORKER_QUEUES].",
+)  # fmt: skip
+def command(*, queues: tuple[str, ...], **given: Any) -> None:
     """Run a worker, which executes queued runs."""
     from stateroom.local import supervisor
 
@@ -20,6 +25,6 @@ def command(**given: Any) -> None:
         import worker
 
     with shared.one_line():
-        settings = shared.settings_of_a_service(**given)
+        settings = shared.settings_of_a_service(worker_queues=",".join(queues) or None, **given)
         shared.check_work_dir(settings)
         worker.main(settings)

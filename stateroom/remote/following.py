@@ -112,14 +112,8 @@ def _waits(run: Item) -> str:
         return deciding.how_to(run)
     if run["status"] != "queued":
         return ""
-    said = f"The run {run['id']} is queued."
-    if run["workspace_frozen"]:
-        return f"{said} It waits until its workspace is unfrozen."
-    if kept := run["waits_for_rescued"]:
-        where = ("--workspace", run["workspace"]["name"])
-        look = again.command("rescued", "show", kept, *where)
-        return f"{said} It waits until the rescued write {kept} is promoted or dismissed: {look}"
-    return f"{said} It waits for the run {run['blocked_by']}." if run["blocked_by"] else said
+    reasons = " Then it waits for ".join(f"{one['message']}." for one in run["waiting_for"])
+    return f"The run {run['id']} is queued." + (f" It waits for {reasons}" if reasons else "")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ DETAIL = LIST | {
     "most states": "max_states",
     "most versions of a state": "max_versions",
     "largest state, bytes": "max_state_bytes",
+    "most runs at once": "max_runs",
 }
 
 
@@ -72,6 +73,9 @@ def show_project(api: Api, show: Show, *, project: str) -> None:
 )
 @click.option(
     "--max-state-bytes", type=NUMBER_OR_NONE, help="Quota: the bytes of one state; none removes it."
+)
+@click.option(
+    "--max-runs", type=NUMBER_OR_NONE, help="Quota: the runs at work at once; none removes it."
 )
 @connected
 def change_project(api: Api, show: Show, *, project: str, **given: Any) -> None:

@@ -14,7 +14,7 @@ from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
 from stateroom.remote import answers, deciding, following
-from stateroom.tables import Show
+from stateroom.tables import Columns, Show
 
 LIST = {
     "id": "id",
@@ -26,15 +26,16 @@ LIST = {
     "made": "created_at",
     "finished": "finished_at",
 }
-DETAIL = LIST | {
+DETAIL: Columns = {
+    **LIST,
     "ref": "ref",
     "allowed by": "ref_rule",
     "commit": "commit",
     "message": "message",
     "only": "targets",
     "replaces": "replace",
-    "waits for": "blocked_by",
-    "decide first": "waits_for_rescued",
+    "waits for": lambda run: "; ".join(one["message"] for one in run["waiting_for"]) or None,
+    "position": "position",
     "planned": "planned_at",
     "approved by": "approved_by",
     "approved": "approved_at",
@@ -147,6 +148,11 @@ def command() -> None:
     "--allow-older", is_flag=True, default=None,
     help="Apply although the commit does not contain that of the last apply, or the template has "
     "got another repository or path since.",
+)  # fmt: skip
+@click.option(
+    "--priority", type=click.Choice(("low", "normal", "high")),
+    help="Whether it begins before or after the runs of other workspaces. high needs the scope "
+    "runs:approve.",
 )  # fmt: skip
 @click.option(
     "--auto-approve", is_flag=True, default=None,

@@ -30,9 +30,11 @@ DETAIL: Columns = {
     "ignored wrappers": "ignored_wrappers",
     "allowed refs": "allowed_refs",
     "secrets for pull requests": "secrets_for_pull_requests",
+    "applies by itself": "auto_approve",
     "rules": rules.told,
     "survey": surveys.told,
     "free variables": "free_variables",
+    "queue": "queue",
     "key": "key.name",
     "made": "created_at",
 }
@@ -89,9 +91,21 @@ _FIELDS = (
         help="Whether runs of pull requests get the variables that are marked sensitive. Default: "
         "no.",
     ),
+    click.option(
+        "--auto-approve",
+        type=click.Choice(("never", "unless_destroys", "always")),
+        help="Which plans are applied without waiting for an approval, of runs whose maker may "
+        "approve them. unless_destroys: those that neither destroy nor replace anything.",
+    ),
     rules.OPTION,
     surveys.OPTION,
     surveys.FREE,
+    click.option(
+        "--queue",
+        metavar="LABEL",
+        help="Let only workers take its runs that listen to this queue (`stateroom worker "
+        "--queue LABEL`).",
+    ),
     click.option(
         "--submodules/--no-submodules",
         default=None,

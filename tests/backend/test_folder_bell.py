@@ -93,8 +93,8 @@ def test_a_full_pipe_does_not_hold_the_ringer_up(tmp_path: Path) -> None:
 def test_a_ring_reaches_the_consumer(settings: Settings) -> None:
     bell = Bell(settings)
     with listening(settings) as (connection, heard):
-        bell.ring("run_1")
-        bell.ring("run_2")
+        bell.ring("run_1", "default")
+        bell.ring("run_2", "default")
 
         connection.drain_events(timeout=LONG)
         connection.drain_events(timeout=LONG)
@@ -104,7 +104,7 @@ def test_a_ring_reaches_the_consumer(settings: Settings) -> None:
 
 
 def test_what_was_rung_before_anybody_listened_is_heard_later(settings: Settings) -> None:
-    Bell(settings).ring("run_1")
+    Bell(settings).ring("run_1", "default")
 
     with listening(settings) as (connection, heard):
         connection.drain_events(timeout=LONG)
@@ -129,7 +129,7 @@ def test_a_folder_without_named_pipes_is_looked_into(settings: Settings) -> None
     with listening(settings) as (connection, heard):
         with pytest.raises(TimeoutError):
             connection.drain_events(timeout=0.1)
-        Bell(settings).ring("run_1")
+        Bell(settings).ring("run_1", "default")
         connection.drain_events(timeout=LONG)
 
     assert heard == ["run_1"]

@@ -60,6 +60,9 @@ class ProjectChange(Body):
     max_state_bytes: int | None = Field(
         None, ge=1, le=2**50, description="Quota: the size of a version, in bytes"
     )
+    max_runs: int | None = Field(
+        None, ge=1, le=10_000, description="Quota: runs at work at once; the others wait"
+    )
 
 
 class Project(Answer):
@@ -72,6 +75,7 @@ class Project(Answer):
     max_states: int | None = Field(description="How many states it may have; null: any number")
     max_versions: int | None = Field(description="How many versions of each state it may keep")
     max_state_bytes: int | None = Field(description="How large a version may be, in bytes")
+    max_runs: int | None = Field(description="How many of its runs may be at work at once")
     created_at: datetime
 
 

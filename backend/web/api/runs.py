@@ -96,6 +96,11 @@ class NewWorkspaceRun(Body):
         description="Addresses of resource instances that are destroyed and made again. Only for "
         "plan and apply",
     )
+    priority: Literal["low", "normal", "high"] = Field(
+        "normal",
+        description="Of two runs whose turn it is, the one with the higher priority begins first. "
+        "The runs of one workspace keep their order. high needs runs:approve",
+    )
     auto_approve: bool = Field(
         default=False,
         description="Apply the plan, whatever it is, without waiting for an approval. It needs "
@@ -229,7 +234,23 @@ class NewComment(Body):
     text: str = Field(min_length=1, max_length=comments.LONGEST, pattern=r"^[^\x00]*$")
 
 
+class WaitingFor(Answer):
+    kind: Literal[
+        "run", "lock", "hold", "approval", "window", "frozen", "rescued", "limit", "worker",
+        "queue", "tool",
+    ]  # fmt: skip
+    message: str = Field(description="For people: what it waits for")
+    facts: dict[str, Any] = Field(description="For programs: ids, names and moments in it")
+
+
 class RunDetail(Run):
+    queue: str = Field(description="Which workers take it: those that listen to this queue")
+    position: int | None = Field(
+        description="Its place among the queued runs of its workspace; null: it is not queued"
+    )
+    waiting_for: list[WaitingFor] = Field(
+        description="Everything that keeps it from being at work, what a person can do about first"
+    )
     repository: str | None = Field(description="What was checked out")
     path: str | None
     blocked_by: str | None = Field(description="The id of the run that this one waits for")
@@ -423,7 +444,7 @@ def detail(tx: Transaction, run: RunRow) -> RunDetail:
     """A run as GET shows it."""
     found = overviews.of_run(tx, run)
     beside = (
-        *("blocked_by", "waits_for_rescued", "workspace_frozen"),
+        *("blocked_by", "waits_for_rescued", "workspace_frozen", "waiting_for", "position"),
         *("steps", "comments", "state_versions"),
     )
     facts = _facts(RunDetail, run) | {name: getattr(found, name) for name in beside}

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from backend.catalogue import projects, survey, templates
 from backend.catalogue.rules import Rules
+from backend.setting_values import LABEL
 from backend.states import workspaces
 from backend.web.api.answers import (
     WITH_BODY,
@@ -33,6 +34,7 @@ bp = blueprint("templates", "What to run: repository, branch or tag, path, tool,
 
 ToolName = Literal["terraform", "tofu"]
 BackendMode = Literal["auto", "override", "off"]
+Label = Annotated[str, StringConstraints(pattern=f"^{LABEL}$")]
 AutoApprove = Literal["never", "unless_destroys", "always"]
 Wrapper = Literal["terragrunt", "terraspace", "terramate", "cdktf", "atmos"]
 
@@ -142,6 +144,11 @@ class TemplateChange(Body):
         "unless_destroys: those that neither destroy nor replace anything; always: all. It counts "
         "for runs that somebody queues who may approve them (runs:approve)",
     )
+    queue: Label = Field(
+        default_factory=lambda: "default",
+        description="Its runs are taken by the workers that listen to this queue (`stateroom "
+        "worker --queue`)",
+    )
     submodules: bool = Field(
         default_factory=bool,
         description="Fetch the submodules that the folder reaches, with git credentials; else a "
@@ -191,6 +198,7 @@ class Template(Answer):
     ignored_wrappers: list[Wrapper]
     allowed_refs: list[str]
     auto_approve: AutoApprove
+    queue: str
     secrets_for_pull_requests: bool
     survey: list[Question]
     free_variables: bool

@@ -17,6 +17,7 @@ from backend.runs import (
     plans,
     queue,
     steps,
+    waiting,
     watching,
     workers,
 )
@@ -80,6 +81,14 @@ CASES: dict[str, Case] = {
     "runs.claims.own": case(REPORT, call=lambda tx, _w: claims.own(tx), as_run=True),
     "runs.claims.give_back": case(
         REPORT, call=lambda tx, _w: claims.give_back(tx, "server-unavailable", "It."), as_run=True
+    ),
+    "runs.claims.give_way": case(
+        REPORT, call=lambda tx, _w: claims.give_way(tx, "It is locked."), as_run=True
+    ),
+    "runs.claims.end_waits": case(INSTALLATION, call=lambda tx, _w: claims.end_waits(tx)),
+    "runs.waiting.of_run": case(
+        any_of=("runs:read", "runs:create", "runs:cancel", "runs:approve"),
+        call=lambda tx, w: waiting.of_run(tx, run(tx, w)),
     ),
     "runs.claims.note": case(REPORT, call=lambda tx, _w: claims.note(tx, commit="c"), as_run=True),
     "runs.logs.append": case(REPORT, call=lambda tx, _w: logs.append(tx, b"x"), as_run=True),
