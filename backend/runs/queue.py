@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from backend import audit
@@ -196,10 +196,10 @@ def blocked_by(db: Session, run: Run) -> Run | None:
     if run.status != "queued" or run.operation in HARMLESS:
         return None
     own_backend = run.workspace.own_backend  # None is no backend that could be shared
-    shared = and_(own_backend is not None, _OTHER.own_backend == own_backend, _OTHER.blocking)
+    shares = false() if own_backend is None else _OTHER.own_backend == own_backend
     return db.scalars(
         select(_OTHER)
-        .where(or_(_ahead_of(run), shared))
+        .where(or_(_ahead_of(run), and_(shares, _OTHER.blocking)))
         .order_by(_OTHER.blocking.desc(), _OTHER.created_at, _OTHER.id)
         .limit(1)
     ).one_or_none()
