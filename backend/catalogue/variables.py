@@ -27,7 +27,8 @@ KINDS = ("terraform", "environment", "backend_config")
 
 # These would move the state, the plan or the tool's own files, or load a library. The runner
 # removes the same ones; refusing them here tells the user before a run. TF_HTTP_*, TF_CLOUD_* and
-# TF_TOKEN_* are allowed: they hold credentials for the backend that the sources configure.
+# TF_TOKEN_* are allowed: they hold credentials for the backend that the sources configure, and for
+# registries.
 RESERVED = (
     *("TF_WORKSPACE", "TF_CLI_ARGS*", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "TERRAFORM_CONFIG"),
     *("TF_LOG_PATH", "TF_TEMP_LOG_PATH"),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from runner.detection.detect import Verdict
 from runner.errors import RunnerError, ToolError
 from runner.events import Events
 from runner.job import Job
@@ -24,6 +25,7 @@ from runner.tools.environment import (
     http_credential,
     not_handed,
     own_credentials,
+    registry_tokens,
 )
 from runner.tools.failures import Diagnosis
 from runner.tools.printed_state import PrintedState
@@ -91,10 +93,12 @@ class RunContext:
         self.events.noted({"tool": str(tool)})
         check_confined(tool, self.room)
 
-    def use_our_backend(self) -> None:
-        """Give the following commands the credential of our state."""
-        self.environment.update(http_credential(self.job.backend))
-        self.warn(*(not_handed(name, self.job) for name in sorted(own_credentials(self.job))))
+    def use_our_backend(self, verdict: Verdict) -> None:
+        """Give the following commands the credential of our state, and tokens of registries."""
+        tokens = registry_tokens(self.job, verdict)
+        self.environment.update(tokens | http_credential(self.job.backend))
+        withheld = sorted(own_credentials(self.job).keys() - tokens.keys())
+        self.warn(*(not_handed(name, self.job) for name in withheld))
 
     def use_own_backend(self) -> None:
         """Give the following commands the credentials of the sources' backend, and not ours."""

@@ -89,7 +89,7 @@ def choose_backend(context: RunContext, checkout: Checkout, verdict: Verdict) ->
         else:
             if context.job.own_backend is not None:
                 context.events.uses_backend(None)
-            detail.update(_inject(context, checkout, planned))
+            detail.update(_inject(context, checkout, verdict, planned))
         found = {"verdict": str(verdict), "file": verdict.file, "line": verdict.line}
         context.events.noted({"detection": {**found, "why": verdict.why, **detail}})
     return planned
@@ -100,7 +100,7 @@ def inject_ours(context: RunContext, checkout: Checkout, verdict: Verdict) -> Ov
     with context.step("override") as detail:
         planned = _planned(context, checkout, verdict, "override")
         assert planned is not None, "the mode override always injects"  # noqa: S101
-        detail.update(_inject(context, checkout, planned))
+        detail.update(_inject(context, checkout, verdict, planned))
     return planned
 
 
@@ -196,10 +196,12 @@ def _planned(
     )
 
 
-def _inject(context: RunContext, checkout: Checkout, planned: Override) -> dict[str, object]:
+def _inject(
+    context: RunContext, checkout: Checkout, verdict: Verdict, planned: Override
+) -> dict[str, object]:
     override.write(checkout.folder, planned)
     context.room.hand_over(checkout.folder / planned.file_name)
-    context.use_our_backend()
+    context.use_our_backend(verdict)
     context.say(f"{planned.file_name}:\n{planned.text.rstrip()}")
     context.warn(*planned.warnings)
     return {"inject": True, "override_file": planned.file_name, "override": planned.text}

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from runner.detection.detect import Verdict
 from runner.errors import ToolError
 from runner.job import Backend, Job
 from runner.processes import placed
@@ -34,7 +35,10 @@ _DENIED_PREFIXES = (
     *("XDG_", "LD_", "GIT_", "PYTHON", "STATEROOM_"),
 )
 # credentials for the sources' backend: never set with ours, whose credential they would replace
-_OF_BACKENDS = ("TF_HTTP_", "TF_CLOUD_", "TF_TOKEN_")
+_OF_BACKENDS = ("TF_HTTP_", "TF_CLOUD_")
+# logins of hosts: of registries, and of what a cloud block or the backend `remote` names
+_TOKEN = "TF_TOKEN_"  # noqa: S105 the beginning of a name
+_HCP = "app.terraform.io"  # where a cloud block without a hostname is
 _LONGEST = 131071  # bytes that the kernel accepts for one variable, with its name and =
 
 
@@ -50,7 +54,8 @@ def environment(job: Job, work: WorkDir, room: Room) -> Environment:
     """The whole environment of the tool. Also writes its settings file into `work.home`.
 
     Its paths are as the room sees them. The caller adds the variables for git and the SSH agent for
-    init, and for every command `http_credential` or `own_credentials`, depending on the backend.
+    init, and for every command `http_credential` with `registry_tokens`, or `own_credentials`,
+    depending on the backend.
     Raises ToolError with `variable-invalid`, `variable-too-large` or `provider-mirror-missing`.
     """
     given = {v.name: v.value for v in job.variables if v.kind == "environment"}
@@ -93,15 +98,55 @@ def http_credential(backend: Backend) -> dict[str, str]:
 
 
 def own_credentials(job: Job) -> dict[str, str]:
-    """The workspace's credentials for the sources' backend. Only for runs that use that backend.
+    """What the workspace has for the sources' backend, and for registries.
 
+    All of it is only for runs that use that backend: see `registry_tokens` for the others.
     GitLab's is an http backend, with a login in TF_HTTP_USERNAME and TF_HTTP_PASSWORD.
     """
+    return _of_environment(job, (*_OF_BACKENDS, _TOKEN))
+
+
+def registry_tokens(job: Job, verdict: Verdict) -> dict[str, str]:
+    """The tokens of hosts that do not keep the state of the sources (the verdict on them).
+
+    The state is here, so that nothing has to reach that one.
+    """
+    host = _host_of_state(job, verdict)
+    tokens = _of_environment(job, (_TOKEN,))
+    if host is None:
+        return tokens if verdict.kind != "cloud" and verdict.type != "remote" else {}
+    return {name: token for name, token in tokens.items() if _host_of(name) != host}
+
+
+def _of_environment(job: Job, prefixes: tuple[str, ...]) -> dict[str, str]:
     return {
         v.name: v.value
         for v in job.variables
-        if v.kind == "environment" and v.name.startswith(_OF_BACKENDS)
+        if v.kind == "environment" and v.name.startswith(prefixes)
     }
+
+
+def _host_of_state(job: Job, verdict: Verdict) -> str | None:
+    """The host that a cloud block or the backend `remote` names, or None if it is not known."""
+    if verdict.kind != "cloud" and (verdict.kind, verdict.type) != ("backend", "remote"):
+        return None
+    given = _of_environment(job, ("TF_CLOUD_HOSTNAME",)).get("TF_CLOUD_HOSTNAME")
+    default = given if verdict.kind == "cloud" and given else _HCP
+    named = verdict.settings.get("hostname", default)
+    return None if named is None else _compared(named)
+
+
+def _host_of(name: str) -> str:
+    """The host of a TF_TOKEN_… variable, as both tools read it."""
+    return _compared(name.removeprefix(_TOKEN).replace("__", "-").replace("_", "."))
+
+
+def _compared(host: str) -> str:
+    """A host as the tools compare it: in lower case, with other letters in punycode."""
+    try:
+        return host.lower().encode("idna").decode()
+    except UnicodeError:
+        return host.lower()
 
 
 def terms(tool: Tool | None, job: Job) -> Terms:

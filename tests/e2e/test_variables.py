@@ -75,3 +75,36 @@ def test_a_run_gets_each_type_from_the_strongest_source(place: Place) -> None:
     log = run.log()
     assert "mode=600" in log
     assert "line-of-a-key" not in log
+
+
+TELLING = """\
+terraform {
+  cloud {
+    organization = "acme"
+    workspaces { name = "x" }
+  }
+}
+
+resource "terraform_data" "x" {
+  provisioner "local-exec" {
+    command = "env | sed -n 's/^\\\\(TF_TOKEN_[a-z_]*\\\\)=.*/got \\\\1/p'"
+  }
+}
+"""
+
+
+def test_the_token_of_a_registry_reaches_the_tool_and_that_of_the_sources_backend_does_not(
+    run_place: Callable[..., Place],
+) -> None:
+    place = run_place({"main.tf": TELLING})
+    place.api.patch(f"/projects/{place.project}/templates/module", backend_mode="override")
+    for host in ("app_terraform_io", "registry_example_com"):
+        name = f"TF_TOKEN_{host}"
+        place.set_variable(name, "a-long-token", kind="environment", sensitive=True)
+
+    run = place.queue("apply", start_empty=True)
+    ended = run.wait("applied")
+
+    assert "got TF_TOKEN_registry_example_com" in run.log()
+    assert "got TF_TOKEN_app_terraform_io" not in run.log()
+    assert any("TF_TOKEN_app_terraform_io is not passed" in said for said in ended["warnings"])

@@ -3,12 +3,18 @@ from pathlib import Path
 
 import pytest
 
+from runner.detection.detect import Verdict
 from runner.errors import ToolError
 from runner.job import Variable
 from runner.processes.room import Room
 from runner.processes.workdir import WorkDir
 from runner.tools import commands
-from runner.tools.environment import environment, http_credential, own_credentials
+from runner.tools.environment import (
+    environment,
+    http_credential,
+    own_credentials,
+    registry_tokens,
+)
 from runner.tools.tool import Tool
 from tests.support.tool_run import BACKEND, do, job, tool_named, write
 
@@ -61,6 +67,44 @@ def test_what_opens_the_sources_own_backend_is_there_only_where_that_one_is_used
 
     assert "theirs" not in made.values.values()
     assert own_credentials(this) == dict.fromkeys(names, "theirs")
+
+
+HCP = "TF_TOKEN_app_terraform_io"
+TFE = "TF_TOKEN_tfe__1_example_com"
+REGISTRY = "TF_TOKEN_registry_example_com"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "withheld"),
+    [
+        (Verdict("none"), set()),
+        (Verdict("backend", "s3", settings={"hostname": "registry.example.com"}), set()),
+        (Verdict("cloud"), {HCP}),
+        (Verdict("backend", "remote"), {HCP}),
+        (Verdict("cloud", settings={"hostname": "TFE-1.example.com"}), {TFE}),
+        (Verdict("backend", "remote", settings={"hostname": "tfe-1.example.com"}), {TFE}),
+        (Verdict("cloud", settings={"hostname": None}), {HCP, TFE, REGISTRY}),
+    ],
+)
+def test_a_token_is_withheld_only_for_the_host_that_keeps_the_sources_state(
+    short_root: Path, verdict: Verdict, withheld: set[str]
+) -> None:
+    names = {HCP, TFE, REGISTRY}
+    given = [Variable(name, "theirs", kind="environment") for name in sorted(names)]
+    others = [Variable("TF_HTTP_PASSWORD", "theirs", kind="environment")]
+
+    tokens = registry_tokens(job(short_root, *given, *others), verdict)
+
+    assert set(tokens) == names - withheld
+
+
+def test_the_host_of_a_cloud_block_may_come_from_the_environment(short_root: Path) -> None:
+    host = Variable("TF_CLOUD_HOSTNAME", "registry.example.com", kind="environment")
+    given = [Variable(name, "theirs", kind="environment") for name in (HCP, REGISTRY)]
+    this = job(short_root, host, *given)
+
+    assert set(registry_tokens(this, Verdict("cloud"))) == {HCP}
+    assert set(registry_tokens(this, Verdict("backend", "remote"))) == {REGISTRY}
 
 
 @pytest.mark.parametrize(
