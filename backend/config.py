@@ -186,6 +186,21 @@ class Settings(BaseModel):
     tools_dir: Path | None = Field(
         None, description="Folder with tools as NAME/VERSION/NAME; default DATA_DIR/tools"
     )
+    tools_mirror: str = Field(
+        "",
+        description="Where tools are installed from instead of their publishers: https://HOST/PATH "
+        "with NAME/VERSION/FILE below it",
+    )
+    tools_key: Path | None = Field(
+        None,
+        description="File with the OpenPGP keys that releases have to be signed with; default: "
+        "those of HashiCorp and OpenTofu, which are shipped",
+    )
+    tools_install: bool = Field(
+        default=False,
+        description="Let workers install the version of a tool that a run asks for and no "
+        "installed one fits",
+    )
     provider_mirror: Path | None = Field(
         None, description="Folder with a mirror of providers, which is used before the registry"
     )

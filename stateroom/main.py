@@ -17,6 +17,7 @@ LOCAL = {
     "keys": "The keys that encrypt everything: show, rotate and verify them.",
     "migrate": "Upgrade the database to the schema of this version.",
     "server": "Run the server: the API, the state backend and the pages.",
+    "tools": "Versions of terraform and tofu on this machine: list, install and remove them.",
     "up": "Run the server and a worker on this machine, until Ctrl-C.",
     "worker": "Run a worker, which executes queued runs.",
 }

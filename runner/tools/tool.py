@@ -228,6 +228,11 @@ def _version(argv: tuple[str, ...], _changed_at: int) -> Release:
     return found
 
 
+def version_of(program: Path) -> Release:
+    """What a program says that it is. Raises ToolError `tool-broken`."""
+    return _version((str(program),), program.stat().st_mtime_ns)
+
+
 def _asked(argv: tuple[str, ...], home: Path, room: Room | None) -> Captured:
     quiet = {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     return capture(
