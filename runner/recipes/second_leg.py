@@ -25,7 +25,7 @@ def keep(context: RunContext, checkout: Checkout, before: Listing, *, is_ours: b
         plan = KeptPlan(
             commit=checkout.commit,
             tool=context.tool.name,
-            tool_version=".".join(map(str, context.tool.version)),
+            tool_version=str(context.tool.release),
             lock_sha256=_lock_sha256(context, checkout),
             is_ours=is_ours,
         )
