@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, Any, BinaryIO, TypeVar, cast
 
+import msgspec
 import structlog
 from sqlalchemy import select
 
@@ -21,7 +22,7 @@ from backend.db import now
 from backend.documents.intake import receive
 from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
 from backend.models import PLANNED, Run, State, StateVersion
-from backend.runs import approvals, claims, inputs, logs, moves, own_backends, plans
+from backend.runs import approvals, claims, drifts, inputs, logs, moves, own_backends, plans
 from backend.runs.inputs import Inputs
 from backend.states import addresses, archive, locks, states, transfers
 from backend.states.locks import LockInfo
@@ -32,6 +33,7 @@ from execution.log_text import LogText
 from execution.plan_pieces import PlanPieces
 from runner.errors import DetectionError, Fenced, Stopped, TransferError
 from runner.events import KeptPlan, Rescue, StepStatus, StopLevel
+from runner.plans.drift import Drift
 
 log = structlog.get_logger()
 
@@ -113,6 +115,15 @@ class Execution:
         """Raises Unavailable when the state cannot be looked at."""
         self._state_version = self._patiently(self._current)
         self._tell(self._happened.moved, "planning")
+
+    def drifted(self, drift: Drift) -> None:
+        found = drifts.Found(
+            drift.resource_count,
+            drift.output_count,
+            drift.unimportant,
+            msgspec.json.encode(drift),
+        )
+        self._write(lambda tx: drifts.keep(tx, found))
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
         """Raises Stopped, as `applying` does."""

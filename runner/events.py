@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import IO, Any, BinaryIO, Literal, Protocol
 
+from runner.plans.drift import Drift
+
 StepStatus = Literal["done", "failed"]
 
 
@@ -62,6 +64,9 @@ class Events(Protocol):
         """
 
     def planning(self) -> None: ...
+
+    def drifted(self, drift: Drift) -> None:
+        """What was changed outside, for an operation that detects it."""
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
         """The plan is made. Whether to apply it at once; else it is kept, and waits.

@@ -13,6 +13,7 @@ from backend.models.catalogue import (
     VariableSet,
     Workspace,
 )
+from backend.models.drifts import Drift
 from backend.models.people import Attempts, Member, Token, User
 from backend.models.proven import Proven
 from backend.models.records import (
@@ -58,6 +59,7 @@ __all__ = [
     "Canary",
     "ChosenSet",
     "Comment",
+    "Drift",
     "GitCredential",
     "IdempotencyKey",
     "Key",

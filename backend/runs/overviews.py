@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from backend.models import Comment, Lock, Project, Run, State, StateVersion, Step, Workspace
-from backend.runs import comments, queue, steps, waiting
+from backend.runs import comments, drifts, queue, steps, waiting
 from backend.runs.waiting import Reason
 from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
@@ -26,13 +26,14 @@ class StateOverview:
 
 @dataclass(frozen=True)
 class WorkspaceOverview:
-    """`last_run` is None if there is none, or if the principal may not see runs."""
+    """`last_run` and `drift` are None if there is none, or if the principal may not see runs."""
 
     workspace: Workspace
     is_default: bool
     state: StateOverview
     lock: Lock
     last_run: Run | None
+    drift: drifts.Summary | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def of_workspace(tx: Transaction, project: Project, workspace: Workspace) -> Wor
         state=_of_state(tx.db, state),
         lock=locks.of_state(tx.db, state),
         last_run=_last_run(tx.db, workspace) if sees_runs else None,
+        drift=drifts.find(tx.db, workspace) if sees_runs else None,
     )
 
 

@@ -31,5 +31,9 @@ def plan(run_id: str, epoch: int, number: int) -> bytes:
     return bind("plan", run_id, epoch, number)
 
 
+def drift(workspace_id: str) -> bytes:
+    return bind("drift", workspace_id)
+
+
 def log(run_id: str, start: int) -> bytes:
     return bind("log", run_id, start)

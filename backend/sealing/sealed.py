@@ -25,6 +25,7 @@ from backend.models import (
     AuditKey,
     Base,
     Canary,
+    Drift,
     Key,
     LogChunk,
     PlanPiece,
@@ -235,4 +236,5 @@ SHELVES: tuple[Documents | Values, ...] = (
     Documents(RescuedWrite),
     Values(LogChunk, "sealed", bindings.log, "run_id", "start"),
     Values(PlanPiece, "sealed", bindings.plan, "run_id", "epoch", "number"),
+    Values(Drift, "sealed", bindings.drift, "workspace_id"),
 )

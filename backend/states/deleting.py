@@ -16,6 +16,7 @@ from backend.models import (
     Alias,
     ChosenSet,
     Comment,
+    Drift,
     GitCredential,
     Lock,
     LogChunk,
@@ -152,7 +153,7 @@ def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     for sealed in (StateVersion, Lock):
         db.execute(delete_from(sealed).where(sealed.state_id == state.id))
     proven.delete_all(db, State, State.id == state.id)
-    for owned in (Run, GitCredential, ChosenSet):
+    for owned in (Drift, Run, GitCredential, ChosenSet):
         db.execute(delete_from(owned).where(owned.workspace_id == workspace.id))
     proven.delete_all(db, Variable, Variable.workspace_id == workspace.id)
     for model_with_default in (Project, Template):

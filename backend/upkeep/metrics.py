@@ -25,6 +25,7 @@ from backend.models import (
     ENDED,
     PLANNED,
     Canary,
+    Drift,
     Lock,
     Project,
     RescuedWrite,
@@ -57,6 +58,7 @@ def collect(tx: Transaction) -> Iterator[Metric]:
     yield _locks(tx.db, age)
     yield _rescued(tx.db)
     yield _full_histories(tx.db)
+    yield _drifted(tx.db)
     yield from _workers(tx.db, age)
     yield from _keys(tx, age)
 
@@ -138,6 +140,22 @@ def _full_histories(db: Session) -> Metric:
     for size, project, workspace in db.execute(found):
         full.add_metric([project, workspace], float(size or 0))
     return full
+
+
+def _drifted(db: Session) -> Metric:
+    drifted = GaugeMetricFamily(
+        "stateroom_drifted",
+        "Resources and outputs that the last drift detection has found changed outside.",
+        labels=["project", "workspace"],
+    )
+    found = (
+        select(Drift.resources + Drift.outputs, Project.name, Workspace.name)
+        .join(Workspace, Workspace.id == Drift.workspace_id)
+        .join(Project, Project.id == Workspace.project_id)
+    )
+    for count, project, workspace in db.execute(found):
+        drifted.add_metric([project, workspace], count)
+    return drifted
 
 
 def _workers(db: Session, age: _Age) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from runner.plans import document, values
 from runner.plans.document import EntryBody, Invocation
+from runner.plans.hiding import HIDDEN
 from runner.plans.secrets import Secrets
 from runner.plans.values import Values
 
@@ -103,6 +104,10 @@ class PlanRead:
 
     def output(self, change: OutputChange) -> Values:
         return values.shown(document.body_of(change._raw), self._secrets, schema=0)  # noqa: SLF001
+
+    def masked(self, text: str) -> str:
+        """A text that belongs to a change, without secrets."""
+        return self._secrets.masked(text) or HIDDEN if text else ""
 
     def deletions(self) -> tuple[str, ...]:
         """The addresses of everything that is destroyed, or replaced."""

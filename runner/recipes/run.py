@@ -16,6 +16,7 @@ from runner.detection.override import Override
 from runner.errors import Stopped, ToolError
 from runner.events import Events, Outcome
 from runner.job import HARMLESS, Job
+from runner.plans import drift
 from runner.plans.plan_read import PlanRead
 from runner.processes import found, room, workdir
 from runner.processes.workdir import WorkDir
@@ -104,10 +105,28 @@ def _plan(context: RunContext, checkout: Checkout) -> PlanRead:
         code = context.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
         plan = planned.read(context, checkout, file, has_changes=code == CHANGES)
         detail |= {"changes": dict(plan.summary), "has_changes": plan.has_changes}
+        if job.operation == "drift":
+            detail.update(_detect_drift(context, plan))
         context.events.noted({"changes": dict(plan.summary)})
     if job.targets:
         context.warn(_PARTIAL)
     return plan
+
+
+def _detect_drift(context: RunContext, plan: PlanRead) -> Mapping[str, Any]:
+    """Tell what was changed outside. The tool's exit code also counts what says nothing."""
+    outside = drift.find(plan)
+    context.events.drifted(outside)
+    context.say(
+        f"Changed outside: {outside.resource_count} resources and {outside.output_count} outputs."
+        + (
+            f" {outside.unimportant} more differ in empty values only."
+            if outside.unimportant
+            else ""
+        )
+    )
+    counts = {"resources": outside.resource_count, "outputs": outside.output_count}
+    return {"drift": counts, "has_changes": outside.is_any}
 
 
 def _is_approved(context: RunContext, plan: PlanRead) -> bool:

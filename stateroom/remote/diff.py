@@ -33,11 +33,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     before = found["from_version"] or "nothing"
     yield click.style(f"{before} -> {found['to_version']}", bold=True)
     for resource in _by_address(found):
-        yield _marked(resource["sign"], resource["address"])
+        yield marked(resource["sign"], resource["address"])
         for change in resource.get("changes", ()):
-            yield f"    {_change(change)}"
+            yield f"    {change(change)}"
     for change in found["outputs"]:
-        yield f"output {_change(change)}"
+        yield f"output {change(change)}"
     yield _summary(found)
     if found.get("left_out"):
         yield f"{found['left_out']:,} more resources and outputs are too many to show."
@@ -49,7 +49,7 @@ def _by_address(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(signed, key=lambda resource: str(resource["address"]))
 
 
-def _change(change: Mapping[str, Any]) -> str:
+def change(change: Mapping[str, Any]) -> str:
     before, after = change["before"], change["after"]
     sign = "+" if before is None else "-" if after is None else "~"
     if before is None or after is None:
@@ -58,7 +58,7 @@ def _change(change: Mapping[str, Any]) -> str:
         said = f"{_value(before)} changed"
     else:
         said = f"{_value(before)} -> {_value(after)}"
-    return f"{_marked(sign, change['path'])}: {said}"
+    return f"{marked(sign, change['path'])}: {said}"
 
 
 def _value(value: object) -> str:
@@ -67,7 +67,7 @@ def _value(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} letters)"
 
 
-def _marked(sign: str, name: str) -> str:
+def marked(sign: str, name: str) -> str:
     return click.style(f"{sign} {printable(name)}", fg=COLOURS[sign])
 
 

@@ -52,6 +52,7 @@ DETAIL: Columns = {
 }
 OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state")
 COMMENT = {"id": "id", "by": "created_by", "at": "created_at", "text": "text"}
+HARMLESS = ("plan", "drift")  # the operations that change nothing
 STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *following.DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
@@ -165,8 +166,8 @@ def command() -> None:
 )  # fmt: skip
 @click.option(
     "--detailed-exitcode", "detailed", is_flag=True,
-    help="For --operation plan with --wait: exit with 0 for no changes, 1 for an error, 2 for "
-    "changes.",
+    help="For --operation plan or drift with --wait: exit with 0 for no changes, 1 for an error, 2 "
+    "for changes.",
 )  # fmt: skip
 @answers.options
 @in_project
@@ -179,8 +180,8 @@ def queue_run(
     What changes something waits for an approval when it is planned. Ctrl-C while it is followed
     stops only this command: the run goes on, and `runs cancel` stops it.
     """
-    if detailed and (not wait or run["operation"] != "plan"):
-        raise click.UsageError("--detailed-exitcode needs --operation plan and --wait.")
+    if detailed and (not wait or run["operation"] not in HARMLESS):
+        raise click.UsageError("--detailed-exitcode needs --operation plan or drift, and --wait.")
     run["workspace"] = ids.whole(api, project, "workspaces", run["workspace"])
     made = answers.queue(api, f"{project}/runs", run)
     where = project + path("runs", made["id"])

@@ -19,7 +19,7 @@ from stateroom.options import (
     of_workspace,
     snippet_for,
 )
-from stateroom.remote import following
+from stateroom.remote import drift, following
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -44,6 +44,7 @@ DETAIL: Columns = {
     "starts empty": "start_empty",
     "backend of the sources": "own_backend",
     "shares that backend": "shares_backend",
+    "drift": lambda found: drift.summary(found["drift"]) if found["drift"] else None,
     "variable sets": lambda found: [chosen["name"] for chosen in found["variable_sets"]],
 }
 CONTENTS = {
@@ -158,6 +159,9 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
 def change_workspace(api: Api, show: Show, *, project: str, workspace: str, **given: Any) -> None:
     """Change the name, template, key or limits of a workspace, or how its state begins."""
     show.item(api.patch(project + path("workspaces", workspace), changes(given)), DETAIL)
+
+
+command.add_command(drift.command)
 
 
 @command.command("freeze")

@@ -43,6 +43,20 @@ def test_a_refresh_writes_outputs_and_leaves_resources_as_they_are(applied: Plac
     assert ended["goes_back"] is None
 
 
+def test_a_refresh_waits_for_an_approval(applied: Place) -> None:
+    versions = applied.versions()
+    applied.set_variable("word", "two")
+
+    run = applied.queue("refresh", auto_approve=False)
+    run.wait("planned")
+    meanwhile = applied.versions()
+    applied.api.post(f"{run.path}/approve")
+    run.wait("applied")
+
+    assert meanwhile == versions
+    assert len(applied.versions()) == len(versions) + 1
+
+
 def test_a_refresh_without_news_writes_nothing(applied: Place) -> None:
     versions = applied.versions()
 

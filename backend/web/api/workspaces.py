@@ -31,6 +31,8 @@ from backend.web.api.answers import (
     once,
     problems,
 )
+from backend.web.api.drift import DriftSummary
+from backend.web.api.drift import summary as drift_summary
 from backend.web.api.locks import Lock
 from backend.web.api.locks import shown as shown_lock
 from backend.web.api.new_workspace import ChosenSets, TemplateWorkspace
@@ -140,6 +142,10 @@ class WorkspaceDetail(Workspace):
     addresses: Addresses
     lock: Lock
     last_run: Run | None = Field(description="Null if there is none, and without runs:read")
+    drift: DriftSummary | None = Field(
+        description="What was changed outside, when that was last looked for; null: never, or "
+        "without runs:read"
+    )
 
 
 class Contents(Answer):
@@ -264,6 +270,7 @@ def _detail(tx: Transaction, workspace: WorkspaceRow) -> WorkspaceDetail:
         addresses=_addresses(workspace.project, workspace),
         lock=shown_lock(found.lock),
         last_run=None if found.last_run is None else summary(found.last_run),
+        drift=None if found.drift is None else drift_summary(found.drift),
     )
 
 

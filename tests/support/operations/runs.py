@@ -9,6 +9,7 @@ from backend.runs import (
     approvals,
     claims,
     comments,
+    drifts,
     inputs,
     logs,
     moves,
@@ -137,6 +138,10 @@ CASES: dict[str, Case] = {
         INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4, "namespaces")
     ),
     "runs.workers.leave": case(INSTALLATION, call=lambda tx, _w: workers.leave(tx, "w1")),
+    "runs.drifts.keep": case(
+        REPORT, call=lambda tx, _w: drifts.keep(tx, drifts.Found(0, 0, 0, b"{}")), as_run=True
+    ),
+    "runs.drifts.get": case("runs:read", call=lambda tx, w: drifts.get(tx, workspace(tx, w))),
     "runs.steps.find_all": case("runs:read", call=lambda tx, w: steps.find_all(tx, run(tx, w))),
     "runs.steps.record": case(REPORT, call=lambda tx, _w: steps.record(tx, []), as_run=True),
 }
