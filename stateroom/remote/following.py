@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -13,11 +13,10 @@ import click
 from client.api import Api, Item, RequestRefused
 from client.text import Harmless
 from stateroom import again
-from stateroom.remote import deciding
+from stateroom.remote import deciding, watching
 from stateroom.tables import Show
 
 DONE = ("applied", "planned_and_finished")  # ended well
-POLL_SECONDS = 1.0
 
 
 class Interrupted(click.ClickException):
@@ -40,6 +39,17 @@ def to_its_plan(api: Api, show: Show, where: str, to: IO[bytes]) -> tuple[Item, 
     """The same, but only until the run waits for an approval; also where the log ended."""
     found = _until(_has_ended_or_waits, api, show, where, to, 0, raw=False)
     return found, int(found["log_size"])
+
+
+def as_json(api: Api, where: str) -> Item:
+    """Print each event of a run as a line of JSON, until it ends; the run, when it has ended."""
+    with _saying_that_it_goes_on(_id_in(where)):
+        for event in watching.events(api, where):
+            told = {name: value for name, value in event.data.items() if name != "raw"}
+            if event.name == "log":
+                told["text"] = event.data["raw"].decode(errors="replace")
+            click.echo(json.dumps({"event": event.name} | told))
+        return api.get(where)
 
 
 def _has_ended(run: Item) -> bool:
@@ -65,18 +75,23 @@ def _until(  # noqa: PLR0913 as above
     Control characters are shown as escapes, unless `raw`. Raises Interrupted for Ctrl-C, and
     RequestRefused: both say that the run goes on.
     """
-    run = unquote(where.rpartition("/")[2])
-    with _saying_that_it_goes_on(run), shown(to, raw=raw) as log:
+    with _saying_that_it_goes_on(_id_in(where)), shown(to, raw=raw) as log:
         said = ""
-        while True:
-            found = api.get(where)
-            if (waits := _waits(found)) not in {"", said}:
-                show.note(waits)
-                said = waits
-            offset = _rest_of_log(api, where, offset, log)
-            if is_over(found):
-                return found
-            time.sleep(POLL_SECONDS)
+        for event in watching.events(api, where, offset):
+            if event.name == "log":
+                log.write(event.data["raw"])
+                log.flush()
+            elif event.name == "status":
+                if (waits := _waits(event.data)) not in {"", said}:
+                    show.note(waits)
+                    said = waits
+                if is_over(event.data):
+                    break
+        return api.get(where)
+
+
+def _id_in(where: str) -> str:
+    return unquote(where.rpartition("/")[2])
 
 
 def log_so_far(api: Api, where: str, to: IO[bytes], *, raw: bool) -> None:
@@ -130,6 +145,6 @@ def _saying_that_it_goes_on(run: str) -> Iterator[None]:
 def _goes_on(run: str) -> str:
     return (
         f"The run {run} goes on.\n"
-        f"To watch it again: {again.command('runs', 'log', run, '--follow')}\n"
+        f"To watch it again: {again.command('runs', 'follow', run)}\n"
         f"To cancel it:      {again.command('runs', 'cancel', run)}"
     )

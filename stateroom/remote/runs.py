@@ -14,7 +14,7 @@ from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
 from stateroom.remote import answers, deciding, following
-from stateroom.tables import Columns, Show
+from stateroom.tables import Columns, Json, Show
 
 LIST = {
     "id": "id",
@@ -298,6 +298,25 @@ def log_of_run(api: Api, show: Show, *, where: str, follow: bool, raw: bool) -> 
         following.to_its_end(api, show, where, sys.stdout.buffer, raw=raw)
     else:
         following.log_so_far(api, where, sys.stdout.buffer, raw=raw)
+
+
+@command.command("follow")
+@on_a_run
+def follow_run(api: Api, show: Show, *, where: str) -> None:
+    """Print what happens in a run until it ends. Exit with 1 unless it succeeds.
+
+    A run that waits for an approval is followed further, when somebody decides. Ctrl-C stops only
+    this command, and a server that is started again meanwhile does not. With --json it prints each
+    event: status, step, log, progress, end. RUN is an id, the beginning of one, or `latest`.
+    """
+    if isinstance(show, Json):
+        ended = following.as_json(api, where)
+    else:
+        ended = following.to_its_end(api, show, where, sys.stdout.buffer)
+        show.note(f"The run {ended['id']} ended as {ended['status']}.")
+    if ended["status"] not in following.DONE:
+        error = ended["error"] or {"code": ended["status"], "message": "It did not succeed."}
+        raise RequestRefused(f"{error['message']} ({error['code']})")
 
 
 @command.command("cancel")

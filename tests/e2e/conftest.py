@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from playwright.sync_api import Browser
@@ -14,7 +13,7 @@ from tests.support import browsers
 from tests.support.elsewhere import S3, Elsewhere, Http, Moto, Pg
 from tests.support.installations import Installations
 from tests.support.place import Place
-from tests.support.postgres import SOCKETS, Postgres
+from tests.support.postgres import Postgres
 from tests.support.repositories import MODULE, Repository
 from tests.support.tools import GIVEN, Checkout, Tool, find_tool
 
@@ -109,15 +108,6 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
     server = Moto(tmp_path_factory.mktemp("moto"))
     yield server
     server.stop()
-
-
-@pytest.fixture
-def gate() -> Iterator[Path]:
-    """A file that does not exist yet, in a folder that runs may read."""
-    SOCKETS.mkdir(mode=0o755, exist_ok=True)
-    with TemporaryDirectory(dir=SOCKETS) as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder) / "gate"
 
 
 @pytest.fixture

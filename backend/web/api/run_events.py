@@ -22,18 +22,18 @@ from backend.web.live.places import Place, digest
 from backend.web.live.viewer import Viewer
 
 HUB = "stateroom-live"
-EVENTS = """
+EVENTS = """\
 Server-sent events; the data of each is JSON. `status`: the run as GET shows it, without `steps` \
-and `log_size`; again when something of it changes. `step`: one of its steps, as in `/steps`, when \
-it starts and when it ends. `log`: `text`, and the bytes of the log from `offset` up to `until` \
-that it stands for. `end`: the run has ended, and the stream ends. `problem`: the stream ends \
-because the token may no longer see the run, or the log cannot be read; the data has `status`, \
-`code` and `detail`. A line that begins with a colon only keeps the connection open.
+and `log_size`; again when something of it changes, after the steps and the log up to there. \
+`step`: one of its steps, as in `/steps`, when it starts and when it ends. `log`: `text`, and \
+the bytes of the log from `offset` up to `until` that it stands for. `end`: the run has ended, \
+and the stream ends. `problem`: the stream ends because the token may no longer see the run, or \
+the log cannot be read; the data has `status`, `code` and `detail`. A line that begins with a \
+colon only keeps the connection open.
 
 A client that lost its connection sends the id of the last event as Last-Event-ID, to any server \
-process: it gets each part of the log and each step that it has not got yet, once, and the newest \
-status. 204 after `end`.
-"""
+process: it gets each part of the log and each step that it has not got yet, once, and the \
+newest status. 204 after `end`."""
 
 bp = blueprint("run-events", "What happens in a run, as it happens")
 
@@ -76,7 +76,7 @@ def look(tx: Transaction, run: RunRow) -> Seen:
     "/projects/<project>/runs/<run>/events",
     responses={
         200: {
-            "description": EVENTS.strip(),
+            "description": EVENTS,
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         204: {"description": "The run has ended, and everything was told"},

@@ -18,7 +18,7 @@ from backend.web.live.channel import Channel, Seen
 from backend.web.live.places import Place
 from backend.web.problems import status_of
 
-BEAT_SECONDS = 15.0  # below the 30 to 60 seconds after which proxies end what is silent
+BEAT_SECONDS = 10.0  # below the 30 to 60 seconds after which proxies end what is silent
 BEGIN = b"retry: 2000\n\n"  # milliseconds until a browser connects again
 BEAT = b": still connected\n\n"
 STOPPING = b": the server stops, connect again\n\n"
@@ -59,12 +59,10 @@ class Viewer:
         yield STOPPING
 
     def _news(self, seen: Seen) -> Iterator[bytes]:
-        """What is between this viewer's place and what was seen. The status of the end comes last.
+        """What is between this viewer's place and what was seen.
 
-        The bytes are sent while this waits for the next call, so the place is changed before.
+        The status comes last: whoever is told that a run is planned has been told its log.
         """
-        if not seen.is_ended:
-            yield from self._status(seen)
         for count, step in seen.steps:
             if count > self._place.steps:
                 yield self._event("step", step, replace(self._place, steps=count))
@@ -74,10 +72,6 @@ class Viewer:
         if seen.progress is not None and seen.progress_digest != self._place.progress:
             reached = replace(self._place, progress=seen.progress_digest)
             yield self._event("progress", seen.progress, reached)
-        if seen.is_ended:
-            yield from self._status(seen)
-
-    def _status(self, seen: Seen) -> Iterator[bytes]:
         if seen.run_digest != self._place.run:
             yield self._event("status", seen.run, replace(self._place, run=seen.run_digest))
 
