@@ -62,7 +62,7 @@ def _finish_failed(at_work: Execution, error: RunnerError | Error, url: str) -> 
         said = f"{error.message} {approvals.AGAIN.format(run=at_work.run_id)}"
         at_work.finish("stale", error_code=approvals.STALE, error_message=said)
     else:
-        at_work.finish("errored", error_code=error.code, error_message=error.message)
+        at_work.fail(error)
 
 
 def _wait_for_the_server(at_work: Execution, url: str) -> None:
@@ -75,10 +75,11 @@ def _finish_stopped(at_work: Execution, stopped: Stopped) -> None:
     """Write who stopped the run: a person, its worker, or the time that it may take."""
     if at_work.fenced:
         raise Fenced("fenced", "The run was taken from this worker.")
-    status, code, message = "canceled", stopped.code, stopped.message
+    code, message = stopped.code, stopped.message
     if code == "timed-out":
-        status = "errored"
-    elif at_work.is_stopped_by_its_worker:
+        at_work.fail(stopped)
+        return
+    if at_work.is_stopped_by_its_worker:
         code = "worker-stopped"
         message = message.replace(CANCELED, "its worker was stopped; nobody canceled the run")
-    at_work.finish(status, error_code=code, error_message=message)
+    at_work.finish("canceled", error_code=code, error_message=message)

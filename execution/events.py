@@ -20,18 +20,18 @@ from sqlalchemy import select
 from backend.catalogue import projects
 from backend.db import now
 from backend.documents.intake import receive
-from backend.errors import Conflict, Gone, Invalid, Locked, Unavailable
+from backend.errors import Conflict, Error, Gone, Invalid, Locked, Unavailable
 from backend.models import PLANNED, Run, State, StateVersion
 from backend.runs import approvals, claims, drifts, inputs, logs, moves, own_backends, plans
 from backend.runs.inputs import Inputs
 from backend.states import addresses, archive, locks, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
-from execution import unsaved
+from execution import told, unsaved
 from execution.happened import Happened
 from execution.log_text import LogText
 from execution.plan_pieces import PlanPieces
-from runner.errors import DetectionError, Fenced, Stopped, TransferError
+from runner.errors import DetectionError, Fenced, RunnerError, Stopped, TransferError
 from runner.events import KeptPlan, Rescue, StepStatus, StopLevel
 from runner.plans.drift import Drift
 
@@ -178,6 +178,15 @@ class Execution:
     def finish(self, status: str, **values: Any) -> None:
         self._end_log()
         self._move(status, **values)
+
+    def fail(self, error: RunnerError | Error) -> None:
+        """The run ends with this error."""
+
+        def tell() -> dict[str, Any]:
+            with self._itself.reading() as tx:
+                return told.of(tx, self._state(tx), error)
+
+        self.finish("errored", **self._patiently(tell))
 
     def give_back(self, code: str, message: str) -> None:
         """Queue the run again after a fault that may pass, if `claims.give_back` does."""
@@ -420,9 +429,12 @@ def _no_transfer() -> Iterator[None]:
     try:
         yield
     except Locked as locked:
-        who = f"{locked.message} Its ID is {locked.holder.get('ID')}."
+        lock_id = str(locked.holder.get("ID"))
+        who = f"{locked.message} Its ID is {lock_id}."
         raise TransferError(
-            locked.code, who if locked.code == "state-locked" else locked.message
+            locked.code,
+            who if locked.code == told.LOCKED else locked.message,
+            lock_id=lock_id,
         ) from None
     except (Conflict, Gone, Invalid) as refusal:
         raise TransferError(refusal.code, refusal.message) from None

@@ -10,14 +10,25 @@ RunnerError
 └── Fenced          the worker lost the run: another worker or the reconciler took it
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+Fact: TypeAlias = str | int | Sequence[str]
+
 
 class RunnerError(Exception):
-    """The run cannot go on. `code` is stable; the message says what is wrong and what to do."""
+    """The run cannot go on. `code` is stable; the message says what is wrong and what to do.
 
-    def __init__(self, code: str, message: str) -> None:
+    `facts` are what the next step names: a variable, a host, a file. They are no secrets.
+    """
+
+    def __init__(self, code: str, message: str, **facts: Fact) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.facts = facts
 
 
 class SourceError(RunnerError):

@@ -100,6 +100,7 @@ class Run(Base):
     warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]
+    error_facts: Mapped[dict[str, Any] | None]  # what the next step names: variables, a host …
     sandbox: Mapped[str | None]
     tool: Mapped[str | None]
     log_size: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -54,6 +54,7 @@ class RunContext:
         self.job, self.events, self.work = job, events, work
         self.room, self._tool = room, tool
         self.environment: dict[str, str] = {}
+        self._is_ours = False  # the backend of the following commands
         self._warnings: list[str] = []
         self._redactor = Redactor(job.secrets())
 
@@ -95,6 +96,7 @@ class RunContext:
 
     def use_our_backend(self, verdict: Verdict) -> None:
         """Give the following commands the credential of our state, and tokens of registries."""
+        self._is_ours = True
         tokens = registry_tokens(self.job, verdict)
         self.environment.update(tokens | http_credential(self.job.backend))
         withheld = sorted(own_credentials(self.job).keys() - tokens.keys())
@@ -102,6 +104,7 @@ class RunContext:
 
     def use_own_backend(self) -> None:
         """Give the following commands the credentials of the sources' backend, and not ours."""
+        self._is_ours = False
         for name in http_credential(self.job.backend):
             self.environment.pop(name, None)
         self.environment.update(own_credentials(self.job))
@@ -175,7 +178,7 @@ class RunContext:
             self._pass_on(self._redactor.flush())
         if completed.returncode not in accepted:
             self._refuse_excess(completed.exceeded)
-            raise diagnosis.failure(self.tool.name, command.step, completed.returncode)
+            raise self._explained(diagnosis, command, completed.returncode)
         return completed.returncode
 
     def ask(
@@ -206,8 +209,14 @@ class RunContext:
             self._refuse_excess(said.exceeded)
             diagnosis = Diagnosis()
             diagnosis.feed(said.stderr)
-            raise diagnosis.failure(self.tool.name, command.step, said.returncode)
+            raise self._explained(diagnosis, command, said.returncode)
         return said.stdout
+
+    def _explained(self, diagnosis: Diagnosis, command: Command, returncode: int) -> ToolError:
+        error = diagnosis.failure(self.tool.name, command.step, returncode)
+        if error.code == "state-locked" and not self._is_ours:
+            error.code = "backend-locked"
+        return error
 
     def _refuse_excess(self, exceeded: int) -> None:
         if exceeded:
@@ -216,6 +225,7 @@ class RunContext:
                 code,
                 f"{self.tool.name} and what it started took more {what} than a run may: an "
                 f"administrator can raise {setting}.",
+                setting=setting,
             )
 
     def _listener(

@@ -257,7 +257,8 @@ def explain(error: GitError, address: Address, ref: str | None, login: Login | N
         host=address.host or "this path", place=_place(address), ref=ref or "HEAD"
     )
     more = "".join(f" {hint}" for hint in _hints(address, said))
-    return SourceError(refusal.code, f"{advice}. git said: {_last_line(said)}{more}")
+    said_last = f"git said: {_last_line(said)}{more}"
+    return SourceError(refusal.code, f"{advice}. {said_last}", place=_place(address))
 
 
 def _hints(address: Address, said: str) -> Iterator[str]:

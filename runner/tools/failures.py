@@ -1,35 +1,33 @@
-"""Explain why a command of the tool failed, from its output: a stable code and a sentence."""
+"""Explain why a command of the tool failed, from its output: a stable code and a sentence.
+
+It reads the output in clear, because a secret may be a word of the tool's. Whoever shows the
+sentence masks it; the code and the facts are the tool's own words: names, places, numbers.
+"""
 
 from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from runner.errors import ToolError
+from runner.errors import Fact, ToolError
 from runner.tools import provider_failures
 from runner.tools.commands import StepName
-from runner.tools.tool import READABLE_SETTING
 
 _KEPT = 1 << 16  # bytes from the first error on
 _MOST_ERRORS = 1000
+_MOST_NAMES = 100
 _FRAME = re.compile(r"^[│╷╵ ]+")
 _PLACE = re.compile(r"\bon (\S.*?) line (\d+)")
 _SUMMARY = "Error: "
 _PLAIN = ("list", "pull", "push")
 _PREAMBLE = "Error: Terraform encountered problems during initialisation"  # the next one tells it
-_SCAN = "`stateroom projects host-keys scan HOST`"
-_REPLACE = f"If it has a new key: `stateroom projects host-keys remove HOST`, then {_SCAN}."
 _NOT_STARTED = (126, 127)  # what a shell ends with when it could not start its command
-_SHIM = (
-    "The tool is a script, and what it starts cannot be started in the sandbox. Name its folder in "
-    f"{READABLE_SETTING}, or put the program itself into the tools folder."
-)
-_SSH_RSA = (
-    "The server offers only ssh-rsa with SHA-1: upgrade it, or ask an administrator to list it in "
-    "STATEROOM_SSH_RSA_HOSTS."
-)
+_SHIM = "The tool is a script, and what it starts cannot be started in the sandbox."
+_SSH_RSA = "The server offers only ssh-rsa with SHA-1."
 _UNSAVED = "What it changed may be in no state."
-_AWAY = "The server that keeps the state did not answer. Queue the run again when it does."
+_AWAY = "The server that keeps the state did not answer."
 UNLOCKING = "Error releasing the state lock"
 # what the tools say when they could not store the state, whatever became of the resources
 SAVING = frozenset(
@@ -40,46 +38,64 @@ SAVING = frozenset(
         UNLOCKING,
     }
 )
-_MEMORY = "A run may take as much memory as STATEROOM_RUN_MEMORY_BYTES says."
-_PROCESSES = "A run may have as many processes and threads as STATEROOM_RUN_PROCESSES says."
-_FILES = "A process of a run may open as many files as STATEROOM_RUN_OPEN_FILES says."
-_DISK = "A run may take as much disk space as STATEROOM_RUN_DISK_BYTES says."
-# messages of the tools, our code, and what to do
+_MEMORY, _PROCESSES = "STATEROOM_RUN_MEMORY_BYTES", "STATEROOM_RUN_PROCESSES"
+_FILES, _DISK = "STATEROOM_RUN_OPEN_FILES", "STATEROOM_RUN_DISK_BYTES"
+
+
+class _Known(NamedTuple):
+    """Words of the tools, our code, and what they do not say. `setting`: what limits a run."""
+
+    words: str
+    code: str
+    cause: str = ""
+    setting: str = ""
+
+
 _KNOWN = (
-    ("Saved plan is stale", "plan-stale", "The state has changed since: plan again."),
-    ("Can't change variable when applying", "plan-stale", "A variable has changed: plan again."),
-    ("Mismatch between input and plan variable", "plan-stale", "Plan again."),
-    ("Failed to lock: LOCK", "server-unavailable", _AWAY),
-    ("Failed to get state: GET", "server-unavailable", _AWAY),
-    ("Error acquiring the state lock", "state-locked", "See who holds the lock."),
-    ("Failed to save state", "state-write-failed", _UNSAVED),
-    ("Failed to persist state", "state-write-failed", _UNSAVED),
-    ("HTTP remote state endpoint requires auth", "state-access-denied", "Is the run over?"),
-    ("HTTP remote state endpoint invalid auth", "state-access-denied", "Is the run over?"),
-    ("annot allocate memory", "memory-exceeded", _MEMORY),
-    ("runtime: out of memory", "memory-exceeded", _MEMORY),
-    ("fork: retry: Resource temporarily unavailable", "processes-exceeded", _PROCESSES),
-    ("failed to create new OS thread", "processes-exceeded", _PROCESSES),
-    ("oo many open files", "files-exceeded", _FILES),
-    ("ile size limit exceeded", "disk-exceeded", _DISK),
-    ("No value for required variable", "variable-missing", "Set it in the workspace."),
-    ("Unsupported Terraform Core version", "version-unsupported", "Choose another version."),
-    ("Unsupported OpenTofu Core version", "version-unsupported", "Choose another version."),
-    ("workspaces not supported", "workspaces-unsupported", "The backend has one state only."),
-    ("HOST IDENTIFICATION HAS CHANGED", "host-key-changed", f"Ask who runs the host. {_REPLACE}"),
-    ("host key is known for", "host-key-unknown", f"Add the host's key: {_SCAN}."),
-    (
+    _Known("Saved plan is stale", "plan-stale", "The state has changed since it was planned."),
+    _Known("Can't change variable when applying", "plan-stale", "A variable has changed."),
+    _Known("Mismatch between input and plan variable", "plan-stale"),
+    _Known("Failed to lock: LOCK", "server-unavailable", _AWAY),
+    _Known("Failed to get state: GET", "server-unavailable", _AWAY),
+    _Known("Error acquiring the state lock", "state-locked"),
+    _Known("Failed to save state", "state-write-failed", _UNSAVED),
+    _Known("Failed to persist state", "state-write-failed", _UNSAVED),
+    _Known("HTTP remote state endpoint requires auth", "state-access-denied"),
+    _Known("HTTP remote state endpoint invalid auth", "state-access-denied"),
+    _Known("annot allocate memory", "memory-exceeded", setting=_MEMORY),
+    _Known("runtime: out of memory", "memory-exceeded", setting=_MEMORY),
+    _Known("fork: retry: Resource temporarily unavailable", "processes-exceeded", "", _PROCESSES),
+    _Known("failed to create new OS thread", "processes-exceeded", setting=_PROCESSES),
+    _Known("oo many open files", "files-exceeded", setting=_FILES),
+    _Known("ile size limit exceeded", "disk-exceeded", setting=_DISK),
+    _Known("no space left on device", "disk-full", "The disk of the worker is full."),
+    _Known("No value for required variable", "variable-missing"),
+    _Known("Unsupported Terraform Core version", "version-unsupported"),
+    _Known("Unsupported OpenTofu Core version", "version-unsupported"),
+    _Known("Plugin did not respond", "provider-ended", "The provider ended in the middle of it."),
+    _Known("plugin exited before we could connect", "provider-ended"),
+    _Known("workspaces not supported", "workspaces-unsupported", "It has one state only."),
+    _Known("HOST IDENTIFICATION HAS CHANGED", "host-key-changed"),
+    _Known("host key is known for", "host-key-unknown"),
+    _Known(
         "The requested URL returned error: 30",
         "module-redirected",
         "The address of a module leads elsewhere, and redirects are not followed.",
     ),
-    ("no matching host key type found", "ssh-rsa-refused", _SSH_RSA),
-    (
-        "Failed to download module",
-        "module-unavailable",
-        "Check its address, the module key and the git credentials.",
-    ),
+    _Known("no matching host key type found", "ssh-rsa-refused", _SSH_RSA),
+    _Known("Failed to download module", "module-unavailable"),
 )
+# what the tools name, in the order in which it is preferred, by the name of the fact
+_NAMED = (
+    ("variables", re.compile(r'The root module input variable "([\w-]+)" is not set')),
+    ("provider", re.compile(r"\bprovider ((?:[\w.-]+/)?[\w-]+/[\w-]+)")),
+    ("place", re.compile(r"host key is known for (\[[\w.:-]+\]:\d+|[\w.:-]+[\w])")),
+    ("place", re.compile(r"Host key for (\[[\w.:-]+\]:\d+|[\w.:-]+[\w]) has changed")),
+)
+_LOCK = re.compile(r"Lock Info: ID: (\S+) .{0,500}?\bWho: (\S+)")
+_LOCK_OF_HTTP = re.compile(r"HTTP remote state already locked: ID=(\S+)")
+_SEVERAL = frozenset({"variables"})
+_BRACKETED = re.compile(r"\[(.+)\]:(\d+)")
 
 
 class Diagnosis:
@@ -104,15 +120,21 @@ class Diagnosis:
         self._listen(self._line)
         self._line = b""
         said = "\n".join(self._kept) or self._last
-        known = provider_failures.explain(" ".join(said.split()), tool) or self._known(said)
-        code, hint = known or (f"{step}-failed", "")
+        unwrapped = " ".join(said.split())
+        known = self._known(unwrapped, tool) or _Known("", f"{step}-failed")
         if returncode in _NOT_STARTED and not self._kept:
-            code, hint = "tool-hidden", _SHIM
+            known = _Known("", "tool-hidden", _SHIM)
         how = self._first() or self._plain(step) or _ending(returncode)
         if self._crashed:
-            code, how = "tool-crashed", "it crashed, see the log"
-        error = ToolError(code, f"{tool} {step} failed: {how}. {hint}".strip())
-        error.said = " ".join(said.split())
+            known, how = _Known("", "tool-crashed"), "it crashed, see the log"
+        facts = {**dict(_named(unwrapped)), **_lock(unwrapped), **self._place()}
+        facts |= _signal(returncode, self._kept)
+        if known.setting:
+            facts["setting"] = known.setting
+        about = _about(known.code, facts)
+        message = f"{tool} {step} failed: {how}{about}. {known.cause}".strip()
+        error = ToolError(known.code, message, tool=tool, **facts)
+        error.said = unwrapped
         error.summaries = tuple(self._summaries)
         return error
 
@@ -128,11 +150,12 @@ class Diagnosis:
             self._kept.append(text)
             self._left -= len(line) + 1
 
-    def _known(self, said: str) -> tuple[str, str] | None:
+    def _known(self, unwrapped: str, tool: str) -> _Known | None:
         if self._summaries == [UNLOCKING]:
-            return "unlock-failed", "Its lock ends with this run: queue it again."
-        unwrapped = " ".join(said.split())
-        return next((entry[1:] for entry in _KNOWN if entry[0] in unwrapped), None)
+            return _Known("", "unlock-failed", "Its lock ends with this run.")
+        if of_provider := provider_failures.explain(unwrapped, tool):
+            return _Known("", *of_provider)
+        return next((known for known in _KNOWN if known.words in unwrapped), None)
 
     def _plain(self, step: StepName) -> str:
         """The error of terraform's older commands: one line without `Error:` before it."""
@@ -140,14 +163,59 @@ class Diagnosis:
 
     def _first(self) -> str:
         """The first error with a message, and its place if it has one."""
+        found = self._telling()
+        if not found:
+            return ""
+        place = self._place()
+        where = f" ({place['file']} line {place['line']})" if place else ""
+        return found[0].removeprefix(_SUMMARY).rstrip(".") + where
+
+    def _place(self) -> dict[str, Fact]:
+        """The file and line that the first error with a message names, if it does."""
+        place = _PLACE.search("\n".join(self._telling()[1:]))
+        return {"file": place[1], "line": int(place[2])} if place else {}
+
+    def _telling(self) -> list[str]:
+        """The lines of the first error with a message."""
         starts = [n for n, line in enumerate(self._kept) if line.startswith(_SUMMARY)]
         telling = [n for n in starts if not self._kept[n].startswith(_PREAMBLE)]
         if not telling:
-            return ""
+            return []
         end = next((n for n in starts if n > telling[0]), len(self._kept))
-        place = _PLACE.search("\n".join(self._kept[telling[0] + 1 : end]))
-        where = f" ({place[1]} line {place[2]})" if place else ""
-        return self._kept[telling[0]].removeprefix(_SUMMARY).rstrip(".") + where
+        return self._kept[telling[0] : end]
+
+
+def _named(unwrapped: str) -> Iterator[tuple[str, Fact]]:
+    """What the errors name. Later patterns of the same name count only where the first has none."""
+    for name, pattern in reversed(_NAMED):
+        found = list(dict.fromkeys(pattern.findall(unwrapped)))[:_MOST_NAMES]
+        if found:
+            yield name, found if name in _SEVERAL else _BRACKETED.sub(r"\1:\2", found[0])
+
+
+def _lock(unwrapped: str) -> dict[str, Fact]:
+    """The ID of the lock that was in the way, and who has it, if the tool says so.
+
+    For the http backend terraform prints the lock that it asked for, and only the ID of the other.
+    """
+    info, of_http = _LOCK.search(unwrapped), _LOCK_OF_HTTP.search(unwrapped)
+    if of_http and (not info or info[1] != of_http[1]):
+        return {"lock_id": of_http[1]}
+    return {"lock_id": info[1], "holder": info[2]} if info else {}
+
+
+def _about(code: str, facts: dict[str, Fact]) -> str:
+    """What the summary of an error does not name."""
+    missing = facts.get("variables")
+    if code == "variable-missing" and isinstance(missing, list):
+        return f": {', '.join(missing)}"
+    provider = facts.get("provider")
+    return f" {provider}" if code in provider_failures.CODES and provider else ""
+
+
+def _signal(returncode: int, said: list[str]) -> dict[str, Fact]:
+    """The signal that ended a command which had not said that anything is wrong."""
+    return {"signal": signal.Signals(-returncode).name} if returncode < 0 and not said else {}
 
 
 def _ending(returncode: int) -> str:

@@ -65,6 +65,7 @@ _KNOWN = (
         "Workers are {platform}: choose a version that is published for it.",
     ),
 )
+CODES = frozenset({"provider-unavailable", *(code for _, code, _ in _KNOWN)})
 
 
 def is_lacking(error: ToolError) -> bool:

@@ -49,6 +49,7 @@ DETAIL: Columns = {
     "goes back": "goes_back.message",
     "wrote versions": "state_versions",
     "what is wrong": "error.message",
+    "do next": "error.next",
 }
 OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state")
 COMMENT = {"id": "id", "by": "created_by", "at": "created_at", "text": "text"}

@@ -10,7 +10,7 @@ from backend.catalogue import projects, run_variables, templates
 from backend.errors import Conflict
 from backend.models import ENDED, Project, Workspace
 from backend.models import Run as RunRow
-from backend.runs import approvals, comments, logs, overviews, queue, steps
+from backend.runs import approvals, comments, failures, logs, overviews, queue, steps
 from backend.runs.targets import LONGEST, MOST
 from backend.states import workspaces
 from backend.transactions import Transaction
@@ -144,7 +144,12 @@ class NewRun(NewWorkspaceRun):
 
 class RunError(Answer):
     code: str = Field(description="Stable, for programs")
-    message: str = Field(description="For people: what is wrong, and what to do")
+    message: str = Field(description="For people: the cause")
+    next: str = Field(description="For people: the next step, with the commands to type")
+    facts: dict[str, Any] = Field(
+        description="For programs: what the error names, such as `variables`, `file` and `line`, "
+        "`holder` of a lock"
+    )
 
 
 class GoesBack(Answer):
@@ -279,6 +284,7 @@ class Runs(Page[Run]):
 
 
 def summary(run: RunRow) -> Run:
+    """A run as lists have it; in the transaction that has read it."""
     return Run.model_validate(_facts(Run, run))
 
 
@@ -291,7 +297,8 @@ def list_runs(path: ProjectPath, query: RunFilter) -> Response:
             tx, project, workspace=query.workspace, status=query.status,
             after=query.cursor, limit=query.limit,
         )  # fmt: skip
-    return answer(Runs(items=[summary(run) for run in found.items], next_cursor=found.next_cursor))
+        items = [summary(run) for run in found.items]
+    return answer(Runs(items=items, next_cursor=found.next_cursor))
 
 
 @bp.post("/projects/<project>/runs", responses={201: RunDetail, **WITH_BODY})
@@ -453,9 +460,19 @@ def detail(tx: Transaction, run: RunRow) -> RunDetail:
 
 def _facts(model: type[Run], run: RunRow) -> dict[str, Any]:
     facts = {name: getattr(run, name) for name in model.model_fields if hasattr(run, name)}
-    failed = run.error_code is not None
-    facts["error"] = {"code": run.error_code, "message": run.error_message} if failed else None
+    facts["error"] = _error(run)
     return facts
+
+
+def _error(run: RunRow) -> dict[str, Any] | None:
+    if run.error_code is None:
+        return None
+    return {
+        "code": run.error_code,
+        "message": run.error_message or "",
+        "next": failures.next_step(run),
+        "facts": run.error_facts or {},
+    }
 
 
 def _run(tx: Transaction, path: RunPath) -> RunRow:

@@ -184,19 +184,27 @@ def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> 
     assert boss.get(f"{shop}/runs/{run['id']}").json["steps"] == shown
 
 
-def test_a_failed_run_says_what_is_wrong(boss: Caller, shop: str, app: Flask) -> None:
+def test_a_failed_run_says_what_is_wrong_and_what_to_do(
+    boss: Caller, shop: str, app: Flask
+) -> None:
     run = boss.made(f"{shop}/runs")
     with app.extensions["stateroom"].itself.transaction() as tx:
         row = tx.db.get_one(Run, run["id"])
         row.status = "preparing"
         tx.db.flush()
         moves.move(
-            tx, row, "errored", error_code="ref-not-found", error_message="There is no branch."
-        )
+            tx, row, "errored", error_code="host-key-unknown", error_message="Not known.",
+            error_facts={"place": "git.example.com:2222"},
+        )  # fmt: skip
 
     shown = boss.get(f"{shop}/runs/{run['id']}").json
 
-    assert shown["error"] == {"code": "ref-not-found", "message": "There is no branch."}
+    listed = boss.get(f"{shop}/runs").json["items"][0]
+
+    assert shown["error"] == listed["error"]
+    assert (shown["error"]["code"], shown["error"]["message"]) == ("host-key-unknown", "Not known.")
+    assert shown["error"]["facts"] == {"place": "git.example.com:2222"}
+    assert "scan -p shop git.example.com:2222`" in shown["error"]["next"]
 
 
 @one_database

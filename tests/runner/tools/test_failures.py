@@ -174,7 +174,7 @@ def test_an_error_that_is_a_fault_of_the_sources_too_is_told_as_that() -> None:
             "(a.tf line 7)",
         ),
         (1, b"Error: no newline", "apply-failed", "no newline"),
-        (126, b"exec: /opt/real: Permission denied", "tool-hidden", "STATEROOM_SANDBOX_READABLE"),
+        (126, b"exec: /opt/real: Permission denied", "tool-hidden", "in the sandbox"),
         (127, b"exec: /opt/real: not found", "tool-hidden", "the sandbox"),
     ],
 )
