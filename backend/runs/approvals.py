@@ -127,12 +127,12 @@ def _not_planned(run: Run) -> Conflict:
             f"The run was approved already, by {run.approved_by}: it is {run.status}.",
             code="run-approved",
             approved_by=run.approved_by,
-            status=run.status,
+            run_status=run.status,
         )
     return Conflict(
         f"Only a planned run can be approved or discarded; this one is {run.status}.",
         code="run-not-planned",
-        status=run.status,
+        run_status=run.status,
     )
 
 

@@ -75,6 +75,8 @@ def unpack(work: WorkDir, pieces: Iterator[bytes]) -> None:
                 _put(places[top], path, member, tar)
     except tarfile.TarError as error:
         raise _unreadable(str(error)) from None
+    except OSError as error:  # a folder is a link or a file in the checkout, or the disk is full
+        raise _unreadable(f"it cannot be written: {error.strerror}") from None
 
 
 class _Bounded:
@@ -89,18 +91,24 @@ class _Bounded:
         member.mode = stat.S_IMODE(entry.facts.st_mode)
         if stat.S_ISLNK(entry.facts.st_mode):
             return self._add_link(member, entry)
-        with contextlib.suppress(OSError, ToolError), found.file(entry) as file:
+        with contextlib.ExitStack() as opened:
+            try:
+                file = opened.enter_context(found.file(entry))
+            except (OSError, ToolError):  # it was replaced, or nobody may read it
+                return False
             member.size = os.fstat(file.fileno()).st_size
-            self._size += member.size
-            if self._size > self._limit:
-                raise ToolError(
-                    "plan-too-large",
-                    f"The plan and the files that it needs are larger than {self._limit:,} bytes. "
-                    "An administrator can raise STATEROOM_MAX_PLAN_BYTES.",
-                )
+            self._count(member.size)
             self._tar.addfile(member, file)
-            return True
-        return False
+        return True
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > self._limit:
+            raise ToolError(
+                "plan-too-large",
+                f"The plan and the files that it needs are larger than {self._limit:,} bytes. "
+                "An administrator can raise STATEROOM_MAX_PLAN_BYTES.",
+            )
 
     def _add_link(self, member: tarfile.TarInfo, entry: Entry) -> bool:
         target = os.readlink(entry.name, dir_fd=entry.folder)

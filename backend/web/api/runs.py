@@ -384,7 +384,7 @@ def approve_run(path: RunPath, body: Said) -> Response:
         run = approvals.approve(tx, project, path.run, body.comment)
         found = detail(tx, run)
     if found.error is not None:
-        raise Conflict(found.error.message, code=found.error.code, status=found.status)
+        raise Conflict(found.error.message, code=found.error.code, run_status=found.status)
     return answer(found)
 
 
