@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import IO, Any, BinaryIO, TypeVar, cast
 
 import msgspec
@@ -22,18 +23,29 @@ from backend.db import now
 from backend.documents.intake import receive
 from backend.errors import Conflict, Error, Gone, Invalid, Locked, Unavailable
 from backend.models import PLANNED, Run, State, StateVersion
-from backend.runs import approvals, claims, drifts, inputs, logs, moves, own_backends, plans
+from backend.runs import (
+    approvals,
+    claims,
+    drifts,
+    inputs,
+    logs,
+    moves,
+    own_backends,
+    plan_documents,
+    plans,
+)
 from backend.runs.inputs import Inputs
 from backend.states import addresses, archive, locks, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
-from execution import told, unsaved
+from execution import plan_parts, told, unsaved
 from execution.happened import Happened
 from execution.log_text import LogText
 from execution.plan_pieces import PlanPieces
 from runner.errors import DetectionError, Fenced, RunnerError, Stopped, TransferError
 from runner.events import KeptPlan, Rescue, StepStatus, StopLevel
 from runner.plans.drift import Drift
+from runner.plans.plan_read import PlanRead
 
 log = structlog.get_logger()
 
@@ -124,6 +136,18 @@ class Execution:
             msgspec.json.encode(drift),
         )
         self._write(lambda tx: drifts.keep(tx, found))
+
+    def plan_read(self, plan: PlanRead) -> None:
+        """Raises ToolError when a part of the plan cannot be read.
+
+        A small plan is written with the next move, and the last part of a large one too.
+        """
+        batches = plan_parts.sealed(self._here.keyring, self.run_id, self.epoch, plan)
+        rows = next(batches)
+        for following in batches:
+            self._write(partial(plan_documents.store, rows=rows))
+            rows = following
+        self._tell(self._happened.planned, rows)
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
         """Raises Stopped, as `applying` does."""

@@ -6,10 +6,11 @@ Writing it twice is harmless: whether a commit that was not answered was made, n
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.runs import claims, moves, steps
+from backend.models import PlanDocument
+from backend.runs import claims, moves, plan_documents, steps
 from backend.transactions import Transaction
 
 BEFORE = {"planning": "preparing"}  # the moves that may be written late
@@ -22,10 +23,11 @@ class Happened:
         self._at_work: dict[str, steps.Event] = {}  # also those whose start was written already
         self._steps: list[steps.Event] = []
         self._facts: dict[str, Any] = {}
+        self._plan: Sequence[PlanDocument] = ()
         self._moves: list[tuple[str, dict[str, Any]]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._steps or self._facts or self._moves)
+        return bool(self._steps or self._facts or self._plan or self._moves)
 
     def step_started(self, name: str, position: int) -> None:
         step = self._at_work[name] = steps.Event(name, position, time.monotonic())
@@ -40,6 +42,10 @@ class Happened:
     def noted(self, facts: Mapping[str, Any]) -> None:
         self._facts |= facts
 
+    def planned(self, rows: Sequence[PlanDocument]) -> None:
+        """What the plan says, or the last part of it."""
+        self._plan = rows
+
     def moved(self, status: str, **values: Any) -> None:
         """A move that nothing waits for."""
         self._moves.append((status, values))
@@ -49,6 +55,8 @@ class Happened:
         steps.record(tx, self._steps)
         if self._facts:
             claims.note(tx, **self._facts)
+        if self._plan:
+            plan_documents.store(tx, self._plan)
         if not self._moves:
             return
         run = claims.own(tx)
@@ -60,4 +68,5 @@ class Happened:
         """It was written."""
         self._steps.clear()
         self._facts.clear()
+        self._plan = ()
         self._moves.clear()

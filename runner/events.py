@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import IO, Any, BinaryIO, Literal, Protocol
 
 from runner.plans.drift import Drift
+from runner.plans.plan_read import PlanRead
 
 StepStatus = Literal["done", "failed"]
 
@@ -67,6 +68,9 @@ class Events(Protocol):
 
     def drifted(self, drift: Drift) -> None:
         """What was changed outside, for an operation that detects it."""
+
+    def plan_read(self, plan: PlanRead) -> None:
+        """What the plan says, for every operation that plans. It is stored before `planned`."""
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
         """The plan is made. Whether to apply it at once; else it is kept, and waits.

@@ -15,6 +15,7 @@ from backend.models.catalogue import (
 )
 from backend.models.drifts import Drift
 from backend.models.people import Attempts, Member, Token, User
+from backend.models.plans import PlanDocument
 from backend.models.proven import Proven
 from backend.models.records import (
     AuditEntry,
@@ -67,6 +68,7 @@ __all__ = [
     "LogChunk",
     "Member",
     "Plan",
+    "PlanDocument",
     "PlanPiece",
     "Project",
     "ProofKey",

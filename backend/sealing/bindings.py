@@ -35,5 +35,10 @@ def drift(workspace_id: str) -> bytes:
     return bind("drift", workspace_id)
 
 
+def plan_document(run_id: str, epoch: int, kind: str, number: int) -> bytes:
+    """The binding of a part of what a plan says, which this claim made."""
+    return bind("plan-document", run_id, epoch, kind, number)
+
+
 def log(run_id: str, start: int) -> bytes:
     return bind("log", run_id, start)

@@ -28,6 +28,7 @@ from backend.models import (
     Drift,
     Key,
     LogChunk,
+    PlanDocument,
     PlanPiece,
     ProofKey,
     RescuedWrite,
@@ -237,4 +238,5 @@ SHELVES: tuple[Documents | Values, ...] = (
     Values(LogChunk, "sealed", bindings.log, "run_id", "start"),
     Values(PlanPiece, "sealed", bindings.plan, "run_id", "epoch", "number"),
     Values(Drift, "sealed", bindings.drift, "workspace_id"),
+    Values(PlanDocument, "sealed", bindings.plan_document, "run_id", "epoch", "kind", "number"),
 )

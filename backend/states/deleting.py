@@ -21,6 +21,7 @@ from backend.models import (
     Lock,
     LogChunk,
     Plan,
+    PlanDocument,
     PlanPiece,
     Project,
     RescuedWrite,
@@ -144,7 +145,7 @@ def _refuse_lost_runs(db: Session, workspace: Workspace) -> None:
 def _delete_rows(db: Session, workspace: Workspace, state: State) -> None:
     runs = select(Run.id).where(Run.workspace_id == workspace.id)
     proven.delete_all(db, Variable, Variable.run_id.in_(runs))
-    for model in (LogChunk, Step, PlanPiece, Comment):
+    for model in (LogChunk, PlanDocument, Step, PlanPiece, Comment):
         db.execute(delete_from(model).where(model.run_id.in_(runs)))
     db.execute(delete_from(Token).where(or_(Token.run_id.in_(runs), Token.state_id == state.id)))
     for kept in (Alias, RescuedWrite):

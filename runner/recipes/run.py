@@ -108,6 +108,7 @@ def _plan(context: RunContext, checkout: Checkout) -> PlanRead:
         if job.operation == "drift":
             detail.update(_detect_drift(context, plan))
         context.events.noted({"changes": dict(plan.summary)})
+        context.events.plan_read(plan)
     if job.targets:
         context.warn(_PARTIAL)
     return plan

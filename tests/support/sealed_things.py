@@ -14,6 +14,7 @@ from backend.models import (
     Canary,
     Key,
     LogChunk,
+    PlanDocument,
     Project,
     RescuedWrite,
     Run,
@@ -23,6 +24,8 @@ from backend.models import (
     Variable,
     Workspace,
 )
+from backend.runs import plan_documents
+from backend.runs.plan_documents import Part
 from backend.sealing import bindings, crypto, keyring_file
 from backend.sealing.keyring import Envelope, Keyring
 from backend.transactions import Installation
@@ -31,8 +34,8 @@ from backend.upkeep.rotation import SETTLED, Rewrapper
 from tests.support.documents import state_document
 
 SMALL, LARGE = state_document(1), state_document(2, size=IN_COLUMN + 5000)
-EVERYTHING = [SMALL, LARGE, SMALL, b"secret", b"value", b"log", b"log"]
-TABLES = ["keys", "log_chunks", "rescued_writes", "state_versions", "variables"]
+EVERYTHING = [SMALL, LARGE, SMALL, b"secret", b"value", b"log", b"log", b"plan"]
+TABLES = ["keys", "log_chunks", "plan_documents", "rescued_writes", "state_versions", "variables"]
 
 
 def fill(here: Installation) -> None:
@@ -57,6 +60,7 @@ def fill(here: Installation) -> None:
         for start in (0, 3):
             piece = crypto.seal_value(ring, b"log", bindings.log("r", start))
             tx.db.add(LogChunk(run_id="r", start=start, length=3, sealed=piece))
+        tx.db.add(plan_documents.seal(ring, "r", 2, Part("page", 7, b"plan")))
         add_version(here, tx.db, 1, SMALL)
         add_version(here, tx.db, 2, LARGE)
         removed = add_version(here, tx.db, 3, SMALL)
@@ -104,9 +108,12 @@ def opened(here: Installation, keyring: Keyring) -> list[bytes]:
         found.append(crypto.open_value(keyring, key.secret or b"", bindings.key("k")))
         found.append(crypto.open_value(keyring, variable.value, bindings.variable("v")))
         pieces = tx.db.scalars(select(LogChunk).order_by(LogChunk.start)).all()
-    return found + [
+        plan = tx.db.scalars(select(PlanDocument)).one()
+    found += [
         crypto.open_value(keyring, piece.sealed, bindings.log("r", piece.start)) for piece in pieces
     ]
+    of_plan = bindings.plan_document("r", 2, "page", 7)
+    return [*found, crypto.open_value(keyring, plan.sealed, of_plan)]
 
 
 def rotate(here: Installation) -> str:

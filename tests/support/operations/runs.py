@@ -15,6 +15,7 @@ from backend.runs import (
     moves,
     overviews,
     own_backends,
+    plan_documents,
     plans,
     queue,
     steps,
@@ -22,6 +23,7 @@ from backend.runs import (
     watching,
     workers,
 )
+from backend.runs.plan_index import Wanted
 from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
 
 MADE = plans.Made(inputs.Inputs("", "", ""), "", None, "c", "terraform", "1.11.4", None)
@@ -115,6 +117,20 @@ CASES: dict[str, Case] = {
     ),
     "runs.own_backends.use": case(
         REPORT, call=lambda tx, _w: own_backends.use(tx, "s3 bucket=x"), as_run=True
+    ),
+    "runs.plan_documents.store": case(
+        REPORT, call=lambda tx, _w: plan_documents.store(tx, []), as_run=True
+    ),
+    "runs.plan_documents.read": case(
+        "runs:read",
+        call=lambda caller, w: plan_documents.read(caller, w.project_id, w.run_id, Wanted()),
+        by_caller=True,
+    ),
+    "runs.plan_documents.download": case(
+        "runs:read",
+        "state:read",
+        call=lambda caller, w: plan_documents.download(caller, w.project_id, w.run_id),
+        by_caller=True,
     ),
     "runs.queue.queue": case(
         "runs:create",

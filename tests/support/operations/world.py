@@ -18,6 +18,7 @@ from backend.runs import queue
 from backend.states import aliases, rescued, states, workspaces
 from backend.states.workspaces import NewWorkspace
 from backend.transactions import Installation, Transaction
+from tests.support import kept_plans
 from tests.support.documents import state_document
 
 INSTALLATION = "installation"  # an administrator of the whole installation
@@ -115,6 +116,7 @@ def build(here: Installation) -> World:
         late = _received(here, state_document(1, lineage=LINEAGE, size=999))
         refused = rescued.keep(tx, at, late, "serial-too-low")
         assert refused is not None
+        kept_plans.keep(tx, queued.id, b"")
         return World(here, shop.id, app.id, at.id, queued.id, refused.id, opens.id, laptop.address)
 
 
