@@ -40,7 +40,7 @@ def how_to(run: Item) -> str:
     """How to decide about it later."""
     return (
         f"The run {run['id']} waits until somebody decides about its plan.\n"
-        f"To read the plan: {again.command('runs', 'log', run['id'])}\n"
+        f"To read the plan: {again.command('runs', 'plan', run['id'])}\n"
         f"To apply it:      {again.command('runs', 'approve', run['id'])}\n"
         f"To discard it:    {again.command('runs', 'discard', run['id'])}"
     )

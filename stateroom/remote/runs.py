@@ -13,7 +13,7 @@ from stateroom import again, ids
 from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
-from stateroom.remote import answers, deciding, following
+from stateroom.remote import answers, deciding, following, plans
 from stateroom.tables import Columns, Json, Show
 
 LIST = {
@@ -209,6 +209,18 @@ def _asking(api: Api, show: Show, where: str) -> Item:
     if decided["finished_at"] is not None or decided["approved_at"] is None:
         return decided
     return following.to_its_end(api, show, where, sys.stderr.buffer, offset)
+
+
+@command.command("plan")
+@plans.options
+@on_a_run
+def plan_of_run(api: Api, show: Show, *, where: str, **which: Any) -> None:
+    """Show what a run would change, or has changed: its plan.
+
+    The counts at the end are those of the whole plan. What is sensitive is hidden, in what --json
+    prints too. RUN is an id, the beginning of one, or `latest`.
+    """
+    plans.show_plan(api, show, where, **which)
 
 
 @command.command("approve")
