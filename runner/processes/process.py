@@ -202,7 +202,7 @@ def _spawn(start: _Start, at_parents_death: signal.Signals) -> tuple[Child, str]
     mark = secrets.token_hex(16)
     order = Order(
         [os.fspath(word) for word in start.argv],
-        marked(start.env, mark),
+        marked({**start.env, "PWD": os.fspath(start.cwd)}, mark),  # both tools prefer it to getcwd
         os.fspath(start.cwd),
         int(at_parents_death),
     )

@@ -58,7 +58,7 @@ class Room:
         user: int | None,
     ) -> None:
         self.sandbox, self.view, self.user = sandbox, view, user
-        self.seen = WorkDir(bubblewrap.ROOT) if sandbox.is_full else work
+        self.seen = WorkDir(bubblewrap.ROOT) if sandbox.is_full else work.seen
         self._warden, self._work = warden, work
         self._kept: list[int] = []
         self._shown = bubblewrap.shown(view) if sandbox.is_full else _readable(sandbox, work, view)

@@ -35,11 +35,13 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class WorkDir:
     """`root` is the whole of it. Nothing but `checkout` is ever under the repository's control.
 
-    `locks` are open: whoever holds one of them, or a copy of it, may be at work there.
+    `locks` are open: whoever holds one of them, or a copy of it, may be at work there. `link` leads
+    to it (stable_path.py).
     """
 
     root: Path
     locks: tuple[int, ...] = ()
+    link: Path | None = None
 
     @property
     def checkout(self) -> Path:
@@ -64,9 +66,25 @@ class WorkDir:
         return self.root / "shm"
 
     @property
+    def seen(self) -> WorkDir:
+        """The folder as commands without a mount namespace see it."""
+        return self if self.link is None else _Linked(self.link, real=self.root)
+
+    @property
     def plan(self) -> Path:
         """The folder of the saved plan."""
         return self.root / "plan"
+
+
+@dataclass(frozen=True)
+class _Linked(WorkDir):
+    """Its TMPDIR is not a link: by that one finds what was started there (leftovers.py)."""
+
+    real: Path = Path()
+
+    @property
+    def tmp(self) -> Path:
+        return WorkDir(self.real).tmp
 
 
 def name(run_id: str, epoch: int) -> str:

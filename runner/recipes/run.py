@@ -7,8 +7,8 @@ run, with the plan in its job: it applies exactly that plan, and plans nothing a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from runner.events import Events, Outcome
 from runner.job import HARMLESS, Job
 from runner.plans import drift
 from runner.plans.plan_read import PlanRead
-from runner.processes import found, room, workdir
+from runner.processes import found, room, stable_path, workdir
 from runner.processes.workdir import WorkDir
 from runner.recipes import (
     applying,
@@ -42,6 +42,12 @@ _PARTIAL = (
     "looked at. Plan without targets afterwards, to see whether anything is left."
 )
 
+_OTHER_PATH = (
+    "The path of the sources is not the one of other runs of this workspace: what stores "
+    "abspath(path.module) or path.cwd may show changes. Another run of the workspace is at work on "
+    f"this machine, or another user has the folder {stable_path.ROOT}."
+)
+
 
 def execute(job: Job, events: Events) -> Outcome:
     """Execute a job in its own folder, which is removed afterwards.
@@ -51,11 +57,14 @@ def execute(job: Job, events: Events) -> Outcome:
     """
     tool = choosing.before_the_clone(job)
     with (
-        _work_dir(job, events) as work,
+        _work_dir(job, events) as made,
+        _on_its_path(job, events, made) as work,
         room.opened(work, terms(tool, job)) as opened,
     ):
         context = RunContext(job, events, work, opened, tool)
         context.begin()
+        if not opened.sandbox.is_full and work.link is None:
+            context.warn(_OTHER_PATH)
         checkout = steps.clone(context)
         verdict = steps.find_backend(context, checkout)
         if job.operation == "import-state":
@@ -95,6 +104,22 @@ def _work_dir(job: Job, events: Events) -> AbstractContextManager[WorkDir]:
 
     turn = "" if job.operation in HARMLESS else job.workspace_id
     return workdir.create(job.work_root, job.run_id, job.epoch, turn=turn, waiting=wait)
+
+
+@contextmanager
+def _on_its_path(job: Job, events: Events, work: WorkDir) -> Iterator[WorkDir]:
+    """The run's folder at the path of its workspace, which a run that changes nothing may miss."""
+    if room.chosen(job.sandbox, work.root.parent, job.users).is_full:
+        yield work
+        return
+
+    def wait() -> bool:
+        if events.stop():
+            raise Stopped("canceled", "The run was canceled while it waited for another one.")
+        return job.operation not in HARMLESS
+
+    with stable_path.held(work, job.workspace_id, wait) as placed:
+        yield placed
 
 
 def _plan(context: RunContext, checkout: Checkout) -> PlanRead:

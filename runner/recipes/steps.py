@@ -127,7 +127,10 @@ def prepare(
     """Initialise the folder with the tool, and check that it uses the intended backend."""
     job = context.job
     try:
-        _init(context, checkout, _init_command(context, verdict, injected))
+        command = _init_command(context, verdict, injected)
+        if job.approved is not None:
+            command = commands.as_locked(command, context.tool)
+        _init(context, checkout, command)
     except ToolError as error:
         absent = backend_config.missing(verdict, backend_config.names(job), context.environment)
         if injected is not None or not absent:

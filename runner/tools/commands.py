@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,13 @@ def init(tool: Tool, variables: Iterable[Variable], config: Path | None = None) 
 def init_cloud(tool: Tool, variables: Iterable[Variable]) -> Command:
     """Initialise with a `cloud` block, for which both tools refuse -reconfigure."""
     return _with_variables(tool, "init", _QUIET, variables)
+
+
+def as_locked(initialising: Command, tool: Tool) -> Command:
+    """The same init, with the lock file as it is: nothing is added to it either."""
+    at = len(tool.argv) + 1
+    argv = (*initialising.argv[:at], "-lockfile=readonly", *initialising.argv[at:])
+    return replace(initialising, argv=argv)
 
 
 def plan(

@@ -101,6 +101,21 @@ class Stateroom:
         self.workers.append(worker)
         return worker
 
+    def start_worker_elsewhere(self) -> Process:
+        """A worker with another data folder, as on another machine."""
+        first = self.configuration
+        other = {
+            "STATEROOM_DATA_DIR": str(self.folder / "elsewhere"),
+            "STATEROOM_DATABASE_URL": first.database.render_as_string(hide_password=False),
+            "STATEROOM_KEYRING_FILE": str(first.keyring_path),
+        }
+        before = dict(self.variables)
+        self.variables |= other
+        try:
+            return self.start_worker()
+        finally:
+            self.variables = before
+
     def kill_server(self) -> None:
         """End the server and all of its processes with kill -9."""
         assert self.server is not None

@@ -57,3 +57,13 @@ def test_a_module_cannot_read_the_key_ring_during_a_run(
 
     assert done.returncode == 1
     assert b"the key" not in done.stdout + done.stderr
+
+
+def test_an_init_as_locked_leaves_the_lock_file_alone(
+    any_tool: Tool, short_root: Path, work_dir: WorkDir
+) -> None:
+    write(work_dir.checkout, "main.tf", "")
+    init = commands.as_locked(commands.init(any_tool, [Variable("x", "y")]), any_tool)
+
+    assert init.argv[len(any_tool.argv) :][:2] == ("init", "-lockfile=readonly")
+    must(init, job(short_root), work_dir, any_tool)
