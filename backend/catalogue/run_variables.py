@@ -68,15 +68,21 @@ def store(tx: Transaction, run: Run, given: Sequence[NewVariable]) -> None:
     tx.db.flush()
 
 
-def copy(tx: Transaction, old: Run, new: Run) -> None:
-    """Give a run the variables of another one of its workspace. Raises Unreadable."""
-    tx.require("runs:create", new.project_id)
-    for variable in find_all(tx, old):
-        value = variables.opened(tx.keyring, variable)
-        fields = variables.Fields(
-            value=value, type=variable.value_type, sensitive=variable.sensitive
+def kept(tx: Transaction, run: Run) -> list[NewVariable]:
+    """The variables of a run, with their values, for another run. Raises Unreadable."""
+    tx.require("runs:create", run.project_id)
+    return [
+        NewVariable(
+            variable.kind,
+            variable.name,
+            variables.Fields(
+                value=variables.opened(tx.keyring, variable),
+                type=variable.value_type,
+                sensitive=variable.sensitive,
+            ),
         )
-        store(tx, new, [NewVariable(variable.kind, variable.name, fields)])
+        for variable in find_all(tx, run)
+    ]
 
 
 def find_all(tx: Transaction, run: Run) -> Sequence[Variable]:

@@ -73,6 +73,7 @@ class Run(Base):
     targets: Mapped[list[str]] = mapped_column(JSON, default=list)  # empty: everything
     replace: Mapped[list[str]] = mapped_column(JSON, default=list)
     commit: Mapped[str | None] = mapped_column(String(64))
+    retry_of: Mapped[str | None] = mapped_column(String(40))  # the run whose inputs it has
     repository: Mapped[str | None]  # what was checked out; the template may have changed since
     path: Mapped[str | None]
     goes_back: Mapped[dict[str, Any] | None]  # {"reason", "run", "commit", "message"}

@@ -44,7 +44,8 @@ class NewRun:
     `targets` are addresses of all that it is about, if it is not about everything; `replace` those
     of resources that are destroyed and made again.
     `allow_older` allows to apply a commit that does not contain that of the last apply.
-    `cli_workspace` names the one whose state `import-state` takes.
+    `cli_workspace` names the one whose state `import-state` takes. `retry_of` is the run that has
+    the same inputs.
     """
 
     operation: str
@@ -58,6 +59,7 @@ class NewRun:
     allow_older: bool = False
     cli_workspace: str | None = None
     variables: Sequence[NewVariable] = ()
+    retry_of: str | None = None
 
 
 def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
@@ -116,6 +118,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         start_empty=new.start_empty,
         allow_older=new.allow_older,
         cli_workspace=new.cli_workspace,
+        retry_of=new.retry_of,
         created_by=tx.principal.name,
         created_by_id=rules.identity(tx.db, tx.principal),
     )
@@ -127,7 +130,7 @@ def queue(tx: Transaction, workspace: Workspace, new: NewRun) -> Run:
         allow_older=new.allow_older or None, start_empty=new.start_empty or None,
         cli_workspace=new.cli_workspace, targets=list(new.targets) or None,
         replace=list(new.replace) or None,
-        auto_approve=new.auto_approve or None,
+        auto_approve=new.auto_approve or None, retry_of=new.retry_of,
         variables=[f"{one.kind}/{one.name}" for one in given] or None,
     )  # fmt: skip
     tx.ring(run.id, run.queue)

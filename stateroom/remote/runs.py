@@ -32,6 +32,7 @@ DETAIL: Columns = {
     "allowed by": "ref_rule",
     "commit": "commit",
     "message": "message",
+    "retry of": "retry_of",
     "only": "targets",
     "replaces": "replace",
     "waits for": lambda run: "; ".join(one["message"] for one in run["waiting_for"]) or None,
@@ -185,6 +186,13 @@ def queue_run(
         raise click.UsageError("--detailed-exitcode needs --operation plan or drift, and --wait.")
     run["workspace"] = ids.whole(api, project, "workspaces", run["workspace"])
     made = answers.queue(api, f"{project}/runs", run)
+    ended = _followed(api, show, project, made, wait=wait)
+    if detailed and _has_changes(ended):
+        sys.exit(CHANGES)
+
+
+def _followed(api: Api, show: Show, project: str, made: Item, *, wait: bool | None) -> Item:
+    """Show a queued run, after following it if that is wanted. Raises RequestRefused."""
     where = project + path("runs", made["id"])
     if wait is None and deciding.can_ask(show):
         ended = _asking(api, show, where)
@@ -192,12 +200,11 @@ def queue_run(
         ended = following.to_its_end(api, show, where, sys.stderr.buffer)
     else:
         show.item(made, DETAIL)
-        return
+        return made
     show.item(ended, DETAIL)
     if ended["finished_at"] is not None and ended["status"] not in following.DONE:
         raise RequestRefused(f"The run {made['id']} ended as {ended['status']}.")
-    if detailed and _has_changes(ended):
-        sys.exit(CHANGES)
+    return ended
 
 
 def _asking(api: Api, show: Show, where: str) -> Item:
@@ -221,6 +228,23 @@ def plan_of_run(api: Api, show: Show, *, where: str, **which: Any) -> None:
     prints too. RUN is an id, the beginning of one, or `latest`.
     """
     plans.show_plan(api, show, where, **which)
+
+
+@command.command("retry")
+@click.option("-m", "--comment", help="Why; it is shown with the run that is repeated.")
+@click.option(
+    "--wait/--no-wait", default=None,
+    help="Follow the new run to its end; at a terminal the default is to ask about its plan.",
+)  # fmt: skip
+@on_a_run
+def retry_run(api: Api, show: Show, *, where: str, comment: str | None, wait: bool | None) -> None:
+    """Queue a run with the inputs of one that has ended.
+
+    It plans again, what its branch or tag is now: the commit of the old run is not kept. RUN is an
+    id, the beginning of one, or `latest`.
+    """
+    made = api.post(f"{where}/retry", {"comment": comment})
+    _followed(api, show, where.rpartition("/runs/")[0], made, wait=wait)
 
 
 @command.command("approve")

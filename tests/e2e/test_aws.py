@@ -17,7 +17,8 @@ from tests.support.repositories import Repository
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Tool
 
-SECONDS = 300.0  # a provider of half a gigabyte starts several times in a run
+pytestmark = pytest.mark.timeout(280)
+SECONDS = 250.0  # a provider of half a gigabyte starts several times in a run
 PARAMETERS = """\
 resource "aws_ssm_parameter" "changed" {
   name        = "${var.prefix}changed"
@@ -97,28 +98,41 @@ def values(place: Place, name: str) -> list[Any]:
     return [instance["attributes"]["value"] for instance in found["instances"]]
 
 
-def test_drift_is_found_by_name_kept_and_never_applied_and_a_refresh_takes_it_over(
-    place: Place, cloud: Cloud, repository: Repository
-) -> None:
+@pytest.fixture
+def applied(place: Place, cloud: Cloud, repository: Repository) -> Place:
     repository.replace({"main.tf": cloud.module(PARAMETERS)})
     place.queue("apply").wait("applied", seconds=SECONDS)
-    versions = place.versions()
+    return place
 
-    nothing = detect(place)
-    before = drift_of(place)
+
+def change_everything(cloud: Cloud) -> None:
     cloud.change_parameter("changed", "two", "by somebody", "String")
     cloud.change_parameter("secret", "canary-after-77ab", "", "SecureString")
     cloud.delete_parameter("gone-a")
-    run = place.queue("drift")
-    ended = run.wait("planned_and_finished", seconds=SECONDS)
-    found = drift_of(place)
 
+
+def test_what_nobody_has_changed_is_no_drift(applied: Place) -> None:
+    nothing = detect(applied)
+
+    found = drift_of(applied)
     assert nothing["steps"][-1]["detail"]["has_changes"] is False
-    assert (before["run"], before["resources"], before["outputs"]) == (nothing["id"], 0, 0)
-    assert before["unimportant"] > 0  # the provider reads `tags = {}` where it wrote null
+    assert (found["run"], found["resources"], found["outputs"]) == (nothing["id"], 0, 0)
+    assert found["unimportant"] > 0  # the provider reads `tags = {}` where it wrote null
+    assert found["state_is_newer"] is False
+
+
+def test_drift_is_found_by_name_without_its_secrets_and_is_never_applied(
+    applied: Place, cloud: Cloud
+) -> None:
+    versions = applied.versions()
+    change_everything(cloud)
+
+    run = applied.queue("drift")
+    ended = run.wait("planned_and_finished", seconds=SECONDS)
+
+    found = drift_of(applied)
     assert ended["steps"][-1]["detail"]["has_changes"] is True
     assert (found["run"], found["resources"], found["outputs"]) == (ended["id"], 3, 1)
-    assert found["state_is_newer"] is False
     by_address = {one["address"]: one for one in found["found"]["resources"]}
     assert {name: one["action"] for name, one in by_address.items()} == {
         "aws_ssm_parameter.changed": "update",
@@ -128,31 +142,31 @@ def test_drift_is_found_by_name_kept_and_never_applied_and_a_refresh_takes_it_ov
     changed = changes_of(by_address["aws_ssm_parameter.changed"])
     assert changed["description"] == ("as in the sources", "by somebody")
     assert "tags" not in changed
-    assert changes_of(by_address["aws_ssm_parameter.secret"])["value"] == (
-        "(sensitive value)",
-        "(sensitive value)",
-    )
-    assert [(one["name"], one["after"]) for one in found["found"]["outputs"]] == [
-        ("description", "by somebody")
-    ]
+    hidden = changes_of(by_address["aws_ssm_parameter.secret"])["value"]
+    assert hidden == ("(sensitive value)", "(sensitive value)")
+    told = [(one["name"], one["after"]) for one in found["found"]["outputs"]]
+    assert told == [("description", "by somebody")]
     assert "canary" not in str(found) + run.log()
-    assert place.versions() == versions
+    assert applied.versions() == versions
+    assert not applied.is_locked()
     assert cloud.parameters()["changed"] == "by somebody"
 
-    refreshed = place.queue("refresh").wait("applied", seconds=SECONDS)
+
+def test_a_refresh_takes_over_what_there_is_and_changes_nothing_else(
+    applied: Place, cloud: Cloud
+) -> None:
+    change_everything(cloud)
+
+    refreshed = applied.queue("refresh").wait("applied", seconds=SECONDS)
 
     assert len(refreshed["state_versions"]) == 1
-    assert values(place, "secret") == ["canary-after-77ab"]
-    assert len(values(place, "gone")) == 1
-    assert cloud.parameters()["changed"] == "by somebody"  # the cloud is as it was
+    assert values(applied, "secret") == ["canary-after-77ab"]
+    assert len(values(applied, "gone")) == 1
+    assert cloud.parameters()["changed"] == "by somebody"
     assert set(cloud.parameters()) == {"changed", "secret", "gone-b"}
-    assert drift_of(place)["state_is_newer"] is True
-    detect(place, targets=["aws_ssm_parameter.changed"])
-    last = drift_of(place)
+    detect(applied, targets=["aws_ssm_parameter.changed"])
+    last = drift_of(applied)
     assert (last["resources"], last["outputs"], last["partial"]) == (0, 0, True)
-
-    place.queue("destroy").wait("applied", seconds=SECONDS)
-    assert cloud.parameters() == {}
 
 
 def test_what_is_half_made_when_a_run_is_canceled_is_in_the_state_and_goes_with_a_destroy(

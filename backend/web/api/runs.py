@@ -194,6 +194,7 @@ class Run(Answer):
     message: str
     targets: list[str] = Field(description="Empty: it is about everything")
     replace: list[str]
+    retry_of: str | None = Field(description="The run whose inputs it has")
     start_empty: bool
     cli_workspace: str | None
     allow_older: bool

@@ -107,6 +107,17 @@ def test_targets_and_what_is_replaced_are_given_one_by_one(cli: CommandLine) -> 
     assert "at character 4 of 'a.b '" in wrong.stderr
 
 
+def test_a_run_is_queued_again(cli: CommandLine) -> None:
+    [old] = cli.json("runs", "queue", "--operation", "plan", "--message", "first", "--wait")
+
+    [new] = cli.json("runs", "retry", "latest", "-m", "once more", "--wait")
+
+    assert (new["retry_of"], new["message"]) == (old["id"], "first")
+    assert new["status"] == "planned_and_finished"
+    assert "once more" in cli.must("runs", "show", old["id"])
+    assert old["id"] in cli.must("runs", "show", "latest")
+
+
 def test_a_log_does_nothing_to_a_terminal_unless_it_is_asked_for_raw(
     cli: CommandLine, repository: Repository
 ) -> None:

@@ -112,8 +112,8 @@ CASES: dict[str, Case] = {
     "catalogue.run_variables.store": case(
         "runs:create", call=lambda tx, w: run_variables.store(tx, run(tx, w), [NEW])
     ),
-    "catalogue.run_variables.copy": case(
-        "runs:create", call=lambda tx, w: run_variables.copy(tx, run(tx, w), run(tx, w))
+    "catalogue.run_variables.kept": case(
+        "runs:create", call=lambda tx, w: run_variables.kept(tx, run(tx, w))
     ),
     "catalogue.run_variables.find_all": case(
         any_of=("runs:read", "runs:create"),

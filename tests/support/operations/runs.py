@@ -18,6 +18,7 @@ from backend.runs import (
     plan_documents,
     plans,
     queue,
+    retrying,
     steps,
     waiting,
     watching,
@@ -158,6 +159,9 @@ CASES: dict[str, Case] = {
         REPORT, call=lambda tx, _w: drifts.keep(tx, drifts.Found(0, 0, 0, b"{}")), as_run=True
     ),
     "runs.drifts.get": case("runs:read", call=lambda tx, w: drifts.get(tx, workspace(tx, w))),
+    "runs.retrying.retry": case(
+        "runs:create", call=lambda tx, w: retrying.retry(tx, project(tx, w), w.run_id)
+    ),
     "runs.steps.find_all": case("runs:read", call=lambda tx, w: steps.find_all(tx, run(tx, w))),
     "runs.steps.record": case(REPORT, call=lambda tx, _w: steps.record(tx, []), as_run=True),
 }
