@@ -23,11 +23,11 @@ from sqlalchemy.exc import OperationalError
 from backend.broker import RUN_TASK, celery_app, queue_name
 from backend.config import Settings
 from backend.errors import Error, Unavailable
-from backend.runs import approvals, claims, workers
+from backend.runs import approvals, claims, tool_needs, workers
 from backend.transactions import Installation
 from backend.upkeep import duties, installation
 from backend.upkeep.ticker import Duty, Ticker
-from execution import attempts, jobs, pulses, unsaved
+from execution import attempts, jobs, pulses, tool_versions, unsaved
 from execution.events import Execution
 from runner.errors import Fenced
 from runner.job import Job
@@ -91,8 +91,11 @@ class Worker:
             pool.submit(self.take, run_id)
 
     def _claimable(self, limit: int) -> Sequence[str]:
+        settings = self._here.settings
         with self._here.database.reading() as db:
-            return claims.claimable(db, limit, self._queues, self._here.settings.max_runs)
+            needs = tool_needs.of_waiting(db)
+            lacking = [need for need in needs if tool_versions.lacks(settings, need)]
+            return claims.claimable(db, limit, self._queues, settings.max_runs, lacking)
 
     def drain(self) -> None:
         """Take nothing new."""
@@ -114,9 +117,16 @@ class Worker:
 
     def beat(self) -> None:
         """Say that this worker lives, for the metrics."""
+        settings = self._here.settings
+        able = workers.Abilities(
+            settings.worker_slots,
+            self._sandbox,
+            self._queues,
+            tool_versions.installed(settings),
+            settings.tools_install,
+        )
         with self._here.itself.transaction() as tx:
-            slots = self._here.settings.worker_slots
-            workers.beat(tx, self.name, slots, self._sandbox, self._queues)
+            workers.beat(tx, self.name, able)
 
     def leave(self) -> None:
         """Be no longer known: a worker that was stopped is not one that fell silent."""
@@ -210,6 +220,9 @@ class Worker:
         """
         lease = timedelta(seconds=self._here.settings.lease_seconds)
         with self._here.itself.transaction() as tx:
+            need = tool_needs.of_run(tx.db, run_id)
+            if need is not None and tool_versions.lacks(self._here.settings, need):
+                return None  # it waits for a worker that has the tool
             claimed = claims.claim(tx, run_id, self.name, lease, self._queues)
             if claimed is None:
                 return None

@@ -29,6 +29,10 @@ def _no_rule(*_: object) -> NoReturn:
     raise RuntimeError("Nothing says in this process which repositories and refs may be run.")
 
 
+def _whatever_fits(_asked: str, _version: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Installation:
     """A database, its keyring, its large files, and the bell (which tells workers about runs)."""
@@ -44,6 +48,8 @@ class Installation:
     rule_of_ref: Callable[[str | None, str | None, Sequence[str]], str | None] = _no_rule
     # raises Invalid for a version of a tool that no worker would understand
     check_tool_version: Callable[[str], None] = _no_rule
+    # whether a version of a tool is one that a template's version asks for
+    tool_fits: Callable[[str, str], bool] = _whatever_fits
     # the rows that the last examination of this process found changed, and why
     suspects: dict[str, str] = field(default_factory=dict)
 

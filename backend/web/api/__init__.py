@@ -29,6 +29,7 @@ from backend.web.api import (
     users,
     variable_sets,
     variables,
+    workers,
     workspaces,
 )
 from backend.web.api.answers import PREFIX, SECURITY_SCHEMES, Problem, invalid_request
@@ -60,6 +61,7 @@ PARTS = (
     users,
     members,
     login,
+    workers,
 )
 
 

@@ -100,8 +100,8 @@ class TemplateChange(Body):
         "as Terraform writes them (`~> 1.9`, `>= 1.8, < 2`), `latest`, or `auto` for what the "
         "sources ask for (`required_version`; for tofu that of `.tofu` files and of "
         "`language { compatible_with { opentofu } }`). The newest that fits runs, and a prerelease "
-        "only if it is asked for exactly. null: the first one that is found, in the tools "
-        "folder, then on PATH",
+        "only if it is asked for exactly; without one that fits the run waits. null: the first one "
+        "that is found, in the tools folder, then on PATH",
     )
     backend_mode: BackendMode = Field(
         default_factory=lambda: "auto",

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import update
 
 from backend.db import now
-from backend.models import Lock, Project, Run, Worker, Workspace
-from backend.runs import claims, queue, waiting, workers
+from backend.models import Lock, Plan, Project, Run, Worker, Workspace
+from backend.runs import claims, queue, tool_needs, waiting, workers
+from backend.runs.tool_needs import Need
 from backend.states import freezing, locks, states
 from backend.states.locks import LockInfo
 from backend.transactions import Installation
@@ -29,7 +30,7 @@ def workspace(here: Installation) -> Workspace:
 @pytest.fixture(autouse=True)
 def a_worker(here: Installation) -> None:
     with here.itself.transaction() as tx:
-        workers.beat(tx, "w1", 4, "namespaces")
+        workers.beat(tx, "w1", workers.Abilities(4, "namespaces"))
 
 
 def reasons(here: Installation, run_id: str) -> list[tuple[str, str]]:
@@ -199,8 +200,108 @@ def test_a_label_is_for_the_workers_that_listen_to_it(
     assert kind == "queue"
     assert "stateroom worker --queue production" in said
     with here.itself.transaction() as tx:
-        workers.beat(tx, "w2", 4, "namespaces", ["production"])
+        workers.beat(tx, "w2", workers.Abilities(4, "namespaces", ["production"]))
     assert reasons(here, run_id) == []
+
+
+def with_tool(here: Installation, workspace: Workspace, version: str | None) -> None:
+    with here.itself.transaction() as tx:
+        template = tx.db.get_one(Workspace, workspace.id).template
+        assert template is not None
+        template.tool_version = version
+
+
+def has_tools(here: Installation, *versions: str, installs: bool = False) -> None:
+    held = [{"name": "terraform", "version": v, "origin": "PATH"} for v in versions]
+    with here.itself.transaction() as tx:
+        able = workers.Abilities(4, "namespaces", tools=held, installs_tools=installs)
+        workers.beat(tx, "w1", able)
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [
+        ("1.0.99", True),
+        ("~> 1.9.0", True),
+        ("1.11", False),
+        ("~> 1.9", False),
+        ("latest", False),
+        ("auto", False),
+        (None, False),
+    ],
+)
+def test_a_version_that_no_worker_has_is_said_with_those_that_are_there(
+    here: Installation, workspace: Workspace, asked: str | None, *, waits: bool
+) -> None:
+    has_tools(here, "1.11.4", "1.8.4")
+    with_tool(here, workspace, asked)
+    run_id = queued(here, workspace)
+
+    found = reasons(here, run_id)
+
+    assert [kind for kind, _ in found] == (["tool"] if waits else [])
+    if waits:
+        assert f"a worker that has terraform {asked} (they have 1.11.4, 1.8.4)" in found[0][1]
+        assert "stateroom tools install terraform" in found[0][1]
+
+
+@pytest.mark.parametrize("asked", ["1.11.4", "auto", None])
+def test_a_worker_without_the_tool_is_waited_for_unless_it_installs_tools(
+    here: Installation, workspace: Workspace, asked: str | None
+) -> None:
+    has_tools(here)
+    with_tool(here, workspace, asked)
+    run_id = queued(here, workspace)
+
+    assert kinds(here, run_id) == ["tool"]
+
+    has_tools(here, installs=True)
+
+    assert kinds(here, run_id) == []
+
+
+def test_a_worker_of_an_older_release_may_have_every_tool(
+    here: Installation, workspace: Workspace
+) -> None:
+    with_tool(here, workspace, "1.0.99")
+    run_id = queued(here, workspace)
+
+    assert kinds(here, run_id) == []
+
+
+def test_a_run_is_not_offered_to_a_worker_that_lacks_its_tool(
+    here: Installation, workspace: Workspace
+) -> None:
+    with_tool(here, workspace, "1.0.99")
+    first = queued(here, workspace)
+
+    with here.itself.reading() as tx:
+        needs = tool_needs.of_waiting(tx.db)
+        lacked = [need for need in needs if need.version == "1.0.99"]
+        offered = claims.claimable(tx.db, 10, lacking=lacked)
+        all_of_them = claims.claimable(tx.db, 10)
+
+        others = claims.claimable(tx.db, 10, lacking=[Need("tofu", "1.0.99")])
+
+    assert needs == {Need("terraform", "1.0.99")}
+    assert list(offered) == []
+    assert list(all_of_them) == list(others) == [first]
+
+
+def test_an_approved_plan_needs_the_version_that_it_was_made_with(
+    here: Installation, workspace: Workspace
+) -> None:
+    run_id = planned_in(here, workspace).id
+    with here.itself.transaction() as tx:
+        tx.db.execute(update(Run).values(approved_at=now()))
+
+    with here.itself.reading() as tx:
+        plan = tx.db.get_one(Plan, run_id)
+        need = tool_needs.of_run(tx.db, run_id)
+        assert need == Need(plan.tool, plan.tool_version)
+        assert tool_needs.of_waiting(tx.db) == {need}
+        assert list(claims.claimable(tx.db, 10)) == [run_id]
+        assert list(claims.claimable(tx.db, 10, lacking=[need])) == []
 
 
 def test_without_a_worker_it_is_said_since_when(here: Installation, workspace: Workspace) -> None:

@@ -159,12 +159,12 @@ def test_a_worker_is_listed_until_it_leaves(
 ) -> None:
     run = boss.made("/projects/shop/runs", {"workspace": "app", "operation": "plan"})
     with here.itself.transaction() as tx:
-        workers.beat(tx, "w1", 4, "namespaces")
+        workers.beat(tx, "w1", workers.Abilities(4, "namespaces"))
         claims.claim(tx, run["id"], "w1", timedelta(seconds=30))
     found = measured(client)
 
     with here.itself.transaction() as tx:
-        workers.beat(tx, "w1", 4, "namespaces")
+        workers.beat(tx, "w1", workers.Abilities(4, "namespaces"))
         workers.leave(tx, "w1")
 
     assert found['stateroom_worker_slots{worker="w1"}'] == 4

@@ -152,8 +152,9 @@ CASES: dict[str, Case] = {
     ),
     "runs.watching.marks": case(INSTALLATION, call=lambda tx, w: watching.marks(tx, [w.run_id])),
     "runs.workers.beat": case(
-        INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", 4, "namespaces")
+        INSTALLATION, call=lambda tx, _w: workers.beat(tx, "w1", workers.Abilities(4, "namespaces"))
     ),
+    "runs.workers.find_all": case(INSTALLATION, call=lambda tx, _w: workers.find_all(tx, None, 10)),
     "runs.workers.leave": case(INSTALLATION, call=lambda tx, _w: workers.leave(tx, "w1")),
     "runs.drifts.keep": case(
         REPORT, call=lambda tx, _w: drifts.keep(tx, drifts.Found(0, 0, 0, b"{}")), as_run=True
