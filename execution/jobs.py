@@ -13,6 +13,7 @@ from runner.job import (
     ApprovedPlan,
     Backend,
     GitCredential,
+    Installs,
     Job,
     LastApply,
     Limits,
@@ -98,6 +99,9 @@ def resolve(tx: Transaction, run: Run) -> Job:
         git_credentials=_git_credentials(tx, run),
         work_root=settings.work_dir,
         tools_dir=settings.tools_path,
+        installs=Installs(settings.tools_mirror, settings.tools_key)
+        if settings.tools_install
+        else None,
         provider_mirror=settings.provider_mirror,
         provider_cache=ProviderCache(
             settings.providers_path, project.id, settings.max_provider_cache_bytes

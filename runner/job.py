@@ -74,6 +74,14 @@ class ProviderCache:
 
 
 @dataclass(frozen=True)
+class Installs:
+    """Where a worker may install tools from: the publishers or a mirror, with a file of keys."""
+
+    mirror: str = ""
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class RefRules:
     """Which refs may run: the template's own, and those that match a pattern. See sources/refs.py.
 
@@ -210,6 +218,7 @@ class Job:
     git_credentials: tuple[GitCredential, ...] = ()  # for modules and submodules
     work_root: Path = Path("work")
     tools_dir: Path | None = None
+    installs: Installs | None = None  # None: a tool that is not there is an error
     provider_mirror: Path | None = None
     provider_cache: ProviderCache | None = None
     sandbox: SandboxMode = "auto"

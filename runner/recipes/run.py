@@ -55,7 +55,7 @@ def execute(job: Job, events: Events) -> Outcome:
     Raises RunnerError with a stable code: SourceError, DetectionError, ToolError,
     TransferError, Stopped, Fenced.
     """
-    tool = choosing.before_the_clone(job)
+    tool = choosing.before_the_clone(job, events)
     with (
         _work_dir(job, events) as made,
         _on_its_path(job, events, made) as work,

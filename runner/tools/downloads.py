@@ -10,7 +10,7 @@ import requests
 
 from runner.errors import Stopped, ToolError
 
-Stop = Callable[[], bool]
+Stop = Callable[[], object]  # true when it has to stop
 
 _REDIRECTS = 5
 _TIMEOUTS = (15.0, 60.0)  # to connect, and to wait for the next bytes
