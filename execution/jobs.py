@@ -6,7 +6,7 @@ from backend.catalogue import effective, git_credentials, keys
 from backend.models import Key, Run
 from backend.people import tokens
 from backend.runs import history, plans
-from backend.states import addresses, states, transfers
+from backend.states import addresses, sensitive, states, transfers
 from backend.transactions import Installation, Transaction
 from execution import repositories
 from runner.job import (
@@ -85,6 +85,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
         ignored_wrappers=tuple(template.ignored_wrappers),
         standing=transfers.standing(db, state, here.keyring, here.blobs),
         elsewhere=transfers.elsewhere(db, workspace),
+        known_secrets=sensitive.known(db, state, here.keyring, here.blobs),
         last_apply=_last_apply(tx, run),
         targets=tuple(run.targets),
         replace=tuple(run.replace),

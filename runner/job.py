@@ -228,6 +228,8 @@ class Job:
     room: RoomLimits = RoomLimits()
     limits: Limits = Limits()
 
+    known_secrets: frozenset[str] = field(default=frozenset(), repr=False)  # of the state
+
     def secrets(self) -> tuple[str, ...]:
         """Every value that must be masked in logs."""
         values = [self.backend.password]

@@ -7,7 +7,8 @@ spaces, because terraform wraps its messages at 78 columns. Only text that may b
 secret is held back, so that a log can be followed live.
 
 A secret of one or two characters is not masked: this would mask parts of every line, and the
-pattern would reveal the secret.
+pattern would reveal the secret. What has fewer than six is masked only where it is a word of its
+own, so that `a1b` hides no part of another word.
 """
 
 from __future__ import annotations
@@ -25,25 +26,37 @@ from runner.encoded import Codes
 
 MASK = b"***"
 _SHORTEST = 3
+_ANYWHERE = 6  # bytes from which a form is masked inside of words too
 _SHORTEST_LINE = 8
 _DEPTH = 4  # bytes that the search looks at before a candidate is compared in full
 _SPACES = bytes.maketrans(b"\n\r\t", b"   ")
 _LINE_BREAK = re.compile(r"\r\n|\n|\r|\\n")
+_INSIDE = re.compile(rb"\w\w")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 
 _Trie = dict[int, "_Trie"]
 
 
 class Redactor:
-    """Masks one stream. Feed it in order, flush it at the end."""
+    """Masks one stream. Feed it in order, flush it at the end. It may learn more secrets."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._forms = _Forms(secrets)
+        self._secrets = frozenset(secrets)
+        self._forms = _Forms(self._secrets)
         self._held = b""
+        self._last = b""  # the byte before what is held
         self._covered = 0  # held bytes at the beginning whose mask was already returned
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Mask these too from now on, also in text that is held back."""
+        known = self._secrets.union(secrets)
+        if known != self._secrets:
+            self._secrets, self._forms = known, _Forms(known)
 
     def feed(self, chunk: bytes) -> bytes:
         """The masked text that can be shown now."""
+        if not chunk:
+            return b""
         text = self._held + chunk
         return self._give_out(text, self._forms.undecided(text))
 
@@ -54,14 +67,15 @@ class Redactor:
     def mask(self, text: str) -> str:
         """Mask a whole text that does not belong to the stream."""
         raw = text.encode(errors="surrogatepass")
-        shown, _ = self._forms.masked(raw, 0, len(raw))
+        shown, _ = self._forms.masked(raw, 0, len(raw), b"")
         return shown.decode(errors="replace")
 
     def _give_out(self, text: bytes, until: int) -> bytes:
         if until == 0:
             self._held = text
             return b""
-        shown, covered = self._forms.masked(text, self._covered, until)
+        shown, covered = self._forms.masked(text, self._covered, until, self._last)
+        self._last = text[until - 1 : until]
         self._held, self._covered = text[until:], max(0, covered - until)
         return shown
 
@@ -76,17 +90,20 @@ class _Forms:
         self._sorted = sorted(form for form in forms if len(form) >= _SHORTEST)
         self._shorter = _longest_prefixes(self._sorted)
         self._longest = max(map(len, self._sorted), default=0)
+        self._words = frozenset(form for form in self._sorted if len(form) < _ANYWHERE)
+        self._longest_word = max(map(len, self._words), default=0)
         self._start = re.compile(_pattern(self._sorted)) if self._sorted else None
 
-    def masked(self, text: bytes, covered: int, until: int) -> tuple[bytes, int]:
+    def masked(self, text: bytes, covered: int, until: int, last: bytes) -> tuple[bytes, int]:
         """The text up to `until` with its secrets masked, and where the last secret ends.
 
-        The first `covered` bytes belong to a mask that was returned before.
+        The first `covered` bytes belong to a mask that was returned before; `last` is the byte
+        before the text.
         """
         shown = bytearray()
         end = covered
         codes = (place for place in self._codes.matches(text) if place[0] < until)
-        for start, stop in merge(self._matches(text, until), codes):
+        for start, stop in merge(self._matches(text, until, last), codes):
             if start >= end:
                 shown += text[end:start] + MASK
             end = max(end, stop)
@@ -104,14 +121,15 @@ class _Forms:
         if self._start is None:
             return len(text)
         folded = text.translate(_SPACES)
-        first = max(0, len(text) - self._longest + 1)
+        # a word is decided by what comes after it
+        first = max(0, len(text) - max(self._longest - 1, self._longest_word))
         near_end = max(first, len(text) - _DEPTH + 1)
         for place in chain(_places(self._start, folded, first), range(near_end, len(text))):
             if self._is_beginning(folded[place:]):
                 return place
         return len(text)
 
-    def _matches(self, text: bytes, until: int) -> Iterator[tuple[int, int]]:
+    def _matches(self, text: bytes, until: int, last: bytes) -> Iterator[tuple[int, int]]:
         """The places of secrets that start before `until`, also overlapping ones, in order."""
         if self._start is None:
             return
@@ -120,6 +138,8 @@ class _Forms:
             if place >= until:
                 return
             form = self._longest_at(folded, place)
+            while form in self._words and not _is_word(folded, place, len(form), last):
+                form = self._shorter[form]
             if form:
                 yield place, place + len(form)
 
@@ -133,8 +153,18 @@ class _Forms:
         return form
 
     def _is_beginning(self, text: bytes) -> bool:
+        if text in self._words:
+            return True
         index = bisect_right(self._sorted, text)
         return index < len(self._sorted) and self._sorted[index].startswith(text)
+
+
+def _is_word(text: bytes, place: int, length: int, last: bytes) -> bool:
+    """Whether what is here is no part of a longer word. The text ends with a word's end."""
+    before = text[place - 1 : place] if place else last
+    begins = before + text[place : place + 1]
+    ends = text[place + length - 1 : place + length + 1]
+    return not (_INSIDE.fullmatch(begins) or _INSIDE.fullmatch(ends))
 
 
 def _places(pattern: re.Pattern[bytes], text: bytes, first: int) -> Iterator[int]:
@@ -209,6 +239,8 @@ def _base64_forms(raw: bytes) -> Iterator[bytes]:
         code = base64.b64encode(bytes(before) + raw)
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         for form in (code[first:last], code[first:].rstrip(b"="), code[first:]):
+            if before and len(form) < _ANYWHERE:
+                continue  # inside of another code it is no word of its own
             yield form
             yield form.translate(bytes.maketrans(b"+/", b"-_"))
 

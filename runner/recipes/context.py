@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +56,8 @@ class RunContext:
         self.environment: dict[str, str] = {}
         self._is_ours = False  # the backend of the following commands
         self._warnings: list[str] = []
-        self._redactor = Redactor(job.secrets())
+        self._given = Redactor(job.secrets())
+        self._redactor = Redactor({*job.secrets(), *job.known_secrets})
 
     def begin(self) -> None:
         """Write the tool and the sandbox into the log. Raises ToolError."""
@@ -126,9 +127,13 @@ class RunContext:
 
     def without_secrets(self, identity: str) -> str:
         """The text, or its hash if a secret is in it: another text stays another one."""
-        if self._redactor.mask(identity) == identity:
+        if self._given.mask(identity) == identity:
             return identity
         return f"sha256:{hashlib.sha256(identity.encode()).hexdigest()}"
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Mask these too from now on, in the log and in messages."""
+        self._redactor.learn(secrets)
 
     def say(self, text: str) -> None:
         self.events.output(self._redactor.mask(text).encode() + b"\n")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from runner.plans import reading
 from runner.plans.plan_read import PlanRead
+from runner.plans.secrets import SHORTEST_MARKED
 from runner.recipes.context import RunContext
 from runner.sources.source import Checkout
 from runner.tools import commands
 
+MOST_SECRETS, LONGEST_SECRET = 1000, 64 * 1024  # of the plan, masked in the log
 MOST_BYTES = 1 << 30  # of the JSON; 10,000 resources of a cloud are about 100 MiB
 
 
@@ -26,9 +29,15 @@ def read(
     command = commands.show(context.tool, plan_file, job.variables)
     with TemporaryFile(dir=context.work.root) as file:
         context.ask(command, checkout.folder, limit=MOST_BYTES, into=file)
-        return reading.read(
+        plan = reading.read(
             file,
             has_changes=has_changes,
             secrets=job.secrets(),
             sensitive=[variable.name for variable in job.variables if variable.sensitive],
         )
+    context.learn(islice(sorted(filter(_is_worth_masking, plan.sensitive)), MOST_SECRETS))
+    return plan
+
+
+def _is_worth_masking(text: str) -> bool:
+    return SHORTEST_MARKED <= len(text) <= LONGEST_SECRET

@@ -179,3 +179,33 @@ def secretive_place(installation: Stateroom, template: dict[str, str], password:
     place.api.post(f"{path}/keys", name="login", kind="password", username="ann", password=password)
     place.api.patch(f"{path}/templates/module", key="login")
     return place
+
+
+KNOWN_TO_THE_STATE = """\
+resource "terraform_data" "x" {
+  triggers_replace = timestamp()
+
+  provisioner "local-exec" {
+    command = "echo made=made-in-the-cloud-$((100 + 23))"
+  }
+}
+
+output "made" {
+  value     = join("-", ["made", "in", "the", "cloud", "123"])
+  sensitive = true
+}
+"""
+
+
+def test_what_plan_and_state_mark_as_sensitive_is_masked_too(
+    run_place: Callable[..., Place],
+) -> None:
+    place = run_place({"main.tf": KNOWN_TO_THE_STATE})
+
+    runs = [place.queue("apply") for _ in range(2)]
+    for run in runs:
+        run.wait("applied")
+
+    for run in runs:
+        assert "made=***" in run.log()
+        assert "made-in-the-cloud-123" not in run.log()

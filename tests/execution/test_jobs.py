@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
 from datetime import timedelta
 
 import pytest
 
 from backend.catalogue import keys, variables
 from backend.catalogue.variables import NewVariable
+from backend.documents.intake import receive
 from backend.errors import Unreadable
 from backend.models import Key, Run, Template, Variable, Workspace
 from backend.runs import claims, queue
+from backend.states import states, transfers
 from backend.transactions import Installation
 from execution import jobs
 from runner.errors import SourceError
 from tests.support.databases import one_database
+from tests.support.documents import state_document
 from tests.support.rows import add_workspaces
 
 pytestmark = one_database
@@ -129,3 +134,19 @@ def test_only_what_was_merged_gets_sensitive_variables_unless_the_template_says_
 
     assert {variable.name for variable in job.variables} == given
     assert set(job.withheld) == {"password", "region"} - given
+
+
+def test_a_job_knows_what_the_state_marks_as_sensitive(here: Installation, run: Run) -> None:
+    outputs = {"made": {"value": "made-in-the-cloud", "type": "string", "sensitive": True}}
+    document = json.loads(state_document()) | {"outputs": outputs}
+    body = json.dumps(document).encode()
+    taken = receive(io.BytesIO(body), len(body), here.blobs)
+    with here.itself.transaction() as tx:
+        at = tx.db.get_one(Run, run.id).workspace
+        transfers.take_in(tx, states.of_workspace(tx.db, at), taken)
+
+    with here.itself.transaction() as tx:
+        job = jobs.resolve(tx, tx.db.get_one(Run, run.id))
+
+    assert job.known_secrets == {"made-in-the-cloud"}
+    assert "made-in-the-cloud" not in repr(job)

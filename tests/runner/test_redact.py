@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from runner.redact import Redactor
 
 # a mask may look like a part of a secret that has stars in it
-SECRETS = st.text(
-    st.characters(codec="utf-8", exclude_characters="*"), min_size=3, max_size=40
-).filter(lambda text: len(text.strip()) >= 3)
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="*")
+SECRETS = st.text(CHARACTERS, min_size=6, max_size=40).filter(lambda text: len(text.strip()) >= 6)
+SHORT = st.text(CHARACTERS, min_size=3, max_size=5)
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + "".join(
     base64.b64encode(random.Random(line).randbytes(48)).decode() + "\n" for line in range(20)
 )
@@ -34,9 +34,9 @@ def pieces(text: bytes, cuts: list[int]) -> list[bytes]:
     st.lists(st.one_of(st.integers(0, 3), st.text(max_size=6)), max_size=12),
     st.lists(st.integers(0, 200), max_size=30),
 )
-@example(["aab"], ["aaa", 0, "ab"], [1, 2, 3, 4, 5, 6])
-@example(["abcd", "cdef"], ["abcdef"], [2, 4])
-@example(["abab"], ["ababababab"], [3])
+@example(["aabaab"], ["aaa", 0, "ab"], [1, 2, 3, 4, 5, 6])
+@example(["abcdef", "defghi"], ["abcdefghi"], [2, 4])
+@example(["ababab"], ["ababababab"], [3])
 def test_no_secret_survives_however_the_log_is_cut(
     secrets: list[str], words: list[int | str], cuts: list[int]
 ) -> None:
@@ -49,6 +49,49 @@ def test_no_secret_survives_however_the_log_is_cut(
     assert not [secret for secret in secrets if secret.encode() in result]
     assert result == shown(secrets, [log])
     assert result == shown(secrets, [log[i : i + 1] for i in range(len(log))])
+
+
+@given(
+    st.lists(st.one_of(SECRETS, SHORT), min_size=1, max_size=4),
+    st.lists(st.one_of(st.integers(0, 3), st.text(max_size=3)), max_size=12),
+    st.lists(st.integers(0, 200), max_size=30),
+)
+@example(["a1b"], ["x", 0], [1, 2])
+@example(["a1b"], [0, "x"], [3])
+@example(["a1b", "a1b2c3d"], ["a1b", "2c"], [3])
+def test_what_is_masked_does_not_depend_on_where_the_log_is_cut(
+    secrets: list[str], words: list[int | str], cuts: list[int]
+) -> None:
+    log = "".join(
+        secrets[word % len(secrets)] if isinstance(word, int) else word for word in words
+    ).encode()
+
+    assert shown(secrets, pieces(log, cuts)) == shown(secrets, [log])
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (b"a1b", b"***"),
+        (b'key = "a1b".', b'key = "***".'),
+        (b"data1b xa1b a1b2 _a1b", b"data1b xa1b a1b2 _a1b"),
+        (b"YTFi is a1b in base64", b"*** is *** in base64"),
+        (b"i-0a1bc, a1b\n", b"i-0a1bc, ***\n"),
+    ],
+)
+def test_a_short_secret_is_masked_where_it_is_a_word_of_its_own(text: bytes, masked: bytes) -> None:
+    for cut in range(len(text) + 1):
+        assert shown(["a1b"], [text[:cut], text[cut:]]) == masked
+
+
+def test_a_secret_that_is_learned_later_is_masked_in_what_is_held_back_too() -> None:
+    redactor = Redactor(["correct-horse"])
+    first = redactor.feed(b"it was correct")
+
+    redactor.learn(["correct-donkey"])
+    rest = redactor.feed(b"-donkey, not correct-horse") + redactor.flush()
+
+    assert first + rest == b"it was ***, not ***"
 
 
 def test_a_secret_in_pieces_is_masked_at_every_place_where_it_can_be_cut() -> None:
@@ -129,10 +172,11 @@ def test_a_secret_that_terraform_wraps_over_two_lines_is_masked() -> None:
 
 def test_the_longest_of_secrets_that_begin_alike_is_masked_whole() -> None:
     assert shown(["pass", "password", "passport-number"], [b"password"]) == b"***"
+    assert shown(["pass", "password", "passport-number"], [b"pass"]) == b"***"
 
 
 def test_overlapping_secrets_leave_nothing_of_each_other() -> None:
-    assert shown(["abcd", "cdef"], [b"<abc", b"d", b"ef>"]) == b"<***>"
+    assert shown(["abcdef", "defghi"], [b"<abc", b"de", b"fghi>"]) == b"<***>"
 
 
 def test_a_log_line_without_secrets_is_shown_at_once() -> None:
