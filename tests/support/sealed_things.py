@@ -15,6 +15,7 @@ from backend.models import (
     Key,
     LogChunk,
     PlanDocument,
+    PlanPiece,
     Project,
     RescuedWrite,
     Run,
@@ -34,8 +35,11 @@ from backend.upkeep.rotation import SETTLED, Rewrapper
 from tests.support.documents import state_document
 
 SMALL, LARGE = state_document(1), state_document(2, size=IN_COLUMN + 5000)
-EVERYTHING = [SMALL, LARGE, SMALL, b"secret", b"value", b"log", b"log", b"plan"]
-TABLES = ["keys", "log_chunks", "plan_documents", "rescued_writes", "state_versions", "variables"]
+EVERYTHING = [SMALL, LARGE, SMALL, b"secret", b"value", b"piece", b"log", b"log", b"plan"]
+TABLES = [
+    *("keys", "log_chunks", "plan_documents", "plan_pieces", "rescued_writes", "state_versions"),
+    "variables",
+]
 
 
 def fill(here: Installation) -> None:
@@ -61,6 +65,8 @@ def fill(here: Installation) -> None:
             piece = crypto.seal_value(ring, b"log", bindings.log("r", start))
             tx.db.add(LogChunk(run_id="r", start=start, length=3, sealed=piece))
         tx.db.add(plan_documents.seal(ring, "r", 2, Part("page", 7, b"plan")))
+        planned = crypto.seal_value(ring, b"piece", bindings.plan("r", 1, 0))
+        tx.db.add(PlanPiece(run_id="r", epoch=1, number=0, sealed=planned))
         add_version(here, tx.db, 1, SMALL)
         add_version(here, tx.db, 2, LARGE)
         removed = add_version(here, tx.db, 3, SMALL)
@@ -107,6 +113,8 @@ def opened(here: Installation, keyring: Keyring) -> list[bytes]:
         key, variable = tx.db.get_one(Key, "k"), tx.db.get_one(Variable, "v")
         found.append(crypto.open_value(keyring, key.secret or b"", bindings.key("k")))
         found.append(crypto.open_value(keyring, variable.value, bindings.variable("v")))
+        planned = tx.db.get_one(PlanPiece, ("r", 1, 0))
+        found.append(crypto.open_value(keyring, planned.sealed, bindings.plan("r", 1, 0)))
         pieces = tx.db.scalars(select(LogChunk).order_by(LogChunk.start)).all()
         plan = tx.db.scalars(select(PlanDocument)).one()
     found += [

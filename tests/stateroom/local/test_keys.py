@@ -129,7 +129,7 @@ def test_verify_opens_everything(here: Installation) -> None:
     assert said["failed"] == []
     assert said["opened"] == {
         "audit_key": 1, "canary": 1, "keys": 1, "log_chunks": 2, "plan_documents": 1,
-        "proof_key": 1,
+        "plan_pieces": 1, "proof_key": 1,
         "rescued_writes": 1, "state_versions": 2, "variables": 1,
     }  # fmt: skip
 
