@@ -10,14 +10,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from backend import migrations
 from backend.config import Settings
 from backend.db import Database
 from backend.migrations import history
-from backend.models import Base
+from backend.models import Base, Run
 from tests.support.postgres import Postgres
 
 FIRST = {
@@ -88,6 +88,27 @@ def test_the_audit_log_is_only_ever_added_to(old: Database, change: str) -> None
     migrations.upgrade(old.engine)
 
     assert refuses(old, change)
+
+
+def test_the_imports_of_an_old_run_are_called_as_those_of_a_new_one(old: Database) -> None:
+    columns = (
+        "id, project_id, template_id, workspace_id, operation, status, blocking, message, epoch, "
+        "attempts, force_cancel, changes, warnings, log_size, created_by, created_at"
+    )
+    rest = "'[]', 0, 'me', 1"
+    with old.engine.begin() as connection:
+        for run, changes in (("a", """'{"imported": 2, "add": 1}'"""), ("b", "NULL")):
+            values = f"'{run}', 'p', 't', 'w', 'apply', 'applied', false, '', 1, 1, false"
+            insert = f"INSERT INTO runs ({columns}) VALUES ({values}, {changes}, {rest})"
+            connection.exec_driver_sql(insert)
+
+    migrations.upgrade(old.engine)
+
+    with old.reading() as db:
+        assert {run.id: run.changes for run in db.scalars(select(Run))} == {
+            "a": {"import": 2, "add": 1},
+            "b": None,
+        }
 
 
 def test_upgrading_again_changes_nothing(old: Database) -> None:

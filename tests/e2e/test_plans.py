@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -89,3 +90,21 @@ def test_the_plan_of_an_apply_is_still_there_after_it(place: Place) -> None:
     run.wait("applied")
 
     assert counts(plan_of(place, run.path)) == {"add": 101, "outputs": 1}
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_plan_of_many_resources_is_kept_whole(
+    run_place: Callable[..., Place], count: int
+) -> None:
+    place = run_place({"main.tf": MODULE.replace("count = 100", f"count = {count}")})
+    place.set_variable("size", "100", sensitive=True)
+    place.set_variable("password", CANARY, sensitive=True)
+
+    run = place.queue("plan")
+    run.wait("planned_and_finished", seconds=150)
+
+    assert counts(plan_of(place, run.path, limit=1)) == {"add": count + 1, "outputs": 1}
+    [last] = plan_of(place, run.path, address=f"many[{count - 1}]")["resources"]
+    assert last["after"]["input"] == count - 1
+    raw = json.loads(place.api.send("GET", f"{run.path}/plan/json").body)
+    assert len(raw["resource_changes"]) == count + 1

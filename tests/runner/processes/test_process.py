@@ -132,6 +132,31 @@ def test_a_command_that_says_too_much_is_ended(folder: Path) -> None:
     assert refused.value.code == "output-too-large"
 
 
+def test_what_a_command_says_can_be_written_into_a_file(folder: Path) -> None:
+    command = ["sh", "-c", "echo out; echo err >&2"]
+
+    with (folder / "said").open("w+b") as file:
+        done = capture(command, env=ENV, cwd=folder, deadline=20, into=file)
+
+    assert (folder / "said").read_bytes() == b"out\n"
+    assert (done.stdout, done.stderr) == (b"", b"err\n")
+
+
+def test_a_command_that_says_too_much_for_its_file_is_ended(folder: Path) -> None:
+    with (folder / "said").open("wb") as file, pytest.raises(ToolError) as refused:
+        capture(["yes"], env=ENV, cwd=folder, deadline=20, limit=100_000, into=file)
+
+    assert refused.value.code == "output-too-large"
+    assert (folder / "said").stat().st_size <= 100_000
+
+
+def test_a_command_whose_file_cannot_be_written_is_ended(folder: Path) -> None:
+    with open("/dev/full", "wb", buffering=0) as file, pytest.raises(ToolError) as refused:  # noqa: PTH123
+        capture(["yes"], env=ENV, cwd=folder, deadline=20, into=file)
+
+    assert refused.value.code == "output-unwritten"
+
+
 def test_a_long_output_arrives_whole(folder: Path) -> None:
     assert len(said("head -c 20000000 /dev/zero", folder)) == 20_000_000
 
