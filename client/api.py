@@ -140,6 +140,10 @@ class Api:
             )
         return size
 
+    def headers(self, path: str, **query: object) -> Mapping[str, str]:
+        """The headers of what GET would answer."""
+        return self._send("HEAD", path, params=query).headers
+
     @contextmanager
     def events(self, path: str, last_event_id: str = "", **query: object) -> Iterator[Events]:
         """Server-sent events as they come, and None while there are none; none at all for a 204.

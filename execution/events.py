@@ -331,7 +331,7 @@ class Execution:
     def _bring(self, tx: Transaction) -> None:
         self._happened.write(tx)
         if self._text.ready:
-            logs.append(tx, bytes(self._text.ready))
+            logs.append(tx, bytes(self._text.ready), self._text.marks)
 
     def _end_log(self) -> None:
         with self._writing:
@@ -350,7 +350,7 @@ class Execution:
 
     def _forget(self) -> None:
         self._happened.forget()
-        self._text.ready.clear()
+        self._text.clear()
         self._flushed_at = time.monotonic()
 
     def _renewed(self, moment: float) -> tuple[bool, bool] | None:

@@ -197,6 +197,7 @@ class LogChunk(Base):
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     length: Mapped[int]
     sealed: Mapped[bytes]
+    times: Mapped[list[list[int]] | None] = mapped_column(JSON)  # [offset in it, milliseconds]
 
 
 class Worker(Base):

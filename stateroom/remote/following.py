@@ -94,10 +94,22 @@ def _id_in(where: str) -> str:
     return unquote(where.rpartition("/")[2])
 
 
-def log_so_far(api: Api, where: str, to: IO[bytes], *, raw: bool) -> None:
-    """Write the log as far as there is one."""
+def log_so_far(  # noqa: PLR0913 as above
+    api: Api, where: str, to: IO[bytes], offset: int = 0, *, raw: bool, timestamps: bool
+) -> None:
+    """Write the log as far as there is one, from an offset on."""
     with shown(to, raw=raw) as log:
-        _rest_of_log(api, where, 0, log)
+        if timestamps:
+            api.download(f"{where}/log", log, offset=offset, download=True, timestamps=True)
+        else:
+            _rest_of_log(api, where, offset, log)
+
+
+def last_lines(api: Api, where: str, lines: int | None) -> int:
+    """The offset of the last lines of a log; None is all of it."""
+    if lines is None:
+        return 0
+    return int(api.headers(f"{where}/log", tail=lines)["X-Log-Offset"])
 
 
 @contextmanager

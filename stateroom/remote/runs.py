@@ -322,19 +322,32 @@ def show_run(api: Api, show: Show, *, where: str) -> None:
 @command.command("log")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
+    "--tail", type=click.IntRange(1, 100_000), metavar="N",
+    help="Begin N lines before the end of what there is, but at most 1 MiB.",
+)  # fmt: skip
+@click.option(
+    "-t", "--timestamps", is_flag=True,
+    help="Put before each line when it came. Not together with --follow.",
+)  # fmt: skip
+@click.option(
     "--raw", is_flag=True, help="Print control characters as they are; your terminal obeys them."
 )
 @on_a_run
-def log_of_run(api: Api, show: Show, *, where: str, follow: bool, raw: bool) -> None:
+def log_of_run(  # noqa: PLR0913 one for each option
+    api: Api, show: Show, *, where: str, follow: bool, tail: int | None, timestamps: bool, raw: bool
+) -> None:
     """Print the log of a run: everything that terraform or tofu printed, with secrets masked.
 
     Control characters are shown as escapes, so that no program that a run starts can do something
     to your terminal. RUN is an id, the beginning of one, or `latest`.
     """
+    if follow and timestamps:
+        raise click.UsageError("--timestamps cannot be used together with --follow.")
+    offset, to = following.last_lines(api, where, tail), sys.stdout.buffer
     if follow:
-        following.to_its_end(api, show, where, sys.stdout.buffer, raw=raw)
+        following.to_its_end(api, show, where, to, offset, raw=raw)
     else:
-        following.log_so_far(api, where, sys.stdout.buffer, raw=raw)
+        following.log_so_far(api, where, to, offset, raw=raw, timestamps=timestamps)
 
 
 @command.command("follow")

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from backend.catalogue import projects, run_variables, templates
 from backend.errors import Conflict
-from backend.models import ENDED, Project, Workspace
+from backend.models import Project, Workspace
 from backend.models import Run as RunRow
-from backend.runs import approvals, comments, failures, logs, overviews, queue, steps
+from backend.runs import approvals, comments, failures, overviews, queue, steps
 from backend.runs.targets import LONGEST, MOST
 from backend.states import workspaces
 from backend.transactions import Transaction
@@ -24,7 +24,6 @@ from backend.web.api.answers import (
     OptionalBody,
     Page,
     ProjectPath,
-    Query,
     Reference,
     Repeatable,
     WorkspacePath,
@@ -45,7 +44,6 @@ Status = Literal[
     "queued", "preparing", "planning", "planned", "applying", "applied", "planned_and_finished",
     "discarded", "stale", "errored", "canceled", "lost",
 ]  # fmt: skip
-MAX_LOG_BYTES = 1_048_576
 Address = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
 
@@ -56,11 +54,6 @@ class RunPath(ProjectPath):
 class RunFilter(Cursor):
     workspace: Reference | None = Field(None, description="Only runs of this workspace")
     status: Status | None = Field(None, description="Only runs in this status")
-
-
-class LogRange(Query):
-    offset: int = Field(0, ge=0, le=2**53, description="The first byte to return")
-    limit: int = Field(262_144, ge=1, le=MAX_LOG_BYTES, description="How many bytes at most")
 
 
 class NewWorkspaceRun(Body):
@@ -340,34 +333,6 @@ def list_steps(path: RunPath) -> Response:
     with reading() as tx:
         found = steps.find_all(tx, _run(tx, path))
     return answer(Steps(items=[Step.model_validate(step) for step in found]))
-
-
-@bp.get(
-    "/projects/<project>/runs/<run>/log",
-    responses={
-        200: {
-            "description": "The log from the offset on",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
-            "headers": {
-                "X-Log-Next-Offset": {"schema": {"type": "integer"}},
-                "X-Log-Complete": {"schema": {"type": "string", "enum": ["true", "false"]}},
-            },
-        },
-        **problems(500),
-    },
-)
-def read_log(path: RunPath, query: LogRange) -> Response:
-    """The log from an offset on. Repeat with X-Log-Next-Offset until X-Log-Complete is true."""
-    with reading() as tx:
-        run = _run(tx, path)
-        text = logs.read(tx, run, query.offset, query.limit)
-    response = Response(text, content_type="text/plain; charset=utf-8")
-    reached = query.offset + len(text)
-    response.headers["X-Log-Next-Offset"] = str(reached)
-    ended = run.status in ENDED and reached >= run.log_size
-    response.headers["X-Log-Complete"] = "true" if ended else "false"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
 
 
 DECIDED = {200: RunDetail, **WITH_BODY, **problems(409)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import shutil
 import signal
 import threading
@@ -189,3 +190,23 @@ def test_where_no_stream_comes_through_the_run_is_asked_for_again_and_again(
 
     assert done.exit_code == 0, done.output
     assert done.stdout == cli.must("runs", "log", run.id)
+
+
+def test_the_end_of_a_log_is_shown_with_the_moments_of_its_lines(
+    cli: CommandLine, place: Place, gate: Path
+) -> None:
+    gate.touch()
+    run = place.queue()
+    run.wait("applied")
+    whole = cli.must("runs", "log", run.id)
+
+    end = cli.must("runs", "log", run.id, "--tail", "3")
+    followed = cli.must("runs", "log", run.id, "--tail", "3", "--follow")
+    stamped = cli.must("runs", "log", run.id, "--timestamps").splitlines()
+    refused = cli.run("runs", "log", run.id, "--timestamps", "--follow")
+
+    assert end == followed == "".join(whole.splitlines(keepends=True)[-3:])
+    stamp = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
+    assert all(stamp.match(line) for line in stamped)
+    assert [stamp.sub("", line) for line in stamped] == whole.splitlines()
+    assert refused.exit_code == 2

@@ -99,6 +99,9 @@ CASES: dict[str, Case] = {
     "runs.logs.append_late": case(
         REPORT, call=lambda tx, _w: logs.append_late(tx, b"x"), as_run=True
     ),
+    "runs.logs.pieces": case("runs:read", call=lambda tx, w: logs.pieces(tx, run(tx, w), 0, 10)),
+    "runs.logs.stamped": case("runs:read", call=lambda tx, w: logs.stamped(tx, run(tx, w), 0, 10)),
+    "runs.logs.tail": case("runs:read", call=lambda tx, w: logs.tail(tx, run(tx, w), 10)),
     "runs.logs.read": case("runs:read", call=lambda tx, w: logs.read(tx, run(tx, w), 0, 10)),
     "runs.moves.move": case(
         any_of=(REPORT, "runs:cancel", "runs:approve"),
