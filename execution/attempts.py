@@ -10,7 +10,7 @@ from backend.errors import Error, Unavailable
 from backend.runs import approvals
 from execution import server
 from execution.events import Execution
-from runner.errors import Fenced, PlanStale, RunnerError, Stopped
+from runner.errors import Fenced, PlanStale, RunnerError, Stopped, WindowClosed
 from runner.job import Job
 from runner.processes.ladder import CANCELED
 from runner.recipes import run
@@ -36,6 +36,8 @@ def attempt(at_work: Execution, job: Job | Exception, url: str) -> None:
         _finish_stopped(at_work, stopped)
     except Fenced:
         raise
+    except WindowClosed:
+        at_work.wait_for_window()
     except Unavailable as error:
         at_work.give_back(error.code, error.message)
     except (RunnerError, Error) as error:

@@ -19,10 +19,10 @@ import structlog
 from sqlalchemy import select
 
 from backend.catalogue import projects
-from backend.db import now
+from backend.catalogue.rules import Rules
 from backend.documents.intake import receive
 from backend.errors import Conflict, Error, Gone, Invalid, Locked, Unavailable
-from backend.models import PLANNED, Run, State, StateVersion
+from backend.models import HARMLESS, Run, State, StateVersion
 from backend.runs import (
     approvals,
     claims,
@@ -33,16 +33,25 @@ from backend.runs import (
     own_backends,
     plan_documents,
     plans,
+    rules,
 )
 from backend.runs.inputs import Inputs
 from backend.states import addresses, archive, locks, states, transfers
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation, Transaction
-from execution import plan_parts, told, unsaved
+from execution import judged, plan_parts, told, unsaved
 from execution.happened import Happened
 from execution.log_text import LogText
 from execution.plan_pieces import PlanPieces
-from runner.errors import DetectionError, Fenced, RunnerError, Stopped, TransferError
+from runner.errors import (
+    DetectionError,
+    Fenced,
+    RuleBroken,
+    RunnerError,
+    Stopped,
+    TransferError,
+    WindowClosed,
+)
 from runner.events import KeptPlan, Rescue, StepStatus, StopLevel
 from runner.plans.drift import Drift
 from runner.plans.plan_read import PlanRead
@@ -72,6 +81,10 @@ class Execution:
         self.run_id, self.epoch, self._workspace_id = run.id, run.epoch, run.workspace_id
         self._itself = Caller(here, claims.itself(run))
         self._inputs, self._address, self._state_version = Inputs("", "", ""), "", 0
+        self._is_harmless = run.operation in HARMLESS
+        self._rules = Rules()
+        self._plan: Mapping[str, Any] = {}
+        self._approved_by: str | None = None  # though it waits for a window
         self._lock_id = f"export-state-{run.id}-{run.epoch}"
         self._lease = timedelta(seconds=here.settings.lease_seconds)
         self._lease_ends = time.monotonic() + self._lease.total_seconds()
@@ -89,7 +102,7 @@ class Execution:
 
     def binds(self, tx: Transaction, run: Run) -> None:
         """Remember what a plan of this claim holds for. Raises Unreadable."""
-        self._inputs = inputs.of(tx, run)
+        self._inputs, self._rules = inputs.of(tx, run), rules.of(run.template)
         self._address = addresses.of_workspace(
             self._here.settings.url, run.workspace.project.name, run.workspace.name
         ).address
@@ -148,26 +161,24 @@ class Execution:
             self._write(partial(plan_documents.store, rows=rows))
             rows = following
         self._tell(self._happened.planned, rows)
+        self._judge(plan)
+
+    def _judge(self, plan: PlanRead) -> None:
+        """What the rules say about a plan that is applied is noted by `planned`."""
+        self._plan = judged.facts(plan)
+        if self._is_harmless:
+            found = [one.stored() for one in rules.judge(self._rules, self._plan)]
+            self._tell(self._happened.noted, {"findings": found})
 
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
-        """Raises Stopped, as `applying` does."""
-
-        def decide(tx: Transaction) -> bool:
-            run = claims.own(tx)
-            if run.status == "applying":  # the answer to an earlier commit was lost
-                return True
-            run.changes, run.plan_sha256 = dict(changes), plan_sha256
-            tx.db.flush()
-            decision = approvals.judge(tx, run, changes)
-            if decision.approved_by is None:
-                return False
-            moves.move(tx, run, PLANNED, planned_at=now())
-            approvals.record_approval(tx, run, decision.approved_by)
-            moves.move(tx, run, "applying", lease_expires_at=now(self._lease))
-            return True
-
+        """Raises Stopped, as `applying` does, and RuleBroken."""
+        plan = {**self._plan, "summary": changes}
         with _canceled_is_stopped():
-            return self._write(decide)
+            decision = self._write(lambda tx: approvals.decide(tx, plan, plan_sha256, self._lease))
+        if decision.refused is not None:
+            raise RuleBroken(rules.BROKEN, decision.refused)
+        self._approved_by = decision.approved_by
+        return decision.is_applied_at_once
 
     def keep_plan(self, plan: KeptPlan, pack: Callable[[IO[bytes]], object]) -> None:
         pieces = PlanPieces(lambda number, piece: self._write(_keeping(number, piece)))
@@ -190,14 +201,24 @@ class Execution:
             yield from plans.pieces(tx)
 
     def applying(self) -> None:
-        """Raises Stopped when somebody has asked to cancel the run, even a moment ago."""
+        """Raises Stopped when somebody has asked to cancel the run, even a moment ago.
+
+        Raises WindowClosed when an approved plan was not ready in time.
+        """
         with _canceled_is_stopped():
-            self._move("applying")
+            begun = self._write(approvals.begin)
+        if not begun:
+            raise WindowClosed("window-closed", "The window ended before the apply could start.")
+
+    def wait_for_window(self) -> None:
+        """End the second leg: the apply has not begun, and waits for the next window."""
+        self._end_log()
+        self._write(approvals.await_window)
 
     def wait_for_approval(self) -> None:
         """End the first leg: nobody is at work with the run any more."""
         self._end_log()
-        self._write(approvals.await_one)
+        self._write(lambda tx: approvals.await_one(tx, self._approved_by))
 
     def finish(self, status: str, **values: Any) -> None:
         self._end_log()

@@ -5,6 +5,8 @@ RunnerError
 ├── DetectionError  our backend cannot be configured: change the code or the backend mode
 ├── ToolError       terraform or tofu is missing, or failed: read the log
 ├── TransferError   a state cannot be moved; nothing was changed unless the message says so
+├── RuleBroken      the plan breaks a rule of its template: change the code, or the rule
+├── WindowClosed    the window for the apply has ended: it begins in the next one
 ├── PlanStale       an approved plan does not hold any more: plan again
 ├── Stopped         somebody canceled the run, or it took too long
 └── Fenced          the worker lost the run: another worker or the reconciler took it
@@ -49,6 +51,14 @@ class ToolError(RunnerError):
 
 class TransferError(RunnerError):
     """A state was not moved. The message says what a person has to do first."""
+
+
+class RuleBroken(RunnerError):
+    """The plan breaks a rule of the template, which refuses it. Nothing was applied."""
+
+
+class WindowClosed(RunnerError):
+    """The window in which the apply could have started has ended. Nothing was applied yet."""
 
 
 class PlanStale(RunnerError):

@@ -75,7 +75,8 @@ class Events(Protocol):
     def planned(self, changes: Mapping[str, int], plan_sha256: str) -> bool:
         """The plan is made. Whether to apply it at once; else it is kept, and waits.
 
-        If it is, the apply begins with this call, as with `applying`. Raises Stopped as that does.
+        If it is, the apply begins with this call, as with `applying`. Raises Stopped as that does,
+        and RuleBroken for a plan that the rules of the template refuse.
         """
 
     def keep_plan(self, plan: KeptPlan, pack: Callable[[IO[bytes]], object]) -> None:

@@ -14,6 +14,7 @@ from backend.catalogue import addresses
 from backend.catalogue.windows import Window, wrong
 
 Broken = Literal["refuse", "ask"]
+_OF_PLANS = ("allow_destroys", "most_destroys", "protected", "if_broken", "approval_types")
 _TYPE = re.compile(r"[A-Za-z0-9_*-]{1,255}", re.ASCII)
 
 
@@ -124,6 +125,11 @@ class Rules(BaseModel):
     def as_written(self) -> dict[str, Any]:
         """The rules that were given, as a template stores them."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def of_plans(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the rules that a plan is judged by when it is made, and never again."""
+    return {name: written[name] for name in _OF_PLANS if name in written}
 
 
 def type_matches(glob: str, kind: str) -> bool:

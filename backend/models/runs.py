@@ -98,6 +98,7 @@ class Run(Base):
     detection: Mapped[dict[str, Any] | None]
     changes: Mapped[dict[str, Any] | None]  # what the plan counts: {"add": n, …}
     plan_sha256: Mapped[str | None] = mapped_column(String(64))
+    findings: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)  # rules.Finding
     warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None]

@@ -26,7 +26,7 @@ from backend.models import (
     of_claim,
 )
 from backend.principal import PIN_HOSTS, REPORT, Principal
-from backend.runs import tool_needs, turns
+from backend.runs import tool_needs, turns, windows
 from backend.runs.moves import Moved, move
 from backend.runs.tool_needs import Need
 from backend.states import locks, rescued, states, versions
@@ -71,6 +71,8 @@ def claim(
     """
     tx.principal.require_installation()
     db, most_at_work = tx.db, tx.settings.max_runs
+    if not windows.is_open(db, run_id):
+        return None
     _take_turns(db, run_id, most_at_work)
     taking = (
         update(Run)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backend.catalogue import effective, git_credentials
+from backend.catalogue import effective, git_credentials, rules
 from backend.models import Key, Run
 from backend.sealing.proofs import body_of
 from backend.transactions import Transaction
@@ -43,6 +43,7 @@ def of(tx: Transaction, run: Run) -> Inputs:
     """
     tx.require_any(("runs:approve", "admin"), run.project_id)
     template = [getattr(run.template, name) for name in _OF_TEMPLATE]
+    template.append(rules.of_plans(run.template.rules))
     opened = effective.opened(tx.db, tx.keyring, run.workspace, run)
     given = [[v.kind, v.name, v.type, v.sensitive, v.value] for v in opened]
     return Inputs(
@@ -68,4 +69,4 @@ def _of_key(key: Key | None) -> tuple[str | None, ...]:
 
 
 def _hash(tx: Transaction, what: str, values: list[Any]) -> str:
-    return tx.keyring.proofs.fingerprint(json.dumps([what, values]).encode())
+    return tx.keyring.proofs.fingerprint(json.dumps([what, values], sort_keys=True).encode())

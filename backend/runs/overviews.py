@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from backend.models import Comment, Lock, Project, Run, State, StateVersion, Step, Workspace
-from backend.runs import comments, drifts, queue, steps, waiting
+from backend.errors import Unreadable
+from backend.models import (
+    PLANNED,
+    Comment,
+    Lock,
+    Project,
+    Run,
+    State,
+    StateVersion,
+    Step,
+    Workspace,
+)
+from backend.runs import comments, drifts, queue, rules, steps, waiting
 from backend.runs.waiting import Reason
 from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
@@ -46,6 +59,7 @@ class RunOverview:
     run: Run
     blocked_by: str | None
     waits_for_rescued: str | None
+    approve_before: datetime | None
     workspace_frozen: bool
     waiting_for: Sequence[Reason]
     position: int | None
@@ -83,6 +97,7 @@ def of_run(tx: Transaction, run: Run) -> RunOverview:
         run=run,
         blocked_by=None if blocker is None else blocker.id,
         waits_for_rescued=_waits_for_rescued(tx.db, run),
+        approve_before=_approve_before(run),
         workspace_frozen=run.workspace.frozen_at is not None,
         waiting_for=waiting.of_run(tx, run),
         position=waiting.position(tx.db, run),
@@ -90,6 +105,14 @@ def of_run(tx: Transaction, run: Run) -> RunOverview:
         comments=comments.of_run(tx.db, run),
         state_versions=versions.written_by(tx.db, run),
     )
+
+
+def _approve_before(run: Run) -> datetime | None:
+    if run.status != PLANNED or run.approved_at is not None or run.planned_at is None:
+        return None
+    with suppress(Unreadable):  # whoever approves it is told
+        return rules.expires(rules.of(run.template), run.planned_at)
+    return None
 
 
 def _waits_for_rescued(db: Session, run: Run) -> str | None:

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.catalogue import addresses, windows
 from backend.catalogue.rules import Rules, type_matches
-from backend.errors import Conflict, Forbidden
+from backend.errors import Conflict, Forbidden, Unreadable
 from backend.models import Run, Template, Token
 from backend.principal import Principal
 
@@ -39,8 +40,20 @@ class Finding:
 
 
 def of(template: Template) -> Rules:
-    """The rules of a template, as they are now."""
-    return Rules.model_validate(template.rules)
+    """The rules of a template, as they are now.
+
+    Raises Unreadable for what this version, or this machine, does not understand: a rule of a
+    newer version, or a time zone that is not known here.
+    """
+    try:
+        return Rules.model_validate(template.rules)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        raise Unreadable(
+            f"The rules of the template {template.name} cannot be read: {wrong['msg']} Set them "
+            "again.",
+            code="rules-unreadable",
+        ) from None
 
 
 def refuse_at_once(rules: Rules, operation: str) -> None:
@@ -59,10 +72,11 @@ def refuse_at_once(rules: Rules, operation: str) -> None:
 def judge(rules: Rules, plan: Mapping[str, Any]) -> list[Finding]:
     """What the rules say about a plan with `resources`, which have `address`, `type`, `actions`.
 
-    The actions are those of the tool's JSON. What is forgotten is not destroyed, and what moves to
-    another address is not changed; but neither may take a resource out of `protected`.
+    The actions are those of the tool's JSON; `invocations` of actions have address and type only.
+    What is forgotten is not destroyed, and what moves to another address is not changed; but
+    neither may take a resource out of `protected`.
     """
-    changed = [one for one in plan["resources"] if _is_changed(one) or one.get("previous_address")]
+    changed = [one for one in plan["resources"] if _is_managed(one) and _is_touched(one)]
     destroyed = [one for one in changed if "delete" in one["actions"]]
     found: list[Finding] = []
     if destroyed and not rules.allow_destroys:
@@ -73,7 +87,7 @@ def judge(rules: Rules, plan: Mapping[str, Any]) -> list[Finding]:
     if lost := list(_out_of_protection(rules, changed)):
         said = "The plan destroys, forgets or moves away what the template protects"
         found.append(_broken(rules, "protected", said, lost))
-    return [*found, *_for_persons(rules, changed)]
+    return [*found, *_for_persons(rules, [*changed, *plan.get("invocations", ())])]
 
 
 def verdict(findings: Iterable[Finding]) -> Decision | None:
@@ -88,15 +102,27 @@ def reason(findings: Iterable[Finding], decision: Decision) -> str:
     return " ".join(one.message for one in findings if one.decision == decision)
 
 
-def require_may_overrule(
-    principal: Principal, findings: Iterable[Finding], project_id: str
-) -> None:
-    """Raise Forbidden unless the principal may overrule the rules that a plan breaks."""
-    broken = reason(findings, "ask")
-    principal.require(
-        OVERRULES, project_id, f"The plan breaks a rule of its template, and to overrule it "
-        f"needs this scope beside runs:approve. {broken}",
-    )  # fmt: skip
+def findings_of(run: Run) -> list[Finding]:
+    """What was found when the plan of a run was made."""
+    return [Finding(**one) for one in run.findings]  # type: ignore[arg-type]  # as it was stored
+
+
+def require_may_overrule(principal: Principal, run: Run, *, overrule: bool) -> None:
+    """Raise unless the plan breaks no rule, or the principal overrules what it breaks.
+
+    Conflict when it did not say that it does, and Forbidden when it may not.
+    """
+    broken = reason(findings_of(run), "ask")
+    if not broken:
+        return
+    hint = f"The plan breaks a rule, and who overrules it needs this beside runs:approve. {broken}"
+    principal.require(OVERRULES, run.project_id, hint)
+    if not overrule:
+        raise Conflict(
+            f"{broken} Whoever approves the plan all the same overrules the rule, and has to say "
+            "so: `overrule` in the request, `runs approve --overrule` at the command line.",
+            code=BROKEN,
+        )
 
 
 def opens(rules: Rules, at: datetime) -> datetime | None:
@@ -154,8 +180,17 @@ def _queued(principal: Principal, run: Run) -> bool:
     return run.created_by_id == principal.user_id
 
 
+def _is_managed(one: _Change) -> bool:
+    return bool(one.get("mode", "managed") == "managed")
+
+
+def _is_touched(one: _Change) -> bool:
+    return _is_changed(one) or one.get("previous_address") is not None
+
+
 def _is_changed(one: _Change) -> bool:
-    return not {"no-op", "read"}.issuperset(one["actions"])
+    """Also the invocation of an action, which has no actions of its own."""
+    return not {"no-op", "read"}.issuperset(one.get("actions", ("invoke",)))
 
 
 def _destroys(destroyed: Sequence[_Change], allowed: str) -> str:

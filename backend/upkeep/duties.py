@@ -37,7 +37,7 @@ def _of_every_process(here: Installation) -> list[Duty]:
     return [
         Duty("expire-leases", reconciler.expire_leases, poll),
         Duty("end-waits", reconciler.end_waits, poll),
-        Duty("find-stale-plans", reconciler.find_stale_plans, poll),
+        Duty("look-at-plans", reconciler.look_at_plans, poll),
         Duty("prune", reconciler.prune, poll),
         Duty("sweep", reconciler.sweep, poll),
         Duty("forget-attempts", reconciler.forget_attempts, poll),

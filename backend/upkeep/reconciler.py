@@ -85,10 +85,12 @@ class Reconciler:
             log.warning("run_waited_too_long", run=run_id)
         return max(self._poll, END_WAITS_EVERY_SECONDS)
 
-    def find_stale_plans(self) -> float:
-        """End the next few planned runs that cannot be applied any more."""
+    def look_at_plans(self) -> float:
+        """End the next few planned runs that cannot be applied any more, or waited too long."""
         with self._here.itself.transaction() as tx:
-            self._looked_at_plan = approvals.find_stale(tx, self._looked_at_plan, PLANS_AT_ONCE)
+            self._looked_at_plan = approvals.look_at_planned(
+                tx, self._looked_at_plan, PLANS_AT_ONCE
+            )
         return self._poll if self._looked_at_plan else max(self._poll, LOOK_AT_PLANS_EVERY_SECONDS)
 
     def prune(self) -> float:

@@ -11,7 +11,7 @@ from stateroom import again
 from stateroom.tables import Show
 from stateroom.terminal import Terminal
 
-APPLY, DISCARD, LATER = "yes", "no", "later"
+APPLY, OVERRULE, DISCARD, LATER = "yes", "overrule", "no", "later"
 
 
 def can_ask(show: Show) -> bool:
@@ -25,22 +25,31 @@ def waits_for_approval(run: Item) -> bool:
 
 def ask(api: Api, show: Show, where: str) -> Item:
     """Ask what to do with the plan of a run, and do it; the run as it is then."""
-    choice = click.Choice((APPLY, DISCARD, LATER))
+    found = api.get(where)
+    apply = OVERRULE if breaks_a_rule(found) else APPLY
+    for finding in found["findings"]:
+        show.note(finding["message"])
+    choice = click.Choice((apply, DISCARD, LATER))
     said = click.prompt("Apply this plan? no discards it", type=choice, default=LATER, err=True)
-    if said == APPLY:
-        return api.post(f"{where}/approve")
+    if said == apply:
+        return api.post(f"{where}/approve", {"overrule": apply == OVERRULE})
     if said == DISCARD:
         return api.post(f"{where}/discard")
-    found = api.get(where)
     show.note(how_to(found))
     return found
 
 
+def breaks_a_rule(run: Item) -> bool:
+    """Whether who approves it has to overrule a rule of its template."""
+    return any(finding["decision"] == "ask" for finding in run["findings"])
+
+
 def how_to(run: Item) -> str:
     """How to decide about it later."""
+    overruling = ("--overrule",) if breaks_a_rule(run) else ()
     return (
         f"The run {run['id']} waits until somebody decides about its plan.\n"
         f"To read the plan: {again.command('runs', 'plan', run['id'])}\n"
-        f"To apply it:      {again.command('runs', 'approve', run['id'])}\n"
+        f"To apply it:      {again.command('runs', 'approve', run['id'], *overruling)}\n"
         f"To discard it:    {again.command('runs', 'discard', run['id'])}"
     )

@@ -16,7 +16,7 @@ from stateroom.options import Command, connected, in_project, limited
 from stateroom.remote import answers, deciding, following, plans
 from stateroom.tables import Columns, Json, Show
 
-LIST = {
+LIST: dict[str, str] = {
     "id": "id",
     "workspace": "workspace.name",
     "operation": "operation",
@@ -38,8 +38,11 @@ DETAIL: Columns = {
     "waits for": lambda run: "; ".join(one["message"] for one in run["waiting_for"]) or None,
     "position": "position",
     "planned": "planned_at",
+    "rules": lambda run: [finding["message"] for finding in run["findings"]],
+    "approve before": "approve_before",
     "approved by": "approved_by",
     "approved": "approved_at",
+    "applied from": "not_before",
     "asked to stop": "cancel_requested_at",
     "tool": "tool",
     "sandbox": "sandbox",
@@ -250,16 +253,22 @@ def retry_run(api: Api, show: Show, *, where: str, comment: str | None, wait: bo
 @command.command("approve")
 @click.option("-m", "--comment", help="Why; it is shown with the run.")
 @click.option(
+    "--overrule", is_flag=True,
+    help="Although the plan breaks a rule of its template. It needs templates:manage too.",
+)  # fmt: skip
+@click.option(
     "--wait", is_flag=True, help="Print the log until the run ends. Exit with 1 unless it succeeds."
 )
 @on_a_run
-def approve_run(api: Api, show: Show, *, where: str, comment: str | None, wait: bool) -> None:
+def approve_run(  # noqa: PLR0913 the options of a command
+    api: Api, show: Show, *, where: str, comment: str | None, overrule: bool, wait: bool
+) -> None:
     """Let a worker apply the plan of a run, exactly as it is.
 
     A plan whose state, variables, template or keys have changed since is not applied: the run is
     `stale` then, and `runs retry` plans again. RUN is an id, the beginning of one, or `latest`.
     """
-    approved = api.post(f"{where}/approve", {"comment": comment})
+    approved = api.post(f"{where}/approve", {"comment": comment, "overrule": overrule})
     if wait:
         offset = approved["log_size"]
         approved = following.to_its_end(api, show, where, sys.stderr.buffer, offset)

@@ -145,6 +145,16 @@ class RunError(Answer):
     )
 
 
+class Finding(Answer):
+    rule: str = Field(description="Which of the template's `rules`")
+    message: str = Field(description="For people: what the plan does, with addresses")
+    decision: Literal["refuse", "ask", "approval"] = Field(
+        description="refuse: no such plan is applied, and the run ends with `rule-broken`; ask: "
+        "whoever approves the plan has to overrule the rule; approval: a person has to approve "
+        "it, auto_approve does not"
+    )
+
+
 class GoesBack(Answer):
     reason: Literal["commit", "repository", "path"] = Field(
         description="commit: it does not contain that of the last apply, as far as can be known; "
@@ -201,12 +211,19 @@ class Run(Answer):
         description="What the plan counts: add, change, destroy, replace (these are in add and "
         "destroy too), import, move, forget, read (data sources), actions, outputs"
     )
+    findings: list[Finding] = Field(
+        description="What the rules of the template say about the plan; empty: nothing, or it is "
+        "not that far yet"
+    )
     error: RunError | None
     created_by: str
     created_at: datetime
     planned_at: datetime | None
     approved_at: datetime | None = Field(description="From then on a worker applies the plan")
     approved_by: str | None
+    not_before: datetime | None = Field(
+        description="An approved plan waits for a window of its template, which opens then"
+    )
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -226,6 +243,14 @@ class Comments(Answer):
 class Said(OptionalBody):
     comment: str = Field(
         "", max_length=comments.LONGEST, pattern=r"^[^\x00]*$", description="Why; others see it"
+    )
+
+
+class Approval(Said):
+    overrule: bool = Field(
+        default=False,
+        description="Approve the plan although it breaks a rule of its template that lets itself "
+        "be overruled (`ask` in `findings`). It needs templates:manage too",
     )
 
 
@@ -255,6 +280,9 @@ class RunDetail(Run):
     blocked_by: str | None = Field(description="The id of the run that this one waits for")
     waits_for_rescued: str | None = Field(
         description="The id of the rescued write that must be promoted or dismissed before"
+    )
+    approve_before: datetime | None = Field(
+        description="A plan that nobody has approved by then is discarded; null: it waits on"
     )
     workspace_frozen: bool = Field(description="A queued run waits until this ends")
     cancel_requested_at: datetime | None
@@ -339,15 +367,18 @@ DECIDED = {200: RunDetail, **WITH_BODY, **problems(409)}
 
 
 @bp.post("/projects/<project>/runs/<run>/approve", responses=DECIDED)
-def approve_run(path: RunPath, body: Said) -> Response:
+def approve_run(path: RunPath, body: Approval) -> Response:
     """Let a worker apply the plan of a run, exactly as it is.
+
+    403 `second-person` says that the template wants somebody else to approve it than who queued it,
+    and 409 `rule-broken` that the plan breaks a rule, which `overrule` would overrule.
 
     409 `plan-stale` says that the plan cannot be applied any more, and why: the run is `stale`
     then, and can be planned again (retry).
     """
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        run = approvals.approve(tx, project, path.run, body.comment)
+        run = approvals.approve(tx, project, path.run, body.comment, overrule=body.overrule)
         found = detail(tx, run)
     if found.error is not None:
         raise Conflict(found.error.message, code=found.error.code, run_status=found.status)
@@ -417,7 +448,8 @@ def detail(tx: Transaction, run: RunRow) -> RunDetail:
     """A run as GET shows it."""
     found = overviews.of_run(tx, run)
     beside = (
-        *("blocked_by", "waits_for_rescued", "workspace_frozen", "waiting_for", "position"),
+        *("blocked_by", "waits_for_rescued", "approve_before", "workspace_frozen"),
+        *("waiting_for", "position"),
         *("steps", "comments", "state_versions"),
     )
     facts = _facts(RunDetail, run) | {name: getattr(found, name) for name in beside}

@@ -230,14 +230,14 @@ def test_a_stale_plan_is_found_without_anybody_approving_it(
         write_a_version(tx, workspace)
 
     with here.itself.transaction() as tx:
-        approvals.find_stale(tx, "", 10)
+        approvals.look_at_planned(tx, "", 10)
 
     assert row(here, planned.id).status == "stale"
 
 
 def test_what_has_not_changed_stays_planned(here: Installation, planned: Run) -> None:
     with here.itself.transaction() as tx:
-        assert approvals.find_stale(tx, "", 10) == ""
+        assert approvals.look_at_planned(tx, "", 10) == ""
 
     assert row(here, planned.id).status == "planned"
 
@@ -350,7 +350,7 @@ def test_a_template_says_which_plans_need_nobody(
         own.template.auto_approve, own.may_approve = rule, may_approve
 
     with Caller(here, claims.itself(run)).transaction() as tx:
-        decision = approvals.judge(tx, claims.own(tx), summary)
+        decision = approvals.judge(tx, claims.own(tx), {"summary": summary, "resources": []})
 
     assert (decision.approved_by is not None) is approved
 
@@ -366,7 +366,8 @@ def test_a_run_that_goes_back_is_never_approved_by_itself(
         own.auto_approve, own.goes_back = True, {"reason": "commit"}
 
     with Caller(here, claims.itself(run)).transaction() as tx:
-        assert approvals.judge(tx, claims.own(tx), {"add": 1}).approved_by is None
+        plan = {"summary": {"add": 1}, "resources": []}
+        assert approvals.judge(tx, claims.own(tx), plan).approved_by is None
 
 
 def test_a_lease_is_renewed_in_the_second_leg(here: Installation, planned: Run) -> None:

@@ -32,6 +32,7 @@ OF_THE_SERVER = {
     *("backend-shared", "backend-busy", "state-deleted", "state-purged", "gone", "too-large"),
     *("lineage-mismatch", "serial-reused", "serial-too-low", "serial-too-high"),
     *("state-not-json", "state-truncated", "state-empty", "body-missing", "rescued-undecided"),
+    *("rule-broken", "rules-unreadable"),
     *("row-changed", "unreadable", "blob-missing", "unknown-key", "unavailable", "disk-full"),
     *(
         "variable-unreadable",

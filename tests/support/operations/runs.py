@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from backend.principal import REPORT
 from backend.runs import (
@@ -22,6 +23,7 @@ from backend.runs import (
     steps,
     waiting,
     watching,
+    windows,
     workers,
 )
 from backend.runs.plan_index import Wanted
@@ -31,6 +33,7 @@ MADE = plans.Made(inputs.Inputs("", "", ""), "", None, "c", "terraform", "1.11.4
 # what the operations beside them call
 PARTS = {"runs.claims.taken_away", "runs.comments.record", "runs.comments.with_decision"}
 SOON = timedelta(seconds=30)
+NO_CHANGES: dict[str, Any] = {"summary": {}, "resources": []}
 
 CASES: dict[str, Case] = {
     "runs.approvals.approve": case(
@@ -41,8 +44,18 @@ CASES: dict[str, Case] = {
         call=lambda tx, w: approvals.discard(tx, project(tx, w), w.run_id),
     ),
     "runs.approvals.judge": case(
-        REPORT, call=lambda tx, w: approvals.judge(tx, run(tx, w), {}), as_run=True
+        REPORT, call=lambda tx, w: approvals.judge(tx, run(tx, w), NO_CHANGES), as_run=True
     ),
+    "runs.approvals.decide": case(
+        REPORT,
+        call=lambda tx, _w: approvals.decide(tx, NO_CHANGES, "0" * 64, timedelta(minutes=1)),
+        as_run=True,
+    ),
+    "runs.approvals.begin": case(REPORT, call=lambda tx, _w: approvals.begin(tx), as_run=True),
+    "runs.approvals.await_window": case(
+        REPORT, call=lambda tx, _w: approvals.await_window(tx), as_run=True
+    ),
+    "runs.windows.look_at": case(INSTALLATION, call=lambda tx, w: windows.look_at(tx, run(tx, w))),
     "runs.approvals.await_one": case(
         REPORT, call=lambda tx, _w: approvals.await_one(tx), as_run=True
     ),
@@ -54,8 +67,8 @@ CASES: dict[str, Case] = {
         any_of=("runs:approve", "admin"),
         call=lambda tx, w: approvals.end_if_stale(tx, run(tx, w)),
     ),
-    "runs.approvals.find_stale": case(
-        INSTALLATION, call=lambda tx, _w: approvals.find_stale(tx, "", 10)
+    "runs.approvals.look_at_planned": case(
+        INSTALLATION, call=lambda tx, _w: approvals.look_at_planned(tx, "", 10)
     ),
     "runs.comments.add": case(
         "runs:create", call=lambda tx, w: comments.add(tx, run(tx, w), "Why?")
