@@ -15,8 +15,8 @@ from typing import Any
 from runner.detection.override import Override
 from runner.errors import Stopped, ToolError
 from runner.events import Events, Outcome
-from runner.job import HARMLESS, Job
-from runner.plans import drift
+from runner.job import HARMLESS, REFRESHING, Job
+from runner.plans import drift, selected
 from runner.plans.plan_read import PlanRead
 from runner.processes import found, room, stable_path, workdir
 from runner.processes.workdir import WorkDir
@@ -136,6 +136,8 @@ def _plan(context: RunContext, checkout: Checkout) -> PlanRead:
         context.events.plan_read(plan)
     if job.targets:
         context.warn(_PARTIAL)
+    if job.operation not in REFRESHING:
+        context.warn(*selected.warnings(plan, job.targets, job.replace))
     return plan
 
 

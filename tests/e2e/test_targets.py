@@ -110,6 +110,17 @@ def test_a_targeted_destroy_destroys_the_targets_only(applied: Place) -> None:
     assert set(instances(applied)) == {n for n in before if not n.startswith("module.")}
 
 
+def test_addresses_that_match_nothing_are_told(applied: Place) -> None:
+    wrong = ["terraform_data.aa", "module.m.terraform_data.c[7]"]
+
+    ended = applied.queue("plan", targets=[A, *wrong], replace=["terraform_data.b"])
+
+    said = " ".join(ended.wait("planned_and_finished")["warnings"])
+    assert all(f"The target {address} matches no resource" in said for address in wrong)
+    assert f"The target {A} " not in said
+    assert "terraform_data.b is not replaced" in said
+
+
 def test_no_address_becomes_another_option_of_the_tool(applied: Place) -> None:
     path = f"/projects/{applied.project}/workspaces/{applied.workspace}/runs"
     for address in ("-x", "-destroy", "--help", "a.b -destroy", "a.b\n-destroy", ""):
