@@ -95,6 +95,8 @@ def resolve(tx: Transaction, run: Run) -> Job:
         workspace=workspace.name,
         own_backend=workspace.own_backend,
         variables=tuple(v for v in given if shares_secrets or not v.sensitive),
+        variable_files=(*template.variable_files, *workspace.variable_files),
+        backend_config_files=(*template.backend_config_files, *workspace.backend_config_files),
         withheld=tuple(v.name for v in given if v.sensitive and not shares_secrets),
         module_key=_module_key(here, workspace.module_key),
         git_credentials=_git_credentials(tx, run),

@@ -213,7 +213,10 @@ class Job:
     workspace: str = "WORKSPACE"  # its name, for messages
     own_backend: str | None = None  # the identity of the one that earlier runs used instead of ours
     variables: tuple[Variable, ...] = ()
+    file_secrets: tuple[str, ...] = field(default=(), repr=False)  # what files of the run contain
     withheld: tuple[str, ...] = ()  # names of variables that a pull request does not get
+    variable_files: tuple[str, ...] = ()  # of the repository, as -var-file; variables win
+    backend_config_files: tuple[str, ...] = ()  # of the repository; variables win
     module_key: SshKey | None = None  # for private modules, used by init only
     git_credentials: tuple[GitCredential, ...] = ()  # for modules and submodules
     work_root: Path = Path("work")
@@ -234,6 +237,7 @@ class Job:
         """Every value that must be masked in logs."""
         values = [self.backend.password]
         values += [v.value for v in self.variables if v.sensitive]
+        values += self.file_secrets
         others = [one.credential for one in self.git_credentials]
         for key in (self.source.credential, self.module_key, *others):
             if isinstance(key, SshKey):

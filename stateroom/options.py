@@ -293,3 +293,24 @@ def _admin_token(server: str, data_dir: Path | None) -> Path:
     if not named and urlsplit(server).hostname not in _LOOPBACK:
         raise click.UsageError(f"There is no token for {server}. {_HINT}")
     return Path(named or DATA_DIR) / "admin-token"
+
+
+variable_files = click.option(
+    "--variable-file",
+    "variable_files",
+    metavar="PATH",
+    multiple=True,
+    callback=listed,
+    help="A file of the repository with variables, relative to the template's folder: "
+    "envs/prod.tfvars. May be given several times, a later one wins; it replaces earlier ones; "
+    "none: take all away.",
+)
+backend_config_files = click.option(
+    "--backend-config-file",
+    "backend_config_files",
+    metavar="PATH",
+    multiple=True,
+    callback=listed,
+    help="A file of the repository that completes the backend block of the sources. May be given "
+    "several times; none: take all away.",
+)

@@ -51,6 +51,24 @@ def check_path(path: str) -> str:
     return normal
 
 
+def check_files(files: Sequence[str], field: str) -> list[str]:
+    """Check files of the repository, relative to a template's folder, each once. Raises Invalid.
+
+    They may begin with `..`; a run finds out whether they are in the repository.
+    """
+    for file in files:
+        parts = file.lower().split("/")
+        wrong = not file.isprintable() or file.startswith(("/", "-")) or "\\" in file
+        if wrong or not parts[-1] or ".git" in parts or parts[-1] in (".", ".."):
+            raise Invalid(
+                f"{file!r} cannot be a file of the repository: give its path relative to the "
+                "template's folder, for example envs/prod.tfvars or ../common.tfvars.",
+                code="path-invalid",
+                field=field,
+            )
+    return list(dict.fromkeys(map(posixpath.normpath, files)))
+
+
 def last_part(url: str) -> str:
     """The name of a repository: the last part of its address without .git."""
     return re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")

@@ -40,6 +40,8 @@ class Fields(TypedDict, total=False):
     secrets_for_pull_requests: bool
     survey: list[Question]
     free_variables: bool
+    variable_files: list[str]
+    backend_config_files: list[str]
     rules: Rules
     auto_approve: str
     queue: str
@@ -55,7 +57,8 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
     template = Template(
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
         submodules=False, lfs=False, auto_approve="never", queue=DEFAULT_QUEUE,
-        free_variables=False, survey=[],
+        free_variables=False, survey=[], variable_files=[],
+        backend_config_files=[],
     )  # fmt: skip
     _assign(tx, project, template, fields)
     if fields.get("name") is None:
@@ -170,6 +173,12 @@ def _assign_variables(template: Template, fields: Fields) -> None:
     if "survey" in fields:
         template.survey = survey.check(fields["survey"])
     template.free_variables = fields.get("free_variables", template.free_variables)
+    if "variable_files" in fields:
+        files = sources.check_files(fields["variable_files"], "variable_files")
+        template.variable_files = files
+    if "backend_config_files" in fields:
+        files = sources.check_files(fields["backend_config_files"], "backend_config_files")
+        template.backend_config_files = files
 
 
 def _guard(tx: Transaction, key: Key) -> None:

@@ -108,6 +108,8 @@ class Template(Base):
     rules: Mapped[dict[str, Any]] = mapped_column(default=dict)  # catalogue/rules.py
     auto_approve: Mapped[str] = mapped_column(String(16), default="never")
     survey: Mapped[list[Any]] = mapped_column(JSON, default=list)  # catalogue/survey.py
+    variable_files: Mapped[list[str]] = mapped_column(JSON, default=list)  # of the repository
+    backend_config_files: Mapped[list[str]] = mapped_column(JSON, default=list)
     free_variables: Mapped[bool] = mapped_column(default=False)  # runs may give any for terraform
     queue: Mapped[str] = mapped_column(String(64), default="default")  # of the workers that run it
     key_id: Mapped[str | None] = mapped_column(ForeignKey("keys.id"))
@@ -135,6 +137,8 @@ class Workspace(Base):
     start_empty: Mapped[bool] = mapped_column(default=False)  # though a state may be elsewhere
     own_backend: Mapped[str | None] = mapped_column(index=True)  # outside, as a run has found it
     shares_backend: Mapped[bool] = mapped_column(default=False)  # with another workspace
+    variable_files: Mapped[list[str]] = mapped_column(JSON, default=list)  # after the template's
+    backend_config_files: Mapped[list[str]] = mapped_column(JSON, default=list)
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     project: Mapped[Project] = relationship()

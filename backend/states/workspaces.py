@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from backend import audit, names
-from backend.catalogue import keys, projects, templates, variable_sets, variables
+from backend.catalogue import keys, projects, sources, templates, variable_sets, variables
 from backend.catalogue.variables import NewVariable
 from backend.errors import Conflict, Invalid, NotFound
 from backend.models import (
@@ -56,6 +56,8 @@ class Changes(TypedDict, total=False):
     start_empty: bool
     shares_backend: bool
     variable_sets: Sequence[str]
+    variable_files: list[str]
+    backend_config_files: list[str]
 
 
 def create(
@@ -207,6 +209,7 @@ def update(tx: Transaction, workspace: Workspace, **changes: Unpack[Changes]) ->
         _decide(tx, workspace, "shares_backend", value=changes["shares_backend"])
         if not workspace.shares_backend:
             workspace.own_backend = None  # who was there first keeps it; its next run decides
+    _set_files(tx, workspace, changes)
     if "variable_sets" in changes:
         variable_sets.choose(tx, workspace, changes["variable_sets"])
     if "name" in changes and changes["name"] != workspace.name:
@@ -232,6 +235,16 @@ def _set_module_key(tx: Transaction, workspace: Workspace, key: str | None) -> N
     )  # fmt: skip
 
 
+def _set_files(tx: Transaction, workspace: Workspace, changes: Changes) -> None:
+    """Set the files of the repository that its runs use beside the template's. Raises Invalid."""
+    if "variable_files" in changes:
+        files = sources.check_files(changes["variable_files"], "variable_files")
+        _decide(tx, workspace, "variable_files", value=files)
+    if "backend_config_files" in changes:
+        files = sources.check_files(changes["backend_config_files"], "backend_config_files")
+        _decide(tx, workspace, "backend_config_files", value=files)
+
+
 def _set_template(tx: Transaction, workspace: Workspace, reference: str) -> None:
     """Give it a template. Raises Conflict when it has another one, which its state belongs to."""
     template = templates.chosen(tx.db, workspace.project, reference)
@@ -252,7 +265,7 @@ def _set_template(tx: Transaction, workspace: Workspace, reference: str) -> None
     )  # fmt: skip
 
 
-def _decide(tx: Transaction, workspace: Workspace, name: str, *, value: bool) -> None:
+def _decide(tx: Transaction, workspace: Workspace, name: str, *, value: object) -> None:
     """Record what a person decides about the state of the workspace."""
     setattr(workspace, name, value)
     tx.db.flush()

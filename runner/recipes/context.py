@@ -55,21 +55,25 @@ class RunContext:
         self.room, self._tool = room, tool
         self.environment: dict[str, str] = {}
         self._is_ours = False  # the backend of the following commands
+        self.variable_files: tuple[Path, ...] = ()  # of the checkout, as the room sees them
+        self.backend_config_files: tuple[Path, ...] = ()
         self._warnings: list[str] = []
         self._given = Redactor(job.secrets())
         self._redactor = Redactor({*job.secrets(), *job.known_secrets})
 
     def begin(self) -> None:
         """Write the tool and the sandbox into the log. Raises ToolError."""
-        placed = file_variables.place(self.job.variables, self.work, self.room)
-        self.job = replace(self.job, variables=placed)
-        given = environment(self.job, self.work, self.room)
-        self.environment.update(given.values)
+        given = self.job.variables
+        placed = file_variables.place(given, self.work, self.room)
+        secrets = tuple(v.value for v in given if v.type == "file" and v.sensitive)
+        self.job = replace(self.job, variables=placed, file_secrets=secrets)
+        made = environment(self.job, self.work, self.room)
+        self.environment.update(made.values)
         layer = str(self.room.sandbox)
         name = str(self._tool) if self._tool else f"{self.job.tool} as the sources ask for it"
         self.say(f"{name}, sandbox: {layer}")
         self.events.noted({"tool": str(self._tool) if self._tool else None, "sandbox": layer})
-        self.warn(*given.warnings)
+        self.warn(*made.warnings)
         if self.job.withheld:
             self.warn(
                 "This run is of a pull request, so it does not get the variables that are marked "

@@ -23,7 +23,8 @@ def workspaces(context: RunContext, checkout: Checkout) -> list[str]:
     """The CLI workspaces of the backend. Raises ToolError."""
     try:
         said = context.ask(
-            commands.workspaces(context.tool, context.job.variables), checkout.folder
+            commands.workspaces(context.tool, context.job.variables, context.variable_files),
+            checkout.folder,
         )
     except ToolError as error:
         if error.code == "workspaces-unsupported":
@@ -36,7 +37,7 @@ def workspaces(context: RunContext, checkout: Checkout) -> list[str]:
 def pull(context: RunContext, checkout: Checkout, workspace: str = DEFAULT) -> Pulled | None:
     """The state in the backend, or None if there is none. Raises ToolError and TransferError."""
     chosen = {} if workspace == DEFAULT else {"TF_WORKSPACE": workspace}
-    command = commands.pull(context.tool, context.job.variables)
+    command = commands.pull(context.tool, context.job.variables, context.variable_files)
     said = context.ask(command, checkout.folder, chosen, context.job.limits.state + 1)
     return pulled.parse(said.removesuffix(b"\n"))  # the tool adds one after the document
 

@@ -26,7 +26,7 @@ def read(
     Raises ToolError, with `output-too-large` for more than MOST_BYTES, and Stopped.
     """
     job = context.job
-    command = commands.show(context.tool, plan_file, job.variables)
+    command = commands.show(context.tool, plan_file, job.variables, context.variable_files)
     with TemporaryFile(dir=context.work.root) as file:
         context.ask(command, checkout.folder, limit=MOST_BYTES, into=file)
         plan = reading.read(

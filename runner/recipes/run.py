@@ -126,7 +126,9 @@ def _plan(context: RunContext, checkout: Checkout) -> PlanRead:
     job, file = context.job, _plan_file(context)
     with context.step("plan") as detail:
         selection = commands.selection(job)
-        command = commands.plan(context.tool, job.operation, file, job.variables, selection)
+        command = commands.plan(
+            context.tool, job.operation, file, job.variables, selection, context.variable_files
+        )
         code = context.run(command, checkout.folder, accepted=(NO_CHANGES, CHANGES))
         plan = planned.read(context, checkout, file, has_changes=code == CHANGES)
         detail |= {"changes": dict(plan.summary), "has_changes": plan.has_changes}
@@ -174,14 +176,16 @@ def _apply(context: RunContext, checkout: Checkout, injected: Override | None) -
 
 def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
     """The apply. Ephemeral variables are passed again, because the saved plan lacks them."""
+    plan_file, files = _plan_file(context), context.variable_files
     given = [v for v in context.job.variables if v.kind == "terraform"]
     if commands.knows_variables(context.tool):  # its encryption may use them
-        return commands.apply(context.tool, _plan_file(context), given)
-    if not given or not variables.may_be_ephemeral(checkout.folder, context.tool):
-        return commands.apply(context.tool, _plan_file(context))
-    plan = planned.read(context, checkout, _plan_file(context), has_changes=True)
+        return commands.apply(context.tool, plan_file, given, files)
+    if not (given or files) or not variables.may_be_ephemeral(checkout.folder, context.tool):
+        return commands.apply(context.tool, plan_file)
+    plan = planned.read(context, checkout, plan_file, has_changes=True)
     missing = [v for v in given if v.name in plan.missing_variables]
-    return commands.apply(context.tool, _plan_file(context), missing)
+    lacks_others = set(plan.missing_variables) - {v.name for v in missing}
+    return commands.apply(context.tool, plan_file, missing, files if lacks_others else ())
 
 
 def _collect(context: RunContext, checkout: Checkout, injected: Override | None) -> None:
@@ -191,9 +195,8 @@ def _collect(context: RunContext, checkout: Checkout, injected: Override | None)
             detail.update(context.events.collect())
             return
         try:
-            outputs = _parsed(
-                context.ask(commands.output(context.tool, context.job.variables), checkout.folder)
-            )
+            command = commands.output(context.tool, context.job.variables, context.variable_files)
+            outputs = _parsed(context.ask(command, checkout.folder))
         except (ToolError, Stopped) as error:
             context.warn(f"Everything was applied, but its outputs could not be read: {error}")
             return

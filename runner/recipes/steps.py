@@ -11,7 +11,7 @@ from runner.errors import DetectionError, PlanStale, SourceError, ToolError
 from runner.job import HARMLESS, BackendMode, Job
 from runner.recipes import choosing, forks, providers
 from runner.recipes.context import RunContext
-from runner.sources import modules, source
+from runner.sources import modules, named_files, source
 from runner.sources.source import Checkout
 from runner.tools import backend_config, commands
 
@@ -38,6 +38,12 @@ def clone(context: RunContext) -> Checkout:
             context.say("New host keys were accepted. They are pinned from now on.")
             context.events.host_keys(checkout.host_keys)
         detail |= {"commit": checkout.commit, "ref": checkout.ref, "subject": checkout.subject}
+        context.variable_files = named_files.find(
+            checkout, context.job.variable_files, "variable file", context.room
+        )
+        context.backend_config_files = named_files.find(
+            checkout, context.job.backend_config_files, "backend config file", context.room
+        )
     return checkout
 
 
@@ -132,7 +138,9 @@ def prepare(
             command = commands.as_locked(command, context.tool)
         _init(context, checkout, command)
     except ToolError as error:
-        absent = backend_config.missing(verdict, backend_config.names(job), context.environment)
+        files = named_files.outside(checkout, job.backend_config_files)
+        given = backend_config.names(job) | backend_config.names_in(files)
+        absent = backend_config.missing(verdict, given, context.environment)
         if injected is not None or not absent:
             raise
         said = backend_config.explanation(verdict, absent, job, error.message)
@@ -148,16 +156,17 @@ def prepare(
 def _init_command(
     context: RunContext, verdict: Verdict, injected: Override | None
 ) -> commands.Command:
-    given = context.job.variables
+    given, files = context.job.variables, context.variable_files
     if injected is not None:
-        return commands.init(context.tool, given)
+        return commands.init(context.tool, given, files=files)
     if verdict.kind == "cloud":  # for which the tools refuse -backend-config
-        return commands.init_cloud(context.tool, given)
+        return commands.init_cloud(context.tool, given, files)
+    configs = [*context.backend_config_files]
     file = backend_config.write(context.work.home, given)
-    if file is None:
-        return commands.init(context.tool, given)
-    context.room.hand_over(file)
-    return commands.init(context.tool, given, context.room.inside(file))
+    if file is not None:
+        context.room.hand_over(file)
+        configs.append(context.room.inside(file))
+    return commands.init(context.tool, given, configs, files)
 
 
 def _init(context: RunContext, checkout: Checkout, command: commands.Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from runner.detection.detect import Verdict
 from runner.job import Job, Variable, VariableKind
 from runner.tools.variables import assignments
 
+_MOST_BYTES = 1 << 20  # of a file that is read for the names in it
+_SETTING = re.compile(r'^[ \t{,]*"?([A-Za-z_][\w-]*)"?[ \t]*[=:]', re.MULTILINE)
 KIND: VariableKind = "backend_config"
 # without these no backend of this type can be opened; each with variables that may give it
 _NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -57,6 +60,16 @@ def missing(verdict: Verdict, given: Collection[str], environment: Mapping[str, 
 
 def names(job: Job) -> set[str]:
     return {v.name for v in job.variables if v.kind == KIND}
+
+
+def names_in(files: Iterable[Path]) -> set[str]:
+    """The settings that files for -backend-config have, as far as they are read easily."""
+    found: set[str] = set()
+    for file in files:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES).decode(errors="replace")
+        found.update(match[1] for match in _SETTING.finditer(text))
+    return found
 
 
 def explanation(verdict: Verdict, absent: Collection[str], job: Job, said: str) -> str:

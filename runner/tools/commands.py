@@ -27,18 +27,24 @@ class Command:
     stdin: bytes | None = field(default=None, repr=False)
 
 
-def init(tool: Tool, variables: Iterable[Variable], config: Path | None = None) -> Command:
+def init(
+    tool: Tool,
+    variables: Iterable[Variable],
+    configs: Iterable[Path] = (),
+    files: Iterable[Path] = (),
+) -> Command:
     """Initialise. Module sources and tofu's backends may use variables, so init gets them too.
 
-    `config` is a file that completes the backend block of the sources.
+    `configs` are files that complete the backend block of the sources, a later one wins. `files`
+    are, here and below, files with variables, which `variables` win over.
     """
-    more = () if config is None else (f"-backend-config={config}",)
-    return _with_variables(tool, "init", (*_QUIET, "-reconfigure", *more), variables)
+    more = (f"-backend-config={config}" for config in configs)
+    return _with_variables(tool, "init", (*_QUIET, "-reconfigure", *more), variables, files)
 
 
-def init_cloud(tool: Tool, variables: Iterable[Variable]) -> Command:
+def init_cloud(tool: Tool, variables: Iterable[Variable], files: Iterable[Path] = ()) -> Command:
     """Initialise with a `cloud` block, for which both tools refuse -reconfigure."""
-    return _with_variables(tool, "init", _QUIET, variables)
+    return _with_variables(tool, "init", _QUIET, variables, files)
 
 
 def as_locked(initialising: Command, tool: Tool) -> Command:
@@ -48,12 +54,13 @@ def as_locked(initialising: Command, tool: Tool) -> Command:
     return replace(initialising, argv=argv)
 
 
-def plan(
+def plan(  # noqa: PLR0913 what a plan is made from
     tool: Tool,
     operation: Operation,
     plan_file: Path,
     variables: Iterable[Variable],
     selection: Iterable[str] = (),
+    files: Iterable[Path] = (),
 ) -> Command:
     """Plan. The exit code is 0 if nothing would change, 2 if something would, and 1 on an error.
 
@@ -62,7 +69,7 @@ def plan(
     mode = _MODES.get(operation, ())
     lock = ("-lock=false",) if operation in HARMLESS else ()
     arguments = (*_QUIET, "-detailed-exitcode", f"-out={plan_file}", *mode, *lock, *selection)
-    return _with_variables(tool, "plan", arguments, variables)
+    return _with_variables(tool, "plan", arguments, variables, files)
 
 
 def selection(job: Job) -> tuple[str, ...]:
@@ -71,38 +78,44 @@ def selection(job: Job) -> tuple[str, ...]:
     return (*(f"-target={address}" for address in job.targets), *replaced)
 
 
-def apply(tool: Tool, plan_file: Path, ephemeral: Iterable[Variable] = ()) -> Command:
+def apply(
+    tool: Tool,
+    plan_file: Path,
+    ephemeral: Iterable[Variable] = (),
+    files: Iterable[Path] = (),
+) -> Command:
     """Apply a saved plan, which contains the variables except ephemeral ones.
 
     It waits for a lock that somebody took since the run was claimed.
     """
     arguments = (*_QUIET, f"-lock-timeout={LOCK_SECONDS}s")
-    return _with_variables(tool, "apply", arguments, ephemeral, str(plan_file))
+    return _with_variables(tool, "apply", arguments, ephemeral, files, str(plan_file))
 
 
-def output(tool: Tool, variables: Iterable[Variable]) -> Command:
-    return _in_own_backend(tool, "output", ("output", "-json"), variables)
+def output(tool: Tool, variables: Iterable[Variable], files: Iterable[Path] = ()) -> Command:
+    return _in_own_backend(tool, "output", ("output", "-json"), variables, files)
 
 
-def show(tool: Tool, plan_file: Path, variables: Iterable[Variable]) -> Command:
+def show(
+    tool: Tool, plan_file: Path, variables: Iterable[Variable], files: Iterable[Path] = ()
+) -> Command:
     """Print a saved plan as JSON, with its secrets in clear. It must not get into the log.
 
     Only tofu gets variables: the encryption of the plan may use them.
     """
-    content = var_file(variables) if knows_variables(tool) else None
-    more = ("-var-file=/dev/stdin",) if content else ()
+    content, more = _known(tool, variables, files)
     arguments = ("show", "-json", "-no-color", *more, str(plan_file))
     return Command("show", (*tool.argv, *arguments), content)
 
 
-def workspaces(tool: Tool, variables: Iterable[Variable]) -> Command:
+def workspaces(tool: Tool, variables: Iterable[Variable], files: Iterable[Path] = ()) -> Command:
     """List the CLI workspaces of the backend. The selected one is marked with a star."""
-    return _in_own_backend(tool, "list", ("workspace", "list"), variables)
+    return _in_own_backend(tool, "list", ("workspace", "list"), variables, files)
 
 
-def pull(tool: Tool, variables: Iterable[Variable]) -> Command:
+def pull(tool: Tool, variables: Iterable[Variable], files: Iterable[Path] = ()) -> Command:
     """Print the state in the backend, and a line end. It must not get into the log."""
-    return _in_own_backend(tool, "pull", ("state", "pull"), variables)
+    return _in_own_backend(tool, "pull", ("state", "pull"), variables, files)
 
 
 def push(tool: Tool, document: bytes) -> Command:
@@ -122,11 +135,14 @@ def mirror(tool: Tool, platform: str, into: Path) -> Command:
 
 
 def _in_own_backend(
-    tool: Tool, step: StepName, what: tuple[str, ...], variables: Iterable[Variable]
+    tool: Tool,
+    step: StepName,
+    what: tuple[str, ...],
+    variables: Iterable[Variable],
+    files: Iterable[Path],
 ) -> Command:
     """A command in the sources' backend. Only tofu gets variables, for backend and encryption."""
-    content = var_file(variables) if knows_variables(tool) else None
-    more = ("-var-file=/dev/stdin",) if content else ()
+    content, more = _known(tool, variables, files)
     return Command(step, (*tool.argv, *what, "-no-color", *more), content)
 
 
@@ -135,13 +151,29 @@ def knows_variables(tool: Tool) -> bool:
     return tool.name == "tofu" and tool.version >= (1, 8, 0)
 
 
+def _known(
+    tool: Tool, variables: Iterable[Variable], files: Iterable[Path]
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """As `_given`, for a command that only newer releases of tofu give variables."""
+    return _given(variables, files) if knows_variables(tool) else (None, ())
+
+
+def _given(
+    variables: Iterable[Variable], files: Iterable[Path]
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """The standard input of a command, and its options: of two files the later one wins."""
+    content = var_file(variables)
+    ours = ("-var-file=/dev/stdin",) if content else ()
+    return content, (*(f"-var-file={file}" for file in files), *ours)
+
+
 def _with_variables(
     tool: Tool,
     step: StepName,
     arguments: tuple[str, ...],
     variables: Iterable[Variable],
+    files: Iterable[Path],
     *rest: str,
 ) -> Command:
-    content = var_file(variables)
-    more = ("-var-file=/dev/stdin",) if content else ()
+    content, more = _given(variables, files)
     return Command(step, (*tool.argv, step, *arguments, *more, *rest), content)

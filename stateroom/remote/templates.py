@@ -8,7 +8,16 @@ import click
 from client.api import Api, path
 from stateroom.completing import argument, names
 from stateroom.groups import group
-from stateroom.options import TEXT_OR_NONE, changes, connected, in_project, limited, listed
+from stateroom.options import (
+    TEXT_OR_NONE,
+    backend_config_files,
+    changes,
+    connected,
+    in_project,
+    limited,
+    listed,
+    variable_files,
+)
 from stateroom.remote import rules, surveys
 from stateroom.tables import Columns, Show
 
@@ -34,6 +43,8 @@ DETAIL: Columns = {
     "rules": rules.told,
     "survey": surveys.told,
     "free variables": "free_variables",
+    "variable files": "variable_files",
+    "backend config files": "backend_config_files",
     "queue": "queue",
     "key": "key.name",
     "made": "created_at",
@@ -100,6 +111,8 @@ _FIELDS = (
     rules.OPTION,
     surveys.OPTION,
     surveys.FREE,
+    variable_files,
+    backend_config_files,
     click.option(
         "--queue",
         metavar="LABEL",

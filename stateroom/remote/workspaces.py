@@ -11,6 +11,7 @@ from stateroom.groups import group
 from stateroom.options import (
     NUMBER_OR_NONE,
     TEXT_OR_NONE,
+    backend_config_files,
     changes,
     connected,
     in_project,
@@ -18,6 +19,7 @@ from stateroom.options import (
     listed,
     of_workspace,
     snippet_for,
+    variable_files,
 )
 from stateroom.remote import drift, following
 from stateroom.tables import Columns, Show
@@ -46,6 +48,8 @@ DETAIL: Columns = {
     "shares that backend": "shares_backend",
     "drift": lambda found: drift.summary(found["drift"]) if found["drift"] else None,
     "variable sets": lambda found: [chosen["name"] for chosen in found["variable_sets"]],
+    "variable files": "variable_files",
+    "backend config files": "backend_config_files",
 }
 CONTENTS = {
     "versions": ("version of its state", "versions of its state"),
@@ -154,6 +158,8 @@ def show_workspace(api: Api, show: Show, *, project: str, workspace: str, tool: 
     "turns.",
 )
 @variable_sets
+@variable_files
+@backend_config_files
 @in_project
 @connected
 def change_workspace(api: Api, show: Show, *, project: str, workspace: str, **given: Any) -> None:

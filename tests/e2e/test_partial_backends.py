@@ -128,3 +128,27 @@ def test_a_name_that_is_no_argument_is_refused(run_place: Callable[..., Place]) 
         configure(place, **{'a = "b"\nkey': "x"})
 
     assert refusal.value.status == 422
+
+
+def test_files_of_the_repository_complete_the_block_and_variables_win_over_them(
+    run_place: Callable[..., Place], s3: S3, tool: Tool, tmp_path: Path
+) -> None:
+    seed(tool, tmp_path / "laptop", s3, MODULE)
+    place = run_place(
+        {
+            "main.tf": MODULE,
+            "b.tf": without(s3.block, "bucket", "key", "region"),
+            "envs/prod.tfbackend": 'bucket = "another"\nregion = "us-east-1"\n',
+        }
+    )
+    files = ["envs/prod.tfbackend"]
+    place.api.patch(f"/projects/{place.project}/templates/module", backend_config_files=files)
+    give(place, s3)
+    configure(place, bucket=s3.bucket)
+
+    lacking = place.queue("plan").wait("errored")
+    configure(place, key="state")
+    place.queue("import-state").wait("applied")
+
+    assert "backend:s3 without key," in lacking["error"]["message"]
+    assert place.state.read().body == s3.stored()

@@ -108,3 +108,75 @@ def test_the_token_of_a_registry_reaches_the_tool_and_that_of_the_sources_backen
     assert "got TF_TOKEN_registry_example_com" in run.log()
     assert "got TF_TOKEN_app_terraform_io" not in run.log()
     assert any("TF_TOKEN_app_terraform_io is not passed" in said for said in ended["warnings"])
+
+
+FILES = """\
+variable "region" {}
+variable "size" {}
+variable "stage" {}
+variable "own" {}
+
+output "all" {
+  value = "${var.region} ${var.size} ${var.stage} ${var.own}"
+}
+"""
+
+
+def test_files_of_the_repository_win_over_its_defaults_and_lose_to_what_is_set_here(
+    run_place: Callable[..., Place],
+) -> None:
+    place = run_place(
+        {
+            "net/main.tf": FILES,
+            "net/terraform.tfvars": 'region = "default"\nsize = "default"\nown = "default"\n',
+            "net/envs/prod.tfvars": 'region = "prod"\nsize = "prod"\nstage = "prod"\n',
+            "common.tfvars.json": '{"region": "common", "stage": "common"}',
+        }
+    )
+    project = f"/projects/{place.project}"
+    template = f"{project}/templates/module"
+    place.api.patch(template, path="net", variable_files=["../common.tfvars.json"])
+    place.api.patch(f"{project}/workspaces/first", variable_files=["envs/prod.tfvars"])
+    place.set_variable("stage", "here")
+
+    place.queue("apply").wait("applied")
+
+    document = place.state.read().json()
+    assert document["outputs"]["all"]["value"] == "prod prod here default"
+
+
+def test_a_file_that_is_not_in_the_repository_is_named(run_place: Callable[..., Place]) -> None:
+    place = run_place({"main.tf": ""})
+    files = ["envs/prod.tfvars"]
+    place.api.patch(f"/projects/{place.project}/templates/module", variable_files=files)
+
+    ended = place.queue("plan").wait("errored")
+
+    assert ended["error"]["code"] == "named-file-missing"
+    assert "envs/prod.tfvars" in ended["error"]["message"]
+
+
+EPHEMERAL = """\
+variable "token" {
+  ephemeral = true
+}
+variable "plain" {}
+
+resource "terraform_data" "x" {
+  input = var.plain
+  provisioner "local-exec" {
+    command = "test $TOKEN = from-a-file"
+    environment = { TOKEN = var.token }
+  }
+}
+"""
+
+
+def test_an_ephemeral_variable_of_a_file_is_there_when_the_plan_is_applied(
+    run_place: Callable[..., Place],
+) -> None:
+    place = run_place({"main.tf": EPHEMERAL, "prod.tfvars": 'token = "from-a-file"\nplain = "x"\n'})
+    files = ["prod.tfvars"]
+    place.api.patch(f"/projects/{place.project}/templates/module", variable_files=files)
+
+    place.queue("apply").wait("applied")

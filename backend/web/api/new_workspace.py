@@ -55,6 +55,11 @@ class NewVariable(VariableToPut):
         return variables.NewVariable(self.kind, self.name, self.fields())
 
 
+FilesOfRepository = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(max_length=50)
+]
+
+
 ChosenSets = Annotated[
     list[Reference],
     Field(

@@ -27,7 +27,7 @@ from backend.web.api.answers import (
     once,
     problems,
 )
-from backend.web.api.new_workspace import TemplateWorkspace
+from backend.web.api.new_workspace import FilesOfRepository, TemplateWorkspace
 from backend.web.current import reading, transaction
 
 bp = blueprint("templates", "What to run: repository, branch or tag, path, tool, backend mode")
@@ -169,6 +169,18 @@ class TemplateChange(Body):
         description="Whether who may queue runs may give them any variable for terraform, beyond "
         "the survey",
     )
+    variable_files: FilesOfRepository = Field(
+        default_factory=list,
+        description="Files of the repository with variables, relative to the template's folder: "
+        "`envs/prod.tfvars`. Those of the workspace come after them. "
+        "A later one wins, and every variable that is set here wins over all",
+    )
+    backend_config_files: FilesOfRepository = Field(
+        default_factory=list,
+        description="Files of the repository that complete the backend block of the sources "
+        "(-backend-config). Those of the workspace come after them. "
+        "A later one wins, and variables of the kind backend_config over all",
+    )
     key: Reference | None = Field(None, description="The key that opens the repository")
 
 
@@ -202,6 +214,8 @@ class Template(Answer):
     secrets_for_pull_requests: bool
     survey: list[Question]
     free_variables: bool
+    variable_files: list[str]
+    backend_config_files: list[str]
     rules: dict[str, Any] = Field(description="As they were written")
     key: Named | None
     default_workspace_id: str | None

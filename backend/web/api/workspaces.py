@@ -35,7 +35,7 @@ from backend.web.api.drift import DriftSummary
 from backend.web.api.drift import summary as drift_summary
 from backend.web.api.locks import Lock
 from backend.web.api.locks import shown as shown_lock
-from backend.web.api.new_workspace import ChosenSets, TemplateWorkspace
+from backend.web.api.new_workspace import ChosenSets, FilesOfRepository, TemplateWorkspace
 from backend.web.api.runs import Run, summary
 from backend.web.api.states import State
 from backend.web.api.states import shown as shown_state
@@ -81,6 +81,18 @@ class WorkspaceChange(Body):
         "too. Their runs take turns. Without it the second one is refused (`backend-shared`)",
     )
     variable_sets: ChosenSets = Field(default_factory=list)
+    variable_files: FilesOfRepository = Field(
+        default_factory=list,
+        description="Files of the repository with variables, relative to the template's folder: "
+        "`envs/prod.tfvars`. They come after those of the template. "
+        "A later one wins, and every variable that is set here wins over all",
+    )
+    backend_config_files: FilesOfRepository = Field(
+        default_factory=list,
+        description="Files of the repository that complete the backend block of the sources "
+        "(-backend-config). They come after those of the template. "
+        "A later one wins, and variables of the kind backend_config over all",
+    )
 
 
 class Freezing(Body):
@@ -111,6 +123,8 @@ class Workspace(Answer):
     )
     shares_backend: bool = Field(description="Whether it may share that with another workspace")
     variable_sets: list[Named] = Field(description="A later one wins")
+    variable_files: list[str]
+    backend_config_files: list[str]
     created_at: datetime
 
 

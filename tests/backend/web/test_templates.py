@@ -317,3 +317,18 @@ def test_who_may_only_queue_runs_allows_no_refs(boss: Caller, shop: str) -> None
     runner = boss.with_scopes("runs:create", "runs:approve", "runs:read", project="shop")
 
     refused(runner.patch(f"{shop}/templates/app", {"allowed_refs": ["any"]}), 403, "scope-missing")
+
+
+@one_database
+@pytest.mark.parametrize("field", ["variable_files", "backend_config_files"])
+def test_files_of_the_repository_are_named_for_a_template_and_a_workspace(
+    boss: Caller, shop: str, app_workspace: str, field: str
+) -> None:
+    given = ["envs//prod.tfvars", "../common.tfvars", "./envs/prod.tfvars"]
+
+    for path in (f"{shop}/templates/app", app_workspace):
+        changed = boss.patch(path, {field: given}).json
+        assert changed[field] == ["envs/prod.tfvars", "../common.tfvars"]
+        for wrong in ("/etc/passwd", "-x", "a/.git/config", "envs/", "..", "a\\b", "a\nb"):
+            refused(boss.patch(path, {field: [wrong]}), 422, "path-invalid")
+        assert boss.patch(path, {field: []}).json[field] == []
