@@ -87,7 +87,7 @@ def test_the_readmes_first_use_leads_to_an_applied_run(tmp_path: Path) -> None:
         wait_until(lambda: _run(here)["finished_at"], "the run to end", seconds=60)
 
         assert done.count("\n") == 3
-        assert "will be created" in shown
+        assert '"add":1' in shown
         assert _run(here)["status"] == "applied", here.logs()
 
 

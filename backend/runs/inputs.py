@@ -12,7 +12,7 @@ from backend.models import Key, Run
 from backend.sealing.proofs import body_of
 from backend.transactions import Transaction
 
-_OF_TEMPLATE = (
+OF_TEMPLATE = (
     *("id", "repository", "ref", "path", "tool", "tool_version", "backend_mode", "override_file"),
     *("submodules", "lfs", "ignored_wrappers", "allowed_refs", "secrets_for_pull_requests"),
     *("variable_files", "backend_config_files"),
@@ -43,7 +43,7 @@ def of(tx: Transaction, run: Run) -> Inputs:
     For Stateroom itself, and for whoever may decide about the run.
     """
     tx.require_any(("runs:approve", "admin"), run.project_id)
-    template = [getattr(run.template, name) for name in _OF_TEMPLATE]
+    template = [getattr(run.template, name) for name in OF_TEMPLATE]
     template.append(rules.of_plans(run.template.rules))
     template += [run.workspace.variable_files, run.workspace.backend_config_files]
     opened = effective.opened(tx.db, tx.keyring, run.workspace, run)
