@@ -37,7 +37,7 @@ def of_run(tx: Transaction, run: Run) -> list[Reason]:
     """
     tx.require_any(("runs:read", "runs:create", "runs:cancel", "runs:approve"), run.project_id)
     if run.status == PLANNED and run.approved_at is None:
-        return [Reason("approval", f"an approval: `stateroom runs approve {run.id}`")]
+        return [Reason("approval", _approval(run))]
     if run.status not in ("queued", PLANNED):
         return []
     return [*_of_workspace(tx.db, run), *_of_installation(tx, run)]
@@ -48,6 +48,14 @@ def position(db: Session, run: Run) -> int | None:
     if run.status != "queued" or run.operation in HARMLESS:
         return None
     return 1 + queue.count_ahead(db, run)
+
+
+def _approval(run: Run) -> str:
+    """Whose approval it waits for, and how it is given."""
+    says = {finding["rule"]: finding["decision"] for finding in run.findings}
+    by = f" by somebody else than {run.created_by}" if "second_person" in says else ""
+    overrules = " --overrule" if "ask" in says.values() else ""
+    return f"an approval{by}: `stateroom runs approve {run.id}{overrules}`"
 
 
 def _of_workspace(db: Session, run: Run) -> Iterator[Reason]:

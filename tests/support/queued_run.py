@@ -44,7 +44,7 @@ class QueuedRun:
     def cancel(self) -> None:
         self.api.post(f"{self.path}/cancel")
 
-    def approve(self, **said: str) -> None:
+    def approve(self, **said: Any) -> None:
         self.api.post(f"{self.path}/approve", **said)
 
     def discard(self, **said: str) -> None:
