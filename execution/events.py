@@ -221,8 +221,17 @@ class Execution:
         self._write(lambda tx: approvals.await_one(tx, self._approved_by))
 
     def finish(self, status: str, **values: Any) -> None:
+        """The run ends so, also when its last events and the end of its log cannot be stored."""
         self._end_log()
-        self._move(status, **values)
+        try:
+            self._move(status, **values)
+        except (RunnerError, Conflict, Unavailable):
+            raise
+        except Exception as fault:
+            log.exception("events_lost", run=self.run_id, exc_info=fault)
+            with self._writing:
+                self._forget()
+            self._move(status, **values)
 
     def fail(self, error: RunnerError | Error) -> None:
         """The run ends with this error."""
@@ -341,6 +350,9 @@ class Execution:
                 return
             except Fenced:  # `stop` reports it
                 self._say_late()
+            except Exception as fault:  # noqa: BLE001 no log is worth the end of an apply
+                log.error("log_waits", run=self.run_id, reason=f"{type(fault).__name__}: {fault}")
+                return
             self._forget()
 
     def _tell(self, tell: Callable[..., None], *what: Any, **values: Any) -> None:

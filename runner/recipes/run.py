@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.detection.override import Override
-from runner.errors import Stopped, ToolError
+from runner.errors import Fenced, RunnerError, Stopped, ToolError
 from runner.events import Events, Outcome
 from runner.job import HARMLESS, REFRESHING, Job
 from runner.plans import drift, selected
@@ -36,6 +36,8 @@ from runner.sources.source import Checkout
 from runner.tools import commands, variables
 from runner.tools.environment import terms
 
+OUTPUTS_BYTES = 1 << 20  # of outputs that are kept with a step
+_APPLIED = "Everything was applied, but its outputs could not be read:"
 NO_CHANGES, CHANGES = 0, 2  # exit codes of plan -detailed-exitcode
 _PARTIAL = (
     "The plan is incomplete: it is about the targets and what they depend on, and nothing else was "
@@ -191,16 +193,30 @@ def _apply_command(context: RunContext, checkout: Checkout) -> commands.Command:
 def _collect(context: RunContext, checkout: Checkout, injected: Override | None) -> None:
     """Note what the state contains now. The run is applied, whatever happens here."""
     with context.step("collect") as detail:
-        if injected is not None:
-            detail.update(context.events.collect())
-            return
         try:
-            command = commands.output(context.tool, context.job.variables, context.variable_files)
-            outputs = _parsed(context.ask(command, checkout.folder))
-        except (ToolError, Stopped) as error:
-            context.warn(f"Everything was applied, but its outputs could not be read: {error}")
-            return
-        detail["outputs"] = {k: _shown(v) for k, v in outputs.items()}
+            if injected is not None:
+                detail.update(context.events.collect())
+            else:
+                detail["outputs"] = _outputs(context, checkout)
+        except Fenced:
+            raise
+        except RunnerError as error:
+            context.warn(f"{_APPLIED} {error}")
+        except Exception as fault:  # noqa: BLE001 nothing that only informs may fail the run
+            context.warn(f"{_APPLIED} {type(fault).__name__}")
+
+
+def _outputs(context: RunContext, checkout: Checkout) -> dict[str, Any]:
+    """The outputs in the backend of the sources. Raises ToolError and Stopped."""
+    command = commands.output(context.tool, context.job.variables, context.variable_files)
+    outputs = _parsed(context.ask(command, checkout.folder))
+    shown = {name: _shown(value) for name, value in outputs.items()}
+    if len(json.dumps(shown)) > OUTPUTS_BYTES:
+        raise ToolError(
+            "outputs-too-large",
+            f"they are larger than the {OUTPUTS_BYTES:,} bytes that are kept of a run.",
+        )
+    return shown
 
 
 def _shown(output: Mapping[str, Any]) -> Any:

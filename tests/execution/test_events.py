@@ -11,7 +11,7 @@ from datetime import timedelta
 from io import BytesIO
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from backend.db import now
 from backend.documents import intake
@@ -342,3 +342,24 @@ def test_what_a_tool_without_its_lock_could_not_write_is_rescued_in_a_frozen_wor
     with here.itself.reading() as tx:
         assert tx.db.scalars(select(State)).one().current == 0
         assert tx.db.scalars(select(RescuedWrite)).one().reason == "workspace-frozen"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_apply_that_ended_well_is_applied_although_its_log_cannot_be_stored(
+    here: Installation, run: Run
+) -> None:
+    at_work = Execution(here, run)
+    at_work.planning()
+    at_work.planned({"add": 1}, "0" * 64)
+    at_work.applying()
+    with here.database.transaction() as db:
+        refuse = "BEFORE INSERT ON log_chunks BEGIN SELECT RAISE(ABORT, 'the store is broken'); END"
+        db.execute(text(f"CREATE TRIGGER broken {refuse}"))
+
+    at_work.step_started("apply")
+    at_work.output(b"Apply complete!\n")
+    at_work.flush()
+    at_work.step_ended("apply", "done", {})
+    at_work.finish("applied")
+
+    assert status_of(here, run) == "applied"
