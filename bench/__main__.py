@@ -13,6 +13,7 @@ BENCHES = (
         "states",
         "memory",
         "runs",
+        "providers",
         "detection",
         "sealing",
         "diff",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from runner.events import StopLevel
@@ -58,6 +59,7 @@ class Done:
     linked: dict[str, str]
     written: int
     warnings: list[str]
+    seconds: float
 
     @property
     def version(self) -> str:
@@ -122,8 +124,9 @@ class Machine:
             context = RunContext(this, heard, work, opened, self.tool)  # type: ignore[arg-type]  # what an init tells
             context.begin()
             command = commands.init(self.tool, [])
+            started = perf_counter()
             providers.initialise(context, folder, lambda more: context.run(command, folder, more))
-            return _done(heard, work, folder)
+            return _done(heard, work, folder, perf_counter() - started)
 
     def together(self, count: int) -> list[Done | BaseException]:
         """Inits at once."""
@@ -148,10 +151,10 @@ def without(lock: str, kind: str) -> str:
     return re.sub(rf'^ *"{kind}:.*\n', "", lock, flags=re.MULTILINE)
 
 
-def _done(heard: Recorded, work: WorkDir, folder: Path) -> Done:
+def _done(heard: Recorded, work: WorkDir, folder: Path, seconds: float) -> Done:
     kept = work.data / "providers"
     links = {str(p.relative_to(kept)): str(p.readlink()) for p in kept.rglob("*") if p.is_symlink()}
     files = [path for path in kept.rglob("*") if path.is_file() and not path.is_symlink()]
     written = sum(path.stat().st_size for path in files)
     lock = (folder / ".terraform.lock.hcl").read_text()
-    return Done(heard.log.decode(), lock, links, written, heard.warnings)
+    return Done(heard.log.decode(), lock, links, written, heard.warnings, seconds)
