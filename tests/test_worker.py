@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,8 @@ from backend.transactions import Installation
 from backend.upkeep import installation
 from execution import repositories
 from runner.processes import workdir
+from runner.providers import cache
+from runner.providers.package import Package
 from tests.support.rows import add_workspaces
 from worker import Worker
 
@@ -100,6 +103,27 @@ def test_mirrors_that_no_run_has_used_for_long_are_removed(here: Installation) -
 
     assert not unused.exists()
     assert used.is_dir()
+
+
+def test_providers_that_no_run_has_used_for_long_are_removed(
+    here: Installation, tmp_path: Path
+) -> None:
+    kept = cache.Cache(here.settings.providers_path / "shared")
+    unused, used = (Package("example.com/acme/thing", f"1.0.{n}", "linux_amd64") for n in "01")
+    archive = tmp_path / "package.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("terraform-provider-thing", "program")
+    for package in (unused, used):
+        with archive.open("rb") as opened:
+            kept.put(package, opened, 1000)
+    days = here.settings.provider_cache_days + 1
+    known = kept.root / "known" / unused.path.with_name(f"{unused.platform}.json")
+    os.utime(known, (time.time() - days * 86_400,) * 2)
+
+    Worker(here).sweep_providers()
+
+    assert list(kept.every()) == [used]
+    assert not (kept.folder / unused.path).exists()
 
 
 @pytest.mark.parametrize("useless", [b"", b"{", b"[1]", b'{"a": 1}'])
