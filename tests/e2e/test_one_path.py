@@ -80,3 +80,23 @@ def test_what_stores_its_path_has_no_changes_on_another_worker(
 
     planned = place.queue("plan").wait("planned_and_finished")
     assert planned["changes"]["change"] == 0, planned
+
+
+def test_a_plan_is_applied_by_a_worker_with_another_folder(
+    stateroom: Stateroom, tool: Tool, served: Path
+) -> None:
+    module = Repository(served / "module", {"main.tf": PATH})
+    files = {"main.tf": MODULE % module.folder, "sub/main.tf": PATH}
+    template = Repository(served / "template", files)
+    stateroom.path = f"{tool.command.parent}:{stateroom.path}"
+    stateroom.start()
+    place = stateroom.place(repository=str(template.folder), tool=tool.name)
+    run = place.queue("apply", auto_approve=False)
+    run.wait("planned")
+    stateroom.workers.pop().stop(60)
+
+    stateroom.start_worker_elsewhere()
+    run.approve()
+
+    run.wait("applied")
+    assert place.queue("plan").wait("planned_and_finished")["changes"]["change"] == 0
