@@ -71,7 +71,8 @@ class Project:
 
     def queue(self, operation: str) -> str:
         path = f"{self._path}/workspaces/w/runs"
-        return str(self._api.post(path, operation=operation)["id"])
+        approved = {} if operation == "plan" else {"auto_approve": True}
+        return str(self._api.post(path, operation=operation, **approved)["id"])
 
     def run(self, operation: str) -> float:
         """Seconds from the POST to the end."""
