@@ -85,7 +85,7 @@ def _make(folder: Path) -> None:
     """Make the folder, for every user; what is above the tools folder stays private."""
     for one in (folder.parent, folder):
         if not one.is_dir():
-            one.mkdir(parents=True)
+            one.mkdir(parents=True, exist_ok=True)  # somebody else may make it meanwhile
             one.chmod(_OPEN_MODE)
 
 

@@ -383,13 +383,19 @@ def test_a_login_in_the_address_of_a_mirror_is_in_no_message(tools_dir: Path) ->
 def test_two_at_once_install_one(publisher: Publisher, put: Installer) -> None:
     path = publisher.publish("tofu", "1.9.8")
     made: list[Path] = []
-    threads = [threading.Thread(target=lambda: made.append(put("tofu", "1.9.8"))) for _ in range(4)]
+    together = threading.Barrier(8)
+
+    def one_of_them() -> None:
+        together.wait()
+        made.append(put("tofu", "1.9.8"))
+
+    threads = [threading.Thread(target=one_of_them) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert len(made) == 4
+    assert len(made) == 8
     assert publisher.asked.count(path) == 1
 
 
