@@ -123,6 +123,7 @@ def resolve(tx: Transaction, run: Run) -> Job:
         ),
         limits=Limits(
             command=settings.run_timeout_seconds,
+            steps=template.timeouts,
             stop_grace=settings.stop_grace_seconds,
             state=settings.max_state_bytes,
             plan=settings.max_plan_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -162,15 +163,22 @@ class Limits:
 
     `plan` is the bytes of a plan that is kept, with the files that it needs.
 
-    `stop_grace` is how long the tool may take to save and unlock after each SIGINT.
+    `stop_grace` is how long the tool may take to save and unlock after each SIGINT. `steps` has
+    what the template says of single ones.
     """
 
     command: float = 4 * 3600.0
     clone: float = 600.0
+    steps: Mapping[str, float] = field(default_factory=dict)
     stop_grace: float = 300.0
     state: int = 100_000_000
     plan: int = 256 << 20
     registry_waits: tuple[float, ...] = (5.0, 20.0, 60.0)  # after each refusal of a registry
+
+    def of(self, step: str) -> float:
+        """How long a command of this step may take: never longer than any command."""
+        usual = self.clone if step == "clone" else self.command
+        return min(self.steps.get(step, usual), self.command)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Fields(TypedDict, total=False):
     variable_files: list[str]
     backend_config_files: list[str]
     rules: Rules
+    timeouts: dict[str, int]
     auto_approve: str
     queue: str
     key: str | None
@@ -58,7 +59,7 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
         project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
         submodules=False, lfs=False, auto_approve="never", queue=DEFAULT_QUEUE,
         free_variables=False, survey=[], variable_files=[],
-        backend_config_files=[],
+        backend_config_files=[], timeouts={},
     )  # fmt: skip
     _assign(tx, project, template, fields)
     if fields.get("name") is None:
@@ -165,8 +166,22 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
     template.lfs = fields.get("lfs", template.lfs)
     if template.key is not None and not {"key", "repository"}.isdisjoint(fields):
         _guard(tx, template.key)
+    most = tx.settings.run_timeout_seconds
+    template.timeouts = _within(fields.get("timeouts", template.timeouts), most)
     _assign_tool(tx, template, fields)
     _assign_variables(template, fields)
+
+
+def _within(timeouts: dict[str, int], most: float) -> dict[str, int]:
+    for step, seconds in timeouts.items():
+        if seconds > most:
+            raise Invalid(
+                f"The step {step} may take {most:g} seconds at most, which is the installation's "
+                "STATEROOM_RUN_TIMEOUT_SECONDS.",
+                code="timeout-too-long",
+                field="timeouts",
+            )
+    return timeouts
 
 
 def _assign_variables(template: Template, fields: Fields) -> None:

@@ -106,6 +106,7 @@ class Template(Base):
     allowed_refs: Mapped[list[str]] = mapped_column(JSON, default=list)  # beside its own ref
     secrets_for_pull_requests: Mapped[bool] = mapped_column(default=False)
     rules: Mapped[dict[str, Any]] = mapped_column(default=dict)  # catalogue/rules.py
+    timeouts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # seconds by step
     auto_approve: Mapped[str] = mapped_column(String(16), default="never")
     survey: Mapped[list[Any]] = mapped_column(JSON, default=list)  # catalogue/survey.py
     variable_files: Mapped[list[str]] = mapped_column(JSON, default=list)  # of the repository

@@ -31,6 +31,7 @@ from runner.tools.failures import Diagnosis
 from runner.tools.printed_state import PrintedState
 from runner.tools.tool import Tool, check_confined
 
+TIMED = ("clone", "init", "plan", "apply")  # steps whose time a template may limit
 _CHUNK_BYTES = 1 << 16
 SAID_BYTES = 16 << 20  # the longest output of a command that is read by the runner
 # by the number of the limit: the code, what there was too much of, and the setting
@@ -123,6 +124,7 @@ class RunContext:
         try:
             yield detail
         except RunnerError as error:
+            _name_the_step(error, name)
             error.message = self._redactor.mask(error.message)
             self.say(f"Error: {error.message}")
             self.events.step_ended(name, "failed", detail | {"error": error.code})
@@ -177,7 +179,7 @@ class RunContext:
                 cwd=self.room.inside(folder),
                 stdin=command.stdin,
                 output=self._listener(diagnosis, printed),
-                deadline=self.job.limits.command,
+                deadline=self.job.limits.of(command.step),
                 stop=self.events.stop,
                 stop_grace=self.job.limits.stop_grace,
                 room=self.room,
@@ -207,7 +209,7 @@ class RunContext:
             env={**self.environment, **(extra or {})},
             cwd=self.room.inside(folder),
             stdin=command.stdin,
-            deadline=self.job.limits.command,
+            deadline=self.job.limits.of(command.step),
             limit=limit,
             stop=self.events.stop,
             stop_grace=self.job.limits.stop_grace,
@@ -252,3 +254,11 @@ class RunContext:
     def _pass_on(self, text: bytes) -> None:
         if text:
             self.events.output(text)
+
+
+def _name_the_step(error: RunnerError, name: str) -> None:
+    """Say which step took too long, if that is what ended it."""
+    if error.code == "timed-out" and "step" not in error.facts:
+        error.message = f"The step {name} took too long. {error.message}"
+        if name in TIMED:
+            error.facts["step"] = name

@@ -56,7 +56,7 @@ def _clone(context: RunContext) -> Checkout:
         ),
         context.work.checkout / "source",
         work=context.work.root,
-        deadline=context.job.limits.clone,
+        deadline=context.job.limits.of("clone"),
         stop=context.events.stop,
     )
 

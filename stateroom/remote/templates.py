@@ -18,7 +18,7 @@ from stateroom.options import (
     listed,
     variable_files,
 )
-from stateroom.remote import rules, surveys
+from stateroom.remote import rules, surveys, timeouts
 from stateroom.tables import Columns, Show
 
 LIST: Columns = {
@@ -39,6 +39,7 @@ DETAIL: Columns = {
     "ignored wrappers": "ignored_wrappers",
     "allowed refs": "allowed_refs",
     "secrets for pull requests": "secrets_for_pull_requests",
+    "timeouts": timeouts.told,
     "applies by itself": "auto_approve",
     "rules": rules.told,
     "survey": surveys.told,
@@ -108,6 +109,7 @@ _FIELDS = (
         help="Which plans are applied without waiting for an approval, of runs whose maker may "
         "approve them. unless_destroys: those that neither destroy nor replace anything.",
     ),
+    timeouts.OPTION,
     rules.OPTION,
     surveys.OPTION,
     surveys.FREE,

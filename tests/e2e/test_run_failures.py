@@ -12,7 +12,7 @@ from tests.support.command_line import CommandLine
 from tests.support.documents import lock_info
 from tests.support.place import Place
 from tests.support.queued_run import QueuedRun
-from tests.support.repositories import MODULE, S3_BACKEND, waiting_module
+from tests.support.repositories import MODULE, S3_BACKEND, sleeping_module, waiting_module
 
 LINE = re.compile(r"(?m)^([a-z ]+): +(.*)$")
 
@@ -158,3 +158,21 @@ def test_a_run_that_ended_well_has_nothing_to_do(run_place: Callable[..., Place]
     run.wait("applied")
 
     assert shown(place, run)["do next"] == "-"
+
+
+def test_a_step_that_takes_too_long_names_itself_and_the_way_to_more_time(
+    run_place: Callable[..., Place],
+) -> None:
+    place = run_place({"main.tf": sleeping_module(120)}, timeouts={"apply": 3})
+
+    run = place.queue("apply")
+    run.wait("errored")
+    told = shown(place, run)
+
+    assert told["error"] == "timed-out"
+    assert "The step apply took too long" in told["what is wrong"]
+    assert "3 seconds" in told["what is wrong"]
+    more = f"stateroom templates set -p {place.project} module --timeout apply=SECONDS"
+    assert more in told["do next"]
+    assert "quick" in place.state.read().body.decode()
+    assert not place.is_locked()

@@ -35,6 +35,7 @@ bp = blueprint("templates", "What to run: repository, branch or tag, path, tool,
 ToolName = Literal["terraform", "tofu"]
 BackendMode = Literal["auto", "override", "off"]
 Label = Annotated[str, StringConstraints(pattern=f"^{LABEL}$")]
+TimedStep = Literal["clone", "init", "plan", "apply"]
 AutoApprove = Literal["never", "unless_destroys", "always"]
 Wrapper = Literal["terragrunt", "terraspace", "terramate", "cdktf", "atmos"]
 
@@ -133,6 +134,12 @@ class TemplateChange(Body):
         "get the variables that are marked sensitive. Whoever can open a pull request can then "
         "read them",
     )
+    timeouts: dict[TimedStep, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="How many seconds a step may take, at most the installation's "
+        "STATEROOM_RUN_TIMEOUT_SECONDS. Then the tool is interrupted, saves its state, and the run "
+        "ends as `errored` with `timed-out`. They replace those of before; {}: none",
+    )
     rules: Rules = Field(
         default_factory=Rules,
         description="What a plan may do, who has to look at it, and when it may be applied. They "
@@ -209,6 +216,7 @@ class Template(Answer):
     lfs: bool
     ignored_wrappers: list[Wrapper]
     allowed_refs: list[str]
+    timeouts: dict[str, int]
     auto_approve: AutoApprove
     queue: str
     secrets_for_pull_requests: bool

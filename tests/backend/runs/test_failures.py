@@ -75,7 +75,7 @@ def test_every_last_sentence_needs_no_fact() -> None:
 
 def test_a_command_is_told_once_for_each_of_several_names() -> None:
     known = {"variables": ["region", "zone"], "project": "shop", "workspace": "network"}
-    known |= {"operation": "plan"}
+    known |= {"run": "run_1"}
 
     told = failures.sentence("variable-missing", known)
 

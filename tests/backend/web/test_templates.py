@@ -332,3 +332,23 @@ def test_files_of_the_repository_are_named_for_a_template_and_a_workspace(
         for wrong in ("/etc/passwd", "-x", "a/.git/config", "envs/", "..", "a\\b", "a\nb"):
             refused(boss.patch(path, {field: [wrong]}), 422, "path-invalid")
         assert boss.patch(path, {field: []}).json[field] == []
+
+
+@one_database
+def test_steps_may_take_as_long_as_the_template_says_within_the_limit_of_the_installation(
+    boss: Caller, shop: str
+) -> None:
+    made = boss.made(
+        f"{shop}/templates", {"repository": "https://example.com/x.git", "timeouts": {"plan": 600}}
+    )
+
+    where = f"{shop}/templates/{made['id']}"
+    too_long = boss.patch(where, {"timeouts": {"apply": 10**9}})
+    unknown = boss.patch(where, {"timeouts": {"nothing": 5}})
+    none = boss.patch(where, {"timeouts": {}})
+
+    assert made["timeouts"] == {"plan": 600}
+    assert (too_long.status_code, too_long.json["code"]) == (422, "timeout-too-long")
+    assert "STATEROOM_RUN_TIMEOUT_SECONDS" in too_long.json["detail"]
+    assert unknown.status_code == 422
+    assert none.json["timeouts"] == {}
