@@ -111,6 +111,58 @@ def test_the_imports_of_an_old_run_are_called_as_those_of_a_new_one(old: Databas
         }
 
 
+STATUSES = (
+    *("queued", "preparing", "planning", "planned", "applying", "applied", "planned_and_finished"),
+    *("discarded", "stale", "errored", "canceled", "lost"),
+)
+
+
+@pytest.mark.parametrize("operation", ["plan", "apply", "import-state"])
+def test_runs_in_every_status_go_on_where_they_can(old: Database, operation: str) -> None:
+    """From the last schema in which a run planned and applied in one breath."""
+    upgrade_to(old, "0016")
+    blocking = {"preparing", "planning", "planned", "applying", "lost"}
+    with old.engine.begin() as connection:
+        for status in STATUSES:
+            connection.exec_driver_sql(
+                "INSERT INTO workspaces (id, project_id, template_id, name, created_at) "
+                f"VALUES ('w-{status}', 'p', 't', '{status}', 1)"
+            )
+            claimed = "'w1', 5" if status in blocking - {"lost"} else "NULL, NULL"
+            connection.exec_driver_sql(
+                "INSERT INTO runs (id, project_id, template_id, workspace_id, operation, status, "
+                "blocking, message, epoch, attempts, force_cancel, worker, lease_expires_at, "
+                "warnings, log_size, created_by, created_at) VALUES "
+                f"('{status}', 'p', 't', 'w-{status}', '{operation}', '{status}', "
+                f"{str(status in blocking).lower()}, '', 3, 1, false, "
+                f"{claimed}, '[]', 0, 'me', 1)"
+            )
+
+    migrations.upgrade(old.engine)
+
+    with old.reading() as db:
+        runs = {run.id: run for run in db.scalars(select(Run))}
+    now_queued = {"queued", "planned"}  # nothing had kept the plan
+    assert {name: run.status for name, run in runs.items()} == {
+        name: "queued" if name in now_queued else name for name in STATUSES
+    }
+    planned = runs["planned"]
+    assert (planned.worker, planned.lease_expires_at, planned.epoch) == (None, None, 4)
+    holding = set() if operation == "plan" else blocking - {"planned"}
+    assert {name for name, run in runs.items() if run.blocking} == holding
+    leased = {name for name, run in runs.items() if run.lease_expires_at is not None}
+    assert leased == {"preparing", "planning", "applying"}
+    assert not any(run.auto_approve or run.approved_at for run in runs.values())
+
+
+def upgrade_to(old: Database, revision: str) -> None:
+    anew = migrations._tables_may_be_made_anew
+    with old.engine.connect() as connection, anew(connection), connection.begin():
+        config = history.configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
 def test_upgrading_again_changes_nothing(old: Database) -> None:
     migrations.upgrade(old.engine)
     migrations.upgrade(old.engine)
