@@ -62,7 +62,7 @@ class Channel:
         self.mark: Mark | None = None
         self._access: dict[str, Access] = {}
         self._read_log = read_log
-        self._pages: OrderedDict[tuple[int, int], Page] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, int, bool], Page] = OrderedDict()
         self._reading = threading.Lock()
 
     @property
@@ -100,13 +100,14 @@ class Channel:
         until = min(end, seen.log_size)
         if until <= offset:
             return None
+        is_last = seen.is_ended and until == seen.log_size  # then half a character is told too
         with self._reading:
-            found = self._pages.get((offset, until))
+            found = self._pages.get((offset, until, is_last))
             if found is None:
                 text = self._read_log(offset, until - offset)
-                if not seen.is_ended or until < seen.log_size:
+                if not is_last:
                     text = text[: whole_characters(text)]
-                found = self._pages[offset, until] = _page(text, offset)
+                found = self._pages[offset, until, is_last] = _page(text, offset)
                 self._forget()
         return found if found.until > offset else None
 
