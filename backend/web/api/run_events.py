@@ -12,11 +12,12 @@ from backend.models import Step as StepRow
 from backend.runs import queue, steps
 from backend.transactions import Transaction
 from backend.web.api import runs
-from backend.web.api.answers import Query, blueprint, problems
+from backend.web.api.answers import PREFIX, Query, blueprint, problems
 from backend.web.api.runs import RunPath, Step
 from backend.web.connections import Connection
 from backend.web.current import EXTENSION, again, principal, reading
 from backend.web.live.channel import Seen
+from backend.web.live.entrance import Entrance
 from backend.web.live.hub import Hub
 from backend.web.live.places import Place, digest
 from backend.web.live.viewer import Viewer
@@ -54,8 +55,9 @@ class Begin(Query):
 
 
 def install(app: Flask) -> None:
-    """Have one reader of all runs that are watched through this application."""
+    """Have one reader of all runs that are watched through this application, and an entrance."""
     app.extensions[HUB] = Hub(app.extensions[EXTENSION], look)
+    app.wsgi_app = Entrance(app.wsgi_app, _is_of_events)  # type: ignore[method-assign,assignment]  # as Flask documents it
 
 
 def look(tx: Transaction, run: RunRow) -> Seen:
@@ -107,6 +109,10 @@ def follow_run(path: RunPath, header: Resumed, query: Begin) -> Response:
     response.call_on_close(lambda: hub.leave(viewer))
     _set_apart(viewer)
     return response
+
+
+def _is_of_events(path: str) -> bool:
+    return path.startswith(f"{PREFIX}/projects/") and path.rstrip("/").endswith("/events")
 
 
 def _counted(of_run: Sequence[StepRow]) -> list[tuple[int, bytes]]:

@@ -16,7 +16,7 @@ from backend.models import Run
 from backend.runs import claims, logs, moves, steps
 from backend.runs.steps import Event as StepEvent
 from backend.transactions import Transaction
-from backend.web.live import access, viewer
+from backend.web.live import access, entrance, viewer
 from backend.web.live.channel import PAGE_BYTES
 from tests.support.api import token_of
 from tests.support.caller import Caller, refused
@@ -331,6 +331,25 @@ def test_one_token_leaves_half_of_the_streams_to_others(
     assert [one.status_code for one in open_ones] == [200, 200, 200]
     assert full.headers["Retry-After"] == "2"
     assert again.status_code == 200
+
+
+@one_database
+def test_only_events_wait_for_their_turn(
+    settings: Settings, run: Watched, boss: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entrance, "AT_ONCE", 0)
+    monkeypatch.setattr(entrance, "WAIT_SECONDS", 0.01)
+    closed = create_app(settings)
+    try:
+        here = Caller(closed.test_client(), boss.token)
+
+        refused(here.get(f"{run.where}/events"), 503, "busy")
+        refused(here.get(f"{run.where}/events/"), 503, "busy")
+        beside = here.get(run.where)
+    finally:
+        closed.extensions["stateroom"].database.close()
+
+    assert beside.status_code == 200
 
 
 @one_database
