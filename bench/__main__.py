@@ -19,6 +19,7 @@ BENCHES = (
         "diff",
         "listing",
         "rewrap",
+        "viewers",
     ),
 )
 

@@ -18,6 +18,7 @@ LINES = {
     "memory": ("the idle process", "memory of POST", "memory of GET", "GET, 5 MB incompressible"),
     "listing": ("20 workspaces", "10 locks", "a page of workspaces", "a page of locks"),
     "rewrap": ("re-wrapped", "p50 of POST 100 KB beside it", "p99 of POST"),
+    "viewers": ("p99 of GET while they join", "p99 of GET with them", "statements for 20 viewers"),
     "diff": ("diff, 1 of 100 changed", "memory of it, all changed"),
     "providers": ("warm init, terraform, 100 MB", "written into the folder of a run"),
     "runs": ("from POST to the tool, filesystem", "a whole run, terraform", "worker memory"),
