@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
 from runner.errors import Stopped
@@ -23,11 +24,33 @@ def go_on() -> StopLevel:
     return StopLevel.GO_ON
 
 
-class Ladder:
-    """Decides when to send which signal, after a cancel or when the deadline is over."""
+@dataclass(frozen=True)
+class Rung:
+    """A signal that is sent, and which one follows after so many seconds; None: it is the last."""
 
-    def __init__(self, stop: Callable[[], StopLevel], deadline: float, grace: float) -> None:
-        self._stop, self._deadline, self._grace = stop, deadline, grace
+    sent: signal.Signals
+    following: signal.Signals | None
+    seconds: float
+
+
+def tell_nobody(_rung: Rung) -> None:
+    """For commands that nobody watches."""
+
+
+class Ladder:
+    """Decides when to send which signal, after a cancel or when the deadline is over.
+
+    `told` hears of each signal.
+    """
+
+    def __init__(
+        self,
+        stop: Callable[[], StopLevel],
+        deadline: float,
+        grace: float,
+        told: Callable[[Rung], None] = tell_nobody,
+    ) -> None:
+        self._stop, self._deadline, self._grace, self._told = stop, deadline, grace, told
         self._ends = monotonic() + deadline
         self._rungs = [signal.SIGINT, signal.SIGINT, signal.SIGKILL]
         self._next_rung = self._next_question = 0.0
@@ -45,7 +68,9 @@ class Ladder:
         if not self.reason or not self._rungs or now < self._next_rung:
             return None
         self._next_rung = now + self._grace
-        return self._rungs.pop(0)
+        sent = self._rungs.pop(0)
+        self._told(Rung(sent, self._rungs[0] if self._rungs else None, self._grace))
+        return sent
 
     def pause(self) -> float:
         """The seconds until a signal may be due."""

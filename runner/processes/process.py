@@ -23,7 +23,7 @@ from runner.errors import ToolError
 from runner.events import StopLevel
 from runner.processes import starter
 from runner.processes.forking import Order
-from runner.processes.ladder import Ladder, go_on
+from runner.processes.ladder import Ladder, Rung, go_on, tell_nobody
 from runner.processes.leftovers import kill_marked, marked
 from runner.processes.room import Room
 from runner.processes.starter import Child, Streams
@@ -81,15 +81,18 @@ def run(  # noqa: PLR0913 - each is a promise that the caller has to choose
     deadline: float,
     stop: Callable[[], StopLevel] = go_on,
     stop_grace: float = 10.0,
+    told: Callable[[Rung], None] = tell_nobody,
     stdin: bytes | None = None,
     room: Room | None = None,
 ) -> Completed:
     """Run a command to its end; `output` gets what it says, both streams merged, as it comes.
 
+    `told` hears of each signal that it gets.
+
     Seconds. Raises Stopped (`canceled`, `timed-out`; its `returncode` is set) when it was stopped,
     and ToolError `not-started`. When `stop` or `output` raises, the command is stopped first.
     """
-    ladder = Ladder(stop, deadline, stop_grace)
+    ladder = Ladder(stop, deadline, stop_grace, told)
     with _pipe() as (reader, writer):
         start = _Start(argv, env, cwd, stdin, room, writer, writer, (reader.fileno(),))
         return _attend(start, {reader: output or _discard}, ladder)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -14,6 +15,7 @@ from runner.errors import RunnerError, ToolError
 from runner.events import Events
 from runner.job import Job
 from runner.processes import process
+from runner.processes.ladder import Rung
 from runner.processes.limits import CPU, DISK, MEMORY, PROCESSES
 from runner.processes.room import Room
 from runner.processes.workdir import WorkDir
@@ -182,6 +184,7 @@ class RunContext:
                 deadline=self.job.limits.of(command.step),
                 stop=self.events.stop,
                 stop_grace=self.job.limits.stop_grace,
+                told=self._tell_of,
                 room=self.room,
             )
         finally:
@@ -191,6 +194,23 @@ class RunContext:
             self._refuse_excess(completed.exceeded)
             raise self._explained(diagnosis, command, completed.returncode)
         return completed.returncode
+
+    def _tell_of(self, rung: Rung) -> None:
+        """Say in the log and on the run how the command is stopped, and until when it may save."""
+        at = datetime.now(UTC)
+        ends = at + timedelta(seconds=rung.seconds)
+        facts = {"signal": rung.sent.name, "at": at.isoformat(timespec="seconds")}
+        said = f"{self.tool.name} gets {rung.sent.name}"
+        if rung.following is None:
+            self.say(f"\nStopping: {said}: what it has not saved is in no state.")
+        else:
+            following = {"next": rung.following.name, "next_at": ends.isoformat(timespec="seconds")}
+            facts |= following
+            self.say(
+                f"\nStopping: {said}, to save the state and to unlock it. It has until "
+                f"{ends:%H:%M:%S} UTC; then it gets {rung.following.name}."
+            )
+        self.events.noted({"stopping": facts})
 
     def ask(
         self,

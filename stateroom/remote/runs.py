@@ -14,49 +14,10 @@ from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
 from stateroom.remote import answers, deciding, following, plans
-from stateroom.tables import Columns, Json, Show
+from stateroom.remote.run_columns import COMMENT, DETAIL, LIST
+from stateroom.tables import Json, Show
 
-LIST: dict[str, str] = {
-    "id": "id",
-    "workspace": "workspace.name",
-    "operation": "operation",
-    "status": "status",
-    "error": "error.code",
-    "made by": "created_by",
-    "made": "created_at",
-    "finished": "finished_at",
-}
-DETAIL: Columns = {
-    **LIST,
-    "ref": "ref",
-    "allowed by": "ref_rule",
-    "commit": "commit",
-    "message": "message",
-    "retry of": "retry_of",
-    "only": "targets",
-    "replaces": "replace",
-    "waits for": lambda run: "; ".join(one["message"] for one in run["waiting_for"]) or None,
-    "position": "position",
-    "planned": "planned_at",
-    "rules": lambda run: [finding["message"] for finding in run["findings"]],
-    "approve before": "approve_before",
-    "approved by": "approved_by",
-    "approved": "approved_at",
-    "applied from": "not_before",
-    "asked to stop": "cancel_requested_at",
-    "tool": "tool",
-    "sandbox": "sandbox",
-    "backend": "detection.verdict",
-    "add": "changes.add",
-    "change": "changes.change",
-    "destroy": "changes.destroy",
-    "goes back": "goes_back.message",
-    "wrote versions": "state_versions",
-    "what is wrong": "error.message",
-    "do next": "error.next",
-}
 OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state")
-COMMENT = {"id": "id", "by": "created_by", "at": "created_at", "text": "text"}
 HARMLESS = ("plan", "drift")  # the operations that change nothing
 STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *following.DONE),

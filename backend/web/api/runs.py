@@ -8,7 +8,7 @@ from pydantic import Field
 
 from backend.catalogue import projects, run_variables, templates
 from backend.errors import Conflict
-from backend.models import Project, Workspace
+from backend.models import ACTIVE, Project, Workspace
 from backend.models import Run as RunRow
 from backend.runs import approvals, comments, failures, overviews, queue, steps
 from backend.runs.targets import LONGEST, MOST
@@ -267,7 +267,17 @@ class WaitingFor(Answer):
     facts: dict[str, Any] = Field(description="For programs: ids, names and moments in it")
 
 
+class Stopping(Answer):
+    signal: str = Field(description="The last one that the tool got")
+    at: datetime
+    next: str | None = Field(None, description="The signal that follows; null: none does")
+    next_at: datetime | None = Field(None, description="Until then the tool may save its state")
+
+
 class RunDetail(Run):
+    stopping: Stopping | None = Field(
+        description="How it is being stopped; null: it is not, or it has ended"
+    )
     queue: str = Field(description="Which workers take it: those that listen to this queue")
     position: int | None = Field(
         description="Its place among the queued runs of its workspace; null: it is not queued"
@@ -453,6 +463,7 @@ def detail(tx: Transaction, run: RunRow) -> RunDetail:
         *("steps", "comments", "state_versions"),
     )
     facts = _facts(RunDetail, run) | {name: getattr(found, name) for name in beside}
+    facts["stopping"] = run.stopping if run.status in ACTIVE else None
     return RunDetail.model_validate(facts)
 
 

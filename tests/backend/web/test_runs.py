@@ -346,3 +346,20 @@ def test_each_thing_needs_its_scope(
     answer = somebody.call(verb, f"{shop}/runs{rest.format(run=run)}", json=body)
 
     assert refused(answer, 403, "scope-missing")["scope"] == needed
+
+
+def test_a_run_that_is_being_stopped_says_what_comes_next(
+    boss: Caller, shop: str, app: Flask
+) -> None:
+    run = boss.made(f"{shop}/runs")["id"]
+    said = {"signal": "SIGINT", "at": "2026-11-30T12:00:00+00:00", "next": "SIGKILL",
+            "next_at": "2026-11-30T12:05:00+00:00"}  # fmt: skip
+    with app.extensions["stateroom"].database.transaction() as db:
+        row = db.get_one(Run, run)
+        row.status, row.stopping = "applying", said
+    at_work = boss.get(f"{shop}/runs/{run}").json["stopping"]
+    with app.extensions["stateroom"].database.transaction() as db:
+        db.get_one(Run, run).status = "canceled"
+
+    assert (at_work["signal"], at_work["next"]) == ("SIGINT", "SIGKILL")
+    assert boss.get(f"{shop}/runs/{run}").json["stopping"] is None

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from runner.errors import Stopped, ToolError
+from runner.processes.ladder import Rung
 from runner.processes.process import StopLevel, capture, child_environment, run
 from runner.tools.tool import Tool
 from tests.support.processes import dying_with_us
@@ -205,6 +206,26 @@ def test_a_command_that_ignores_two_interrupts_is_killed(folder: Path) -> None:
 
     assert b"".join(heard) == b"no\nno\n"
     assert stopped.value.returncode == -signal.SIGKILL
+
+
+def test_each_signal_is_told_with_the_one_that_follows(folder: Path) -> None:
+    told: list[Rung] = []
+
+    with pytest.raises(Stopped):
+        said(
+            "trap '' INT; touch ready; while :; do sleep 0.05; done",
+            folder,
+            stop=after(folder / "ready", StopLevel.INTERRUPT),
+            stop_grace=0.5,
+            told=told.append,
+        )
+
+    assert [(rung.sent.name, rung.following and rung.following.name) for rung in told] == [
+        ("SIGINT", "SIGINT"),
+        ("SIGINT", "SIGKILL"),
+        ("SIGKILL", None),
+    ]
+    assert {rung.seconds for rung in told} == {0.5}
 
 
 def test_force_cancel_does_not_wait(folder: Path) -> None:
