@@ -48,7 +48,7 @@ def planned_in(here: Installation, workspace: Workspace, operation: str = "apply
     with here.itself.reading() as tx:
         made_from = inputs.of(tx, tx.db.get_one(Run, run.id))
         state = states.of_workspace(tx.db, tx.db.get_one(Workspace, workspace.id))
-        url = f"{here.settings.url}/api/terraform/state/{state.workspace.project.name}/one"
+        url = f"{here.settings.url}/api/terraform/state/{state.workspace.project.name}/{workspace.name}"
         facts = Made(made_from, url, state.current, "c" * 40, "terraform", "1.11.4", None)
     with Caller(here, claims.itself(run)).transaction() as tx:
         plans.keep(tx, Bundle("0" * 64, 1), facts)

@@ -14,6 +14,7 @@ from backend.db import now
 from backend.models import AuditEntry, Run, Workspace
 from backend.runs import claims
 from backend.states import states
+from tests.backend.runs.test_approvals import planned_in
 from tests.support.caller import Caller
 from tests.support.documents import state_document
 
@@ -181,6 +182,21 @@ def runs_of(world: World) -> None:
     world.does("POST", f"{one}/acknowledge", "run.acknowledge", run=made["id"])
 
 
+def decisions(world: World) -> None:
+    here = world.app.extensions["stateroom"]
+    with here.database.reading() as db:
+        workspace = db.scalars(select(Workspace).where(Workspace.name == "app")).one()
+    one = f"{P}/runs/{{run}}"
+    approved = planned_in(here, workspace).id
+    world.does("POST", f"{one}/comments", "run.comment", {"text": "Why?"}, run=approved)
+    world.does("POST", f"{one}/approve", "run.approve", run=approved)
+    world.does("POST", f"{one}/cancel", "run.cancel", run=approved)
+    discarded = planned_in(here, workspace).id
+    world.does("POST", f"{one}/discard", "run.discarded", run=discarded)
+    again = world.does("POST", f"{one}/retry", "run.queue", run=discarded)
+    world.does("POST", f"{one}/cancel", "run.cancel", run=again["id"])
+
+
 def at_work(world: World, run_id: str) -> None:
     with world.app.extensions["stateroom"].itself.transaction() as tx:
         assert claims.claim(tx, run_id, "worker", timedelta(seconds=60)) is not None
@@ -194,7 +210,7 @@ def ends(world: World) -> None:
     world.does("DELETE", P, "project.delete", project="empty")
 
 
-PARTS = (people, tokens, settings, workspaces, history, runs_of, ends_of_a_state, ends)
+PARTS = (people, tokens, settings, workspaces, history, runs_of, decisions, ends_of_a_state, ends)
 
 
 def test_every_mutation_leaves_an_entry(boss: Caller, app: Flask, app_workspace: str) -> None:
