@@ -156,7 +156,7 @@ def record_approval(tx: Transaction, run: Run, by: str) -> None:
         update(Run)
         .where(Run.id == run.id, Run.status == PLANNED, Run.epoch == run.epoch)
         .where(Run.approved_at.is_(None))
-        .values(approved_at=now(), approved_by=by, not_before=opens, attempts=0)
+        .values(approved_at=now(), approved_by=by, not_before=opens)
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]
     tx.db.refresh(run)
@@ -221,7 +221,7 @@ def await_one(tx: Transaction, approved_by: str | None = None) -> None:
     if run.cancel_requested_at is not None:
         move(tx, run, "canceled", worker=None)
         return
-    move(tx, run, PLANNED, planned_at=now(), worker=None)
+    move(tx, run, PLANNED, planned_at=now(), worker=None, attempts=0)
     if approved_by is not None:
         record_approval(tx, run, approved_by)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from runner.detection.detect import Verdict
-from runner.errors import RunnerError, ToolError
+from runner.errors import Fenced, RunnerError, ToolError
 from runner.events import Events
 from runner.job import Job
 from runner.processes import process
@@ -210,7 +210,8 @@ class RunContext:
                 f"\nStopping: {said}, to save the state and to unlock it. It has until "
                 f"{ends:%H:%M:%S} UTC; then it gets {rung.following.name}."
             )
-        self.events.noted({"stopping": facts})
+        with suppress(Fenced):  # another worker has the run: this one only ends its tool
+            self.events.noted({"stopping": facts})
 
     def ask(
         self,

@@ -188,7 +188,6 @@ def test_an_apply_writes_from_the_moment_it_applies_and_under_its_own_lock(
     run.state.lock(first)
     early = run.state.write(body, first["ID"])
     run.state.unlock(first)
-    run.move("planned")
 
     run.move("applying")
     run.state.lock(own)
