@@ -148,7 +148,7 @@ def test_a_plan_whose_lock_could_not_be_released_says_so(
     place = installation.start().place(repository=str(repository.folder), tool=tool.name)
 
     proxy.answer(400, "UNLOCK", WITHOUT_END)
-    ended = place.queue("plan").wait()
+    ended = place.queue("apply").wait()
 
     assert (ended["status"], ended["error"]["code"]) == ("errored", "unlock-failed")
     assert not place.is_locked()

@@ -22,7 +22,7 @@ from backend.runs import claims, logs, queue
 from backend.states import freezing, locks, states
 from backend.states.locks import LockInfo
 from backend.transactions import Caller, Installation
-from execution import events, log_text
+from execution import log_text, writing
 from execution.events import Execution
 from runner.errors import Fenced, Stopped
 from runner.events import StopLevel
@@ -192,7 +192,7 @@ def test_what_was_said_while_the_worker_was_silent_is_in_the_log_of_a_lost_run(
     at_work.abandon()
 
     assert status_of(here, run) == "lost"
-    assert log_of(here, run) == b"before\n" + events.LATE + b"one was made\nand another one\n"
+    assert log_of(here, run) == b"before\n" + writing.LATE + b"one was made\nand another one\n"
 
 
 def test_what_an_earlier_attempt_says_late_is_not_in_the_log_of_the_next_one(

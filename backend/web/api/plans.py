@@ -11,7 +11,7 @@ from backend.runs import plan_documents
 from backend.runs.plan_documents import Found
 from backend.runs.plan_index import Wanted
 from backend.web.api.answers import Answer, Cursor, blueprint, encoded, problems
-from backend.web.api.runs import GoesBack, RunPath
+from backend.web.api.run_answers import GoesBack, RunPath
 from backend.web.current import caller
 
 bp = blueprint("plans", "What the plan of a run would change")

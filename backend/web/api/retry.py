@@ -5,7 +5,8 @@ from flask import Response
 from backend.catalogue import projects
 from backend.runs import queue, retrying
 from backend.web.api.answers import WITH_BODY, Repeatable, answer, blueprint, once, problems
-from backend.web.api.runs import RunDetail, RunPath, Said, detail
+from backend.web.api.run_answers import RunDetail, RunPath, detail
+from backend.web.api.runs import Said
 from backend.web.current import transaction
 
 bp = blueprint("retry", "Runs once more")

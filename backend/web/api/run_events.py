@@ -11,9 +11,9 @@ from backend.models import Run as RunRow
 from backend.models import Step as StepRow
 from backend.runs import queue, steps
 from backend.transactions import Transaction
-from backend.web.api import runs
+from backend.web.api import run_answers
 from backend.web.api.answers import PREFIX, Query, blueprint, problems
-from backend.web.api.runs import RunPath, Step
+from backend.web.api.run_answers import RunPath, Step
 from backend.web.connections import Connection
 from backend.web.current import EXTENSION, again, principal, reading
 from backend.web.live.channel import Seen
@@ -62,7 +62,7 @@ def install(app: Flask) -> None:
 
 def look(tx: Transaction, run: RunRow) -> Seen:
     """What viewers are told of a run. For Stateroom itself: it asks for all of them."""
-    told = runs.detail(tx, run).model_dump_json(exclude={"steps", "log_size"}).encode()
+    told = run_answers.detail(tx, run).model_dump_json(exclude={"steps", "log_size"}).encode()
     return Seen(
         status=run.status,
         log_size=run.log_size,

@@ -12,7 +12,7 @@ from backend.models import Run as RunRow
 from backend.runs import logs, queue
 from backend.transactions import Caller, Transaction
 from backend.web.api.answers import Query, blueprint, problems
-from backend.web.api.runs import RunPath
+from backend.web.api.run_answers import RunPath
 from backend.web.current import caller, reading
 
 MAX_LOG_BYTES = 1_048_576

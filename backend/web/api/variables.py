@@ -33,7 +33,7 @@ from backend.web.api.new_workspace import (
     VariableKind,
     VariableToPut,
 )
-from backend.web.api.runs import RunPath
+from backend.web.api.run_answers import RunPath
 from backend.web.current import installation, reading, transaction
 
 bp = blueprint(

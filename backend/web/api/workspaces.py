@@ -36,7 +36,7 @@ from backend.web.api.drift import summary as drift_summary
 from backend.web.api.locks import Lock
 from backend.web.api.locks import shown as shown_lock
 from backend.web.api.new_workspace import ChosenSets, FilesOfRepository, TemplateWorkspace
-from backend.web.api.runs import Run, summary
+from backend.web.api.run_answers import Run, summary
 from backend.web.api.states import State
 from backend.web.api.states import shown as shown_state
 from backend.web.current import installation, reading, transaction
