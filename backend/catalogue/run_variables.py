@@ -8,7 +8,7 @@ asks for it: it could lead programs astray, or a state somewhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -71,18 +71,21 @@ def store(tx: Transaction, run: Run, given: Sequence[NewVariable]) -> None:
 def kept(tx: Transaction, run: Run) -> list[NewVariable]:
     """The variables of a run, with their values, for another run. Raises Unreadable."""
     tx.require("runs:create", run.project_id)
-    return [
-        NewVariable(
-            variable.kind,
-            variable.name,
-            variables.Fields(
-                value=variables.opened(tx.keyring, variable),
-                type=variable.value_type,
-                sensitive=variable.sensitive,
-            ),
-        )
-        for variable in find_all(tx, run)
-    ]
+    asked = {(question["kind"], question["name"]): question for question in run.template.survey}
+    return [_kept(tx, variable, asked) for variable in find_all(tx, run)]
+
+
+def _kept(
+    tx: Transaction, variable: Variable, asked: Mapping[tuple[str, str], Question]
+) -> NewVariable:
+    value = variables.opened(tx.keyring, variable)
+    question = asked.get((variable.kind, variable.name))
+    if question is not None:
+        value = survey.text_of(question, value)
+    fields = variables.Fields(
+        value=value, type=variable.value_type, sensitive=variable.sensitive
+    )  # fmt: skip
+    return NewVariable(variable.kind, variable.name, fields)
 
 
 def find_all(tx: Transaction, run: Run) -> Sequence[Variable]:

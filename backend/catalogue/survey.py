@@ -66,6 +66,13 @@ def answered(question: Question, text: str) -> NewVariable:
     return NewVariable(question["kind"], question["name"], fields)
 
 
+def text_of(question: Question, value: str) -> str:
+    """The answer that `answered` has made this value of."""
+    if question["type"] != "choices":
+        return value
+    return value.replace("$${", "${").replace("%%{", "%{")
+
+
 def value_type(question: Question) -> str:
     return _VALUE_TYPES.get(question["type"], question["type"])
 

@@ -52,10 +52,10 @@ def test_a_retry_has_the_same_inputs_and_names_the_run(
 
 
 def test_a_retry_has_the_variables_that_the_run_was_given(boss: Caller, wide_shop: str) -> None:
-    question = {"name": "sizes", "type": "choices", "choices": ["s", "m", "l"], "title": "Sizes"}
+    question = {"name": "sizes", "type": "choices", "choices": ["s", "m", "${l}"], "title": "Sizes"}
     boss.patch(f"{wide_shop}/templates/app", {"survey": [question]})
     given = [
-        {"name": "sizes", "value": "s, l"},
+        {"name": "sizes", "value": "s, ${l}"},
         {"name": "password", "value": "canary-of-a-run", "sensitive": True},
     ]
     old = canceled(boss, wide_shop, operation="plan", variables=given)
