@@ -58,8 +58,8 @@ def _finish_failed(at_work: Execution, error: RunnerError | Error, url: str) -> 
     if error.code == AWAY:
         _wait_for_the_server(at_work, url)
         at_work.give_back(error.code, error.message)
-    elif error.code == LOCKED:
-        at_work.give_way(error.message)
+    elif error.code == LOCKED and at_work.gives_way():
+        log.info("run_waits_for_a_lock")
     elif isinstance(error, PlanStale) or error.code == approvals.STALE:
         said = f"{error.message} {approvals.AGAIN.format(run=at_work.run_id)}"
         at_work.finish("stale", error_code=approvals.STALE, error_message=said)

@@ -203,10 +203,10 @@ class Execution(Writing):
         self._end_log()
         self._write(lambda tx: claims.give_back(tx, code, message))
 
-    def give_way(self, message: str) -> None:
-        """Queue the run again behind a lock that is no run's, if `claims.give_way` does."""
+    def gives_way(self) -> bool:
+        """Whether the run was queued again behind a lock that is no run's (`claims.give_way`)."""
         self._end_log()
-        self._write(lambda tx: claims.give_way(tx, message))
+        return self._write(claims.give_way)
 
     def abandon(self) -> None:
         """The run was lost: write what its tool said until now into the log all the same."""

@@ -29,7 +29,7 @@ from backend.principal import PIN_HOSTS, REPORT, Principal
 from backend.runs import tool_needs, turns, windows
 from backend.runs.moves import Moved, move
 from backend.runs.tool_needs import Need
-from backend.states import locks, rescued, states, versions
+from backend.states import locks, refusals, rescued, states, versions
 from backend.transactions import Transaction
 
 MAX_ATTEMPTS = 3
@@ -209,19 +209,21 @@ def give_back(tx: Transaction, code: str, message: str) -> None:
     move(tx, run, "errored", error_code=code, error_message=message)
 
 
-def give_way(tx: Transaction, message: str) -> None:
+def give_way(tx: Transaction) -> bool:
     """Let the run that asks wait for a lock that somebody took before its tool could.
 
-    One that is applying, or has its state elsewhere, ends with the refusal. Raises Moved.
+    False, and nothing is done, for one that is applying, that has its state elsewhere, or whose
+    state takes no lock at all (a quota, a freeze). Raises Moved.
     """
     run = own(tx)
     waits = run.status != "applying" and run.workspace.own_backend is None
     if not waits or run.operation in HARMLESS or run.cancel_requested_at is not None:
-        move(tx, run, "errored", error_code="state-locked", error_message=message)
-        return
+        return False
+    if refusals.of(tx.db, states.of_workspace(tx.db, run.workspace)) is not None:
+        return False
     run.attempts -= 1  # it was not the run's fault
     tx.db.flush()
-    _again(tx, run)
+    return _again(tx, run)
 
 
 def _again(tx: Transaction, run: Run) -> bool:

@@ -8,16 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import audit
-from backend.errors import Invalid
-from backend.models import Comment, Run
+from backend.errors import Invalid, NotFound
+from backend.models import Comment, Project, Run
 from backend.transactions import Transaction
 
 LONGEST = 4000
 
 
-def add(tx: Transaction, run: Run, text: str) -> Comment:
-    """Say something about a run. Raises Invalid for an empty text."""
-    tx.require("runs:create", run.project_id)
+def add(tx: Transaction, project: Project, run_id: str, text: str) -> Comment:
+    """Say something about a run. Raises NotFound, and Invalid for an empty text."""
+    tx.require("runs:create", project.id)
+    run = tx.db.scalars(
+        select(Run).where(Run.id == run_id, Run.project_id == project.id)
+    ).one_or_none()
+    if run is None:
+        raise NotFound(f"There is no run {run_id} in the project {project.name}.")
     if not text.strip():
         raise Invalid("A comment has a text.", code="comment-empty")
     comment = record(tx, run, text)

@@ -35,9 +35,9 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for resource in _by_address(found):
         yield marked(resource["sign"], resource["address"])
         for change in resource.get("changes", ()):
-            yield f"    {change(change)}"
+            yield f"    {line_of(change)}"
     for change in found["outputs"]:
-        yield f"output {change(change)}"
+        yield f"output {line_of(change)}"
     yield _summary(found)
     if found.get("left_out"):
         yield f"{found['left_out']:,} more resources and outputs are too many to show."
@@ -49,7 +49,7 @@ def _by_address(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(signed, key=lambda resource: str(resource["address"]))
 
 
-def change(change: Mapping[str, Any]) -> str:
+def line_of(change: Mapping[str, Any]) -> str:
     before, after = change["before"], change["after"]
     sign = "+" if before is None else "-" if after is None else "~"
     if before is None or after is None:

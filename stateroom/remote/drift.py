@@ -8,7 +8,7 @@ import click
 from client.api import Api, Item, path
 from stateroom.completing import argument
 from stateroom.options import connected, in_project
-from stateroom.remote.diff import change, marked
+from stateroom.remote.diff import line_of, marked
 from stateroom.tables import Columns, Show
 
 FOUND: Columns = {
@@ -52,11 +52,11 @@ def _lines(found: Item) -> Iterator[str]:
     for resource in found["resources"]:
         yield marked(SIGNS.get(resource["action"], "~"), resource["address"])
         for attribute in resource["attributes"]:
-            yield f"    {change(attribute | {'path': _path(attribute['path'])})}"
+            yield f"    {line_of(attribute | {'path': _path(attribute['path'])})}"
         if resource["more_attributes"]:
             yield f"    and {resource['more_attributes']:,} more"
     for output in found["outputs"]:
-        yield f"output {change(output | {'path': output['name']})}"
+        yield f"output {line_of(output | {'path': output['name']})}"
     if more := found["more_resources"] + found["more_outputs"]:
         yield f"{more:,} more resources and outputs are too many to show."
 

@@ -67,7 +67,7 @@ def test_a_git_credential_opens_a_private_module_and_is_in_no_log(
     run.wait("applied")
 
     assert without["error"]["code"] == "module-unavailable"
-    assert "git credentials" in without["error"]["message"]
+    assert "git-credentials" in without["error"]["next"]
     assert place.state.read().json()["outputs"]["said"]["value"] == "hello"
     assert PASSWORD not in run.log()
 

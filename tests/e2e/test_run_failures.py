@@ -11,6 +11,7 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.documents import lock_info
 from tests.support.place import Place
+from tests.support.processes import wait_until
 from tests.support.queued_run import QueuedRun
 from tests.support.repositories import MODULE, S3_BACKEND, sleeping_module, waiting_module
 
@@ -65,22 +66,21 @@ def test_a_syntax_error_names_the_file_and_the_line(
     assert told["do next"].startswith("Correct net.tf line 3 in the repository")
 
 
-def test_a_lock_names_who_has_it_since_when_and_how_to_break_it(
+def test_a_run_names_who_has_the_lock_that_it_waits_for_and_begins_when_it_goes(
     run_place: Callable[..., Place],
 ) -> None:
     place = run_place({"main.tf": MODULE})
-    place.state.lock(lock_info() | {"Who": "ann@laptop"})
+    lock = lock_info() | {"Who": "ann@laptop"}
+    place.state.lock(lock)
 
     run = place.queue("apply")
-    ended = run.wait("errored")
+    wait_until(lambda: "waits for" in shown(place, run), "the run to wait")
     told = shown(place, run)
+    place.state.unlock(lock)
 
-    assert told["error"] == "state-locked"
-    assert re.search(r"held by \S.* since \d{4}-\d\d-\d\d \d\d:\d\d UTC", told["what is wrong"])
-    assert "ann@laptop" in told["what is wrong"]
-    assert ended["error"]["facts"]["holder"] in told["do next"]
-    broken = f"stateroom locks break -p {place.project} -w {place.workspace} --reason REASON"
-    assert broken in told["do next"]
+    assert told["status"] == "queued"
+    assert re.search(r"the lock of \S.* since \d{4}-\d\d-\d\dT", told["waits for"])
+    run.wait("applied")
 
 
 def test_a_quota_is_told_as_such_although_the_tool_says_that_the_state_is_locked(

@@ -176,4 +176,4 @@ def test_a_module_on_a_host_that_is_not_known_is_refused_by_that_name(caller_pla
     ended = caller_place.queue("apply").wait("errored")
 
     assert ended["error"]["code"] == "host-key-unknown"
-    assert "stateroom projects host-keys scan" in ended["error"]["message"]
+    assert "stateroom projects host-keys scan" in ended["error"]["next"]

@@ -12,7 +12,8 @@ from tests.support.api import Api, Refused
 from tests.support.documents import lock_info
 from tests.support.elsewhere import Elsewhere, Http, Pg, give, seed
 from tests.support.place import Place
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
+from tests.support.queued_run import QueuedRun
 from tests.support.repositories import MODULE, Repository
 from tests.support.tools import Tool, find_tool
 
@@ -117,10 +118,9 @@ def test_a_state_that_somebody_locked_is_left_alone(with_source: tuple[Place, by
     place, _ = with_source
     assert place.state.lock(lock_info("of-ann")).status == 200
 
-    ended = place.queue("import-state").wait("errored")
+    run = place.queue("import-state")
+    wait_until(lambda: waits_for(run) == ["lock"], "the run to wait")
 
-    assert ended["error"]["code"] == "state-locked"
-    assert "of-ann" in ended["error"]["message"]
     assert place.versions() == []
     assert place.is_locked()
 
@@ -160,10 +160,9 @@ def test_a_state_that_somebody_locked_stays(lived_in: Callable[..., Place], pg: 
     place = lived_in(pg)
     assert place.state.lock(lock_info("of-ann")).status == 200
 
-    ended = place.queue("export-state").wait("errored")
+    run = place.queue("export-state")
+    wait_until(lambda: waits_for(run) == ["lock"], "the run to wait")
 
-    assert ended["error"]["code"] == "state-locked"
-    assert "of-ann" in ended["error"]["message"]
     assert place.state.read().status == 200
     assert place.is_locked()
 
@@ -218,3 +217,7 @@ def test_a_local_backend_in_the_runs_own_folder_is_no_target(
 def _unreachable() -> str:
     """A database with a password, at a port that nobody listens on."""
     return f"postgres://ann:wrong-secret@127.0.0.1:{free_port()}/x"
+
+
+def waits_for(run: QueuedRun) -> list[str]:
+    return [reason["kind"] for reason in run.api.get(run.path)["waiting_for"]]

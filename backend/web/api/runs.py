@@ -281,7 +281,8 @@ def list_comments(path: RunPath) -> Response:
 def create_comment(path: RunPath, body: NewComment) -> Response:
     """Say something about a run. It needs runs:create."""
     with transaction() as tx:
-        made = Comment.model_validate(comments.add(tx, _run(tx, path), body.text))
+        project = projects.named(tx, path.project)
+        made = Comment.model_validate(comments.add(tx, project, path.run, body.text))
     return answer(made, 201)
 
 

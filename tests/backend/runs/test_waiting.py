@@ -138,7 +138,7 @@ def test_a_lock_that_came_between_queues_the_run_again_without_counting(
         run = claim(here, row(here, queued_once(here, workspace)).id)
         assert run is not None
         with here.itself.transaction() as tx:
-            claims.give_way(replace(tx, principal=claims.itself(run)), "It is locked.")
+            assert claims.give_way(replace(tx, principal=claims.itself(run)))
         assert row(here, run.id).status == "queued"
 
 

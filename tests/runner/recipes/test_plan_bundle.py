@@ -7,6 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -19,16 +20,23 @@ LIMIT = 1 << 20
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Iterator[WorkDir]:
-    with workdir.create(tmp_path / "work", "first", 1) as made:
+def folder() -> Iterator[Path]:
+    """With a short name, for the sockets of providers."""
+    with TemporaryDirectory(prefix="b") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def work(folder: Path) -> Iterator[WorkDir]:
+    with workdir.create(folder / "work", "first", 1) as made:
         (made.checkout / "source").mkdir()
         yield made
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[WorkDir]:
+def other(folder: Path) -> Iterator[WorkDir]:
     """The folders of the claim that applies, with the same commit checked out."""
-    with workdir.create(tmp_path / "elsewhere", "first", 2) as made:
+    with workdir.create(folder / "elsewhere", "first", 2) as made:
         (made.checkout / "source").mkdir()
         yield made
 

@@ -71,7 +71,7 @@ CASES: dict[str, Case] = {
         INSTALLATION, call=lambda tx, _w: approvals.look_at_planned(tx, "", 10)
     ),
     "runs.comments.add": case(
-        "runs:create", call=lambda tx, w: comments.add(tx, run(tx, w), "Why?")
+        "runs:create", call=lambda tx, w: comments.add(tx, project(tx, w), w.run_id, "Why?")
     ),
     "runs.comments.find_all": case(
         "runs:read", call=lambda tx, w: comments.find_all(tx, run(tx, w))
@@ -99,9 +99,7 @@ CASES: dict[str, Case] = {
     "runs.claims.give_back": case(
         REPORT, call=lambda tx, _w: claims.give_back(tx, "server-unavailable", "It."), as_run=True
     ),
-    "runs.claims.give_way": case(
-        REPORT, call=lambda tx, _w: claims.give_way(tx, "It is locked."), as_run=True
-    ),
+    "runs.claims.give_way": case(REPORT, call=lambda tx, _w: claims.give_way(tx), as_run=True),
     "runs.claims.end_waits": case(INSTALLATION, call=lambda tx, _w: claims.end_waits(tx)),
     "runs.waiting.of_run": case(
         any_of=("runs:read", "runs:create", "runs:cancel", "runs:approve"),
