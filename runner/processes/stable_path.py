@@ -76,24 +76,19 @@ def _is_ours(root: Path) -> bool:
 def _turn(root: Path, name: str, wait: Callable[[], bool]) -> int | None:
     """The lock on a name, which goes with everything that holds a copy of it."""
     while True:
-        fd = os.open(
-            _lock(root, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        try:
+        with contextlib.ExitStack() as closing:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(_lock(root, name), flags, 0o600)
+            closing.callback(os.close, fd)
             if _locked(fd):
-                if os.path.samestat(os.fstat(fd), _lock(root, name).stat()):
-                    return fd
+                with contextlib.suppress(FileNotFoundError):  # who had it before has removed it
+                    if os.path.samestat(os.fstat(fd), _lock(root, name).stat()):
+                        closing.pop_all()
+                        return fd
             elif not wait():
-                os.close(fd)
                 return None
             else:
                 sleep(_POLL_SECONDS)
-        except FileNotFoundError:  # it was removed by whoever had it before
-            pass
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
 
 
 def _locked(fd: int) -> bool:
