@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,11 @@ _ARCHITECTURES = {
 }
 _MOST_FILES = 1000
 _CHUNK_BYTES = 1 << 20
+# what zipfile raises for an archive that is broken, encrypted, or compressed in an unknown way
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError),
+    FileExistsError,  # two files of one name
+)
 
 
 def own_platform() -> str:
@@ -86,7 +92,7 @@ def unpack(archive: BufferedReader, into: Path, most_bytes: int) -> Unpacked:
             entries = _entries(opened, most_bytes)
             for entry in entries:
                 sums[entry.filename] = _extract(opened, entry, into / entry.filename)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, FileExistsError) as error:
+    except _BROKEN as error:
         raise _invalid(str(error)) from None
     _fsync_folders(into)
     return Unpacked(_h1(sums), f"zh:{zh}", sum(entry.file_size for entry in entries))

@@ -74,6 +74,19 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == "provider-package-invalid"
 
 
+def test_an_archive_whose_content_is_broken_is_refused(tmp_path: Path) -> None:
+    file = archive(tmp_path, {"terraform-provider-x": bytes(range(256)) * 10})
+    broken = bytearray(file.read_bytes())
+    start = 30 + len("terraform-provider-x")  # after the head of the first file
+    broken[start : start + 40] = b"\xff" * 40
+    file.write_bytes(broken)
+
+    with file.open("rb") as opened, pytest.raises(ToolError) as refused:
+        unpack(opened, tmp_path / "made", 10_000)
+
+    assert refused.value.code == "provider-package-invalid"
+
+
 @pytest.mark.parametrize(
     ("address", "version"),
     [
