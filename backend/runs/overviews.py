@@ -92,14 +92,14 @@ def of_state(tx: Transaction, state: State) -> StateOverview:
 def of_run(tx: Transaction, run: Run) -> RunOverview:
     """The overview of a run, for those who may see it or have just changed it."""
     tx.require_any(("runs:read", "runs:create", "runs:cancel", "runs:approve"), run.project_id)
-    blocker = queue.blocked_by(tx.db, run)
+    reasons = waiting.of_run(tx, run)
     return RunOverview(
         run=run,
-        blocked_by=None if blocker is None else blocker.id,
+        blocked_by=next((one.facts["run"] for one in reasons if one.kind == "run"), None),
         waits_for_rescued=_waits_for_rescued(tx.db, run),
         approve_before=_approve_before(run),
         workspace_frozen=run.workspace.frozen_at is not None,
-        waiting_for=waiting.of_run(tx, run),
+        waiting_for=reasons,
         position=waiting.position(tx.db, run),
         steps=steps.of_run(tx.db, run),
         comments=comments.of_run(tx.db, run),
