@@ -75,7 +75,10 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_archive_whose_content_is_broken_is_refused(tmp_path: Path) -> None:
-    file = archive(tmp_path, {"terraform-provider-x": bytes(range(256)) * 10})
+    file = tmp_path / "package.zip"
+    with zipfile.ZipFile(file, "w") as made:
+        content = bytes(range(256)) * 10
+        made.writestr("terraform-provider-x", content, zipfile.ZIP_DEFLATED)
     broken = bytearray(file.read_bytes())
     start = 30 + len("terraform-provider-x")  # after the head of the first file
     broken[start : start + 40] = b"\xff" * 40
