@@ -197,6 +197,8 @@ def _waiting(tx: Transaction, project: Project, run_id: str) -> Run:
 
 
 def _not_planned(run: Run) -> Conflict:
+    if run.status == "stale":  # somebody looked just before: the answer is the same
+        return Conflict(run.error_message or "", code=run.error_code, run_status=run.status)
     if run.approved_at is not None:
         return Conflict(
             f"The run was approved already, by {run.approved_by}: it is {run.status}.",

@@ -233,6 +233,9 @@ def test_a_stale_plan_is_found_without_anybody_approving_it(
         approvals.look_at_planned(tx, "", 10)
 
     assert row(here, planned.id).status == "stale"
+    with pytest.raises(Conflict, match="changed since: the state") as refused:
+        decide(here, planned, approvals.approve)
+    assert refused.value.code == "plan-stale"
 
 
 def test_what_has_not_changed_stays_planned(here: Installation, planned: Run) -> None:
