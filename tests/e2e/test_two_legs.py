@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import signal
@@ -22,6 +23,26 @@ from tests.support.queued_run import QueuedRun
 from tests.support.repositories import Repository, waiting_module
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Tool
+
+NEEDS_WHAT_PLANNING_WROTE = """\
+resource "terraform_data" "made" {
+  input = [filebase64("${path.module}/built/archive.zip"), file("${path.module}/text.txt")]
+
+  provisioner "local-exec" {
+    command = "${path.module}/built/hook"
+  }
+}
+"""
+WRITES_WHEN_IT_PLANS = """\
+#!/bin/sh -e
+if [ "$1" = plan ]; then
+  mkdir inner/built
+  printf 'archive of: %s' "$(cat inner/text.txt)" >inner/built/archive.zip
+  printf '#!/bin/sh\\necho the hook runs\\n' >inner/built/hook
+  chmod 755 inner/built/hook
+  printf 'as planning left it' >inner/text.txt
+fi
+"""
 
 
 @pytest.fixture
@@ -208,26 +229,39 @@ def test_a_destroy_waits_too_and_a_plan_never_does(run_place: Callable[..., Plac
 def test_files_that_planning_wrote_go_with_the_plan_to_another_worker(
     lasting: Callable[..., Stateroom], repository: Repository, tool: Tool
 ) -> None:
-    """The module is fetched by init, and has a file beside it; both are there for the apply."""
-    module = 'resource "terraform_data" "inner" {\n  input = file("${path.module}/text.txt")\n}\n'
+    """The tool writes them itself, in the place of the providers of archive_file and `external`."""
     repository.replace(
         {
             "main.tf": 'module "inner" {\n  source = "./inner"\n}\n',
-            "inner/main.tf": module,
-            "inner/text.txt": "hello",
+            "inner/main.tf": NEEDS_WHAT_PLANNING_WROTE,
+            "inner/text.txt": "as it was committed",
         }
     )
-    installation = lasting().start()
-    place = installation.place(repository=str(repository.folder), tool=tool.name)
+    installation = lasting()
+    installation.settings["tools_dir"] = writes_when_it_plans(tool, installation.folder / "tools")
+    installation.settings["sandbox_readable"] = str(tool.command.parent)
+    place = installation.start().place(repository=str(repository.folder), tool=tool.name)
     run = planned(place)
     installation.workers.pop().stop(30)
-    installation.start_worker()
+    installation.start_worker_elsewhere()
 
     run.approve()
 
     run.wait("applied")
-    outputs = place.state.read().json()["resources"]
-    assert outputs[0]["instances"][0]["attributes"]["input"]["value"] == "hello"
+    [made] = place.state.read().json()["resources"]
+    archive, text = made["instances"][0]["attributes"]["input"]["value"]
+    assert base64.b64decode(archive) == b"archive of: as it was committed"
+    assert text == "as planning left it"
+    assert "the hook runs" in run.log()
+
+
+def writes_when_it_plans(tool: Tool, folder: Path) -> Path:
+    """A folder with the tool, which writes files beside the sources when it plans."""
+    folder.mkdir()
+    command = folder / tool.name
+    command.write_text(f'{WRITES_WHEN_IT_PLANS}exec {tool.command} "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return folder
 
 
 def test_a_worker_killed_before_the_apply_of_an_approved_plan_leaves_it_to_another(
