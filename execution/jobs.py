@@ -79,7 +79,9 @@ def resolve(tx: Transaction, run: Run) -> Job:
         ),
         tool=template.tool,  # type: ignore[arg-type]  # as above
         tool_version=template.tool_version if plan is None else plan.tool_version,
-        approved=None if plan is None else ApprovedPlan(plan.commit, plan.lock_sha256),
+        approved=None
+        if plan is None
+        else ApprovedPlan(plan.commit, plan.lock_sha256, run.changes or {}),
         backend_mode=template.backend_mode,  # type: ignore[arg-type]  # as above
         override_file=template.override_file,
         ignored_wrappers=tuple(template.ignored_wrappers),

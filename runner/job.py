@@ -155,6 +155,7 @@ class ApprovedPlan:
 
     commit: str
     lock_sha256: str | None  # of the dependency lock file
+    changes: Mapping[str, int] = field(default_factory=dict)  # what it counts
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class Run(Base):
     lease_expires_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     force_cancel: Mapped[bool] = mapped_column(default=False)
+    progress: Mapped[dict[str, Any] | None]  # of a plan or an apply (runner/tools/progress.py)
     stopping: Mapped[dict[str, Any] | None]  # {"signal", "at", "next", "next_at"}
     queue: Mapped[str] = mapped_column(String(64), default=DEFAULT_QUEUE)  # as the template says
     priority: Mapped[int] = mapped_column(default=0)  # of two whose turn it is, the higher is first

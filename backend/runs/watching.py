@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from backend.models import Run, Step
 from backend.transactions import Transaction
 
-_UNTOLD = {"lease_expires_at", "log_size"}  # renewed all the time; told as log
+# renewed all the time; told as log; told on its own
+_UNTOLD = {"lease_expires_at", "log_size", "progress"}
 _COLUMNS = [column for column in Run.__table__.columns if column.name not in _UNTOLD]
 
 
@@ -20,6 +21,7 @@ class Mark:
     """Differs from an earlier one of the same run if something of its rows has changed."""
 
     log_size: int
+    progress: Mapping[str, Any] | None
     row: tuple[Any, ...]
     steps: tuple[int, int]  # that have started, and of these those that have ended
 
@@ -27,8 +29,10 @@ class Mark:
 def marks(tx: Transaction, run_ids: Collection[str]) -> Mapping[str, Mark]:
     """The marks of these runs, without those that do not exist. For Stateroom itself."""
     tx.principal.require_installation()
-    rows = tx.db.execute(select(Run.id, Run.log_size, *_COLUMNS).where(Run.id.in_(run_ids)))
-    found = {row[0]: (row[1], tuple(row[2:])) for row in rows}
+    rows = tx.db.execute(
+        select(Run.id, Run.log_size, Run.progress, *_COLUMNS).where(Run.id.in_(run_ids))
+    )
+    found = {row[0]: (row[1], row[2], tuple(row[3:])) for row in rows}
     counted = select(Step.run_id, func.count(), func.count(Step.finished_at))
     steps = {
         run_id: (started, ended)
@@ -37,5 +41,6 @@ def marks(tx: Transaction, run_ids: Collection[str]) -> Mapping[str, Mark]:
         )
     }
     return {
-        run_id: Mark(size, row, steps.get(run_id, (0, 0))) for run_id, (size, row) in found.items()
+        run_id: Mark(size, progress, row, steps.get(run_id, (0, 0)))
+        for run_id, (size, progress, row) in found.items()
     }

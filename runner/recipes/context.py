@@ -31,6 +31,7 @@ from runner.tools.environment import (
 )
 from runner.tools.failures import Diagnosis
 from runner.tools.printed_state import PrintedState
+from runner.tools.progress import Progress
 from runner.tools.tool import Tool, check_confined
 
 TIMED = ("clone", "init", "plan", "apply")  # steps whose time a template may limit
@@ -57,6 +58,7 @@ class RunContext:
         self.job, self.events, self.work = job, events, work
         self.room, self._tool = room, tool
         self.environment: dict[str, str] = {}
+        self.changes: int | None = None  # that an apply makes
         self._is_ours = False  # the backend of the following commands
         self.variable_files: tuple[Path, ...] = ()  # of the checkout, as the room sees them
         self.backend_config_files: tuple[Path, ...] = ()
@@ -174,13 +176,15 @@ class RunContext:
         Stopped, and ToolError when the command ends with a code that is not accepted.
         """
         diagnosis = Diagnosis()
+        progress = Progress(command.step, self.changes)
+        hear = self._listener(diagnosis, progress)
         try:
             completed = process.run(
                 command.argv,
                 env={**self.environment, **(extra or {})},
                 cwd=self.room.inside(folder),
                 stdin=command.stdin,
-                output=self._listener(diagnosis, printed),
+                output=lambda chunk: hear(printed.feed(chunk) if printed else chunk),
                 deadline=self.job.limits.of(command.step),
                 stop=self.events.stop,
                 stop_grace=self.job.limits.stop_grace,
@@ -188,8 +192,10 @@ class RunContext:
                 room=self.room,
             )
         finally:
-            self._hear(printed.flush() if printed else b"", diagnosis)
+            hear(printed.flush() if printed else b"")
             self._pass_on(self._redactor.flush())
+            if progress.end():
+                self._tell_progress(progress)
         if completed.returncode not in accepted:
             self._refuse_excess(completed.exceeded)
             raise self._explained(diagnosis, command, completed.returncode)
@@ -260,17 +266,23 @@ class RunContext:
                 setting=setting,
             )
 
-    def _listener(
-        self, diagnosis: Diagnosis, printed: PrintedState | None
-    ) -> Callable[[bytes], None]:
-        def listen(chunk: bytes) -> None:
-            self._hear(printed.feed(chunk) if printed else chunk, diagnosis)
+    def _listener(self, diagnosis: Diagnosis, progress: Progress) -> Callable[[bytes], None]:
+        """Hears what a command says, without a state in it."""
 
-        return listen
+        def hear(text: bytes) -> None:
+            diagnosis.feed(text)  # in clear: a secret may be a word of the tool's; `step` masks it
+            self._pass_on(self._redactor.feed(text))
+            if progress.feed(text):
+                self._tell_progress(progress)
 
-    def _hear(self, text: bytes, diagnosis: Diagnosis) -> None:
-        diagnosis.feed(text)  # in clear: a secret may be a word of the tool's; `step` masks errors
-        self._pass_on(self._redactor.feed(text))
+        return hear
+
+    def _tell_progress(self, progress: Progress) -> None:
+        told = progress.told()
+        for one in told["active"]:
+            one["address"] = self._redactor.mask(one["address"])
+        with suppress(Fenced):
+            self.events.noted({"progress": told})
 
     def _pass_on(self, text: bytes) -> None:
         if text:

@@ -77,7 +77,7 @@ def execute(job: Job, events: Events) -> Outcome:
         if job.approved is not None:
             second_leg.prepare(context, checkout, verdict, injected)
             events.applying()
-            return _apply(context, checkout, injected)
+            return _apply(context, checkout, injected, job.approved.changes)
         goes_back = going_back.mark(context, checkout, injected=injected is not None)
         before = plan_bundle.listed(work)
         steps.init(context, checkout, verdict, injected)
@@ -89,7 +89,7 @@ def execute(job: Job, events: Events) -> Outcome:
         if not _is_approved(context, plan):
             second_leg.keep(context, checkout, before, is_ours=injected is not None)
             return Outcome("planned")
-        return _apply(context, checkout, injected)
+        return _apply(context, checkout, injected, plan.summary)
 
 
 def _work_dir(job: Job, events: Events) -> AbstractContextManager[WorkDir]:
@@ -168,7 +168,13 @@ def _is_approved(context: RunContext, plan: PlanRead) -> bool:
     return context.events.planned(plan.summary, digest)
 
 
-def _apply(context: RunContext, checkout: Checkout, injected: Override | None) -> Outcome:
+def _apply(
+    context: RunContext,
+    checkout: Checkout,
+    injected: Override | None,
+    changes: Mapping[str, int],
+) -> Outcome:
+    context.changes = sum(changes.get(kind, 0) for kind in ("add", "change", "destroy"))
     with context.step("apply"):
         command = _apply_command(context, checkout)
         applying.apply(context, command, checkout.folder, is_ours=injected is not None)

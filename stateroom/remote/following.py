@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import click
 
 from client.api import Api, Item, RequestRefused
+from client.sse import Event
 from client.text import Harmless
 from stateroom import again
 from stateroom.remote import deciding, watching
@@ -75,9 +76,10 @@ def _until(  # noqa: PLR0913 as above
     Control characters are shown as escapes, unless `raw`. Raises Interrupted for Ctrl-C, and
     RequestRefused: both say that the run goes on.
     """
-    with _saying_that_it_goes_on(_id_in(where)), shown(to, raw=raw) as log:
+    with _saying_that_it_goes_on(_id_in(where)), _live(to, raw=raw) as (log, hear):
         said = ""
         for event in watching.events(api, where, offset):
+            hear(event)
             if event.name == "log":
                 log.write(event.data["raw"])
                 log.flush()
@@ -88,6 +90,19 @@ def _until(  # noqa: PLR0913 as above
                 if is_over(event.data):
                     break
         return api.get(where)
+
+
+@contextmanager
+def _live(to: IO[bytes], *, raw: bool) -> Iterator[tuple[Any, Callable[[Event], None]]]:
+    """Where to write a log that grows, and what shows the other events: only a terminal does."""
+    if not raw and to.isatty():
+        from stateroom.remote import live_display  # rich takes 50 ms to load
+
+        with live_display.at_a_terminal(to) as display:
+            yield display, display.hear
+    else:
+        with shown(to, raw=raw) as log:
+            yield log, lambda _event: None
 
 
 def _id_in(where: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from tests.support.nginx import nginx
 from tests.support.place import Place
-from tests.support.processes import free_port
-from tests.support.repositories import Repository
+from tests.support.processes import free_port, wait_until
+from tests.support.repositories import Repository, waiting_module
 from tests.support.sse import Event, events, log_in
 from tests.support.stateroom import Stateroom
 
@@ -85,3 +86,40 @@ def test_events_come_through_nginx_as_they_happen(
 
     assert seen[-1].name == "end"
     assert log_in(seen) == run.log()
+    progress = [event.data for event in seen if event.name == "progress"]
+    assert progress[-1] == place.api.get(run.path)["progress"]
+
+
+def test_a_run_tells_what_it_is_at_work_with(
+    run_place: Callable[..., Place], repository: Repository, gate: Path
+) -> None:
+    repository.replace({"main.tf": waiting_module(gate)})
+    place = run_place()
+    run = place.queue()
+
+    def progress() -> dict[str, Any]:
+        return place.api.get(run.path)["progress"] or {"active": [], "done": 0}
+
+    wait_until(lambda: progress()["done"] and progress()["active"], "the second to begin")
+    at_work = progress()
+    gate.touch()
+    ended = run.wait("applied")
+
+    assert [(one["address"], one["action"]) for one in at_work.pop("active")] == [
+        ("terraform_data.slow", "create")
+    ]
+    counts = {"step": "apply", "total": 2, "unfinished": 0, "refreshed": 0}
+    assert at_work == counts | {"done": 1, "active_count": 1}
+    assert ended["progress"] == counts | {"done": 2, "active": [], "active_count": 0}
+
+
+def test_a_run_tells_how_far_it_came_before_it_failed(
+    run_place: Callable[..., Place], repository: Repository, gate: Path
+) -> None:
+    module = waiting_module(gate).replace(f"while ! test -e {gate}; do sleep 1; done", "exit 3")
+    repository.replace({"main.tf": module})
+
+    ended = run_place().queue().wait("errored")
+
+    told = ended["progress"]
+    assert (told["total"], told["done"], told["unfinished"]) == (2, 1, 1)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,13 @@ class CommandLine:
         argv = [sys.executable, "-m", "stateroom", *arguments]
         return Process(argv, env=kept | exported, cwd=ROOT, log=log)
 
-    def at_a_terminal(self, *arguments: str, answers: dict[str, str]) -> str:
-        """Run it at a terminal, and type each answer when its question is shown. All it showed."""
+    def at_a_terminal(
+        self, *arguments: str, answers: Mapping[str, str | Callable[[], object]]
+    ) -> str:
+        """Run it at a terminal, and type each answer when its question is shown. All it showed.
+
+        An answer may also be something to do then.
+        """
         exported = {name: value for name, value in self.exported.items() if value is not None}
         argv = [sys.executable, "-m", "stateroom", *arguments]
         child, terminal = pty.fork()
@@ -54,7 +60,11 @@ class CommandLine:
             while part := os.read(terminal, 4096):
                 shown += part.decode(errors="replace")
                 for question in [one for one in open_ones if one in shown]:
-                    os.write(terminal, f"{open_ones.pop(question)}\n".encode())
+                    answer = open_ones.pop(question)
+                    if callable(answer):
+                        answer()
+                    else:
+                        os.write(terminal, f"{answer}\n".encode())
         except OSError:  # Linux says EIO when nobody is left at the other end
             pass
         finally:

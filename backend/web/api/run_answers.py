@@ -147,7 +147,34 @@ class Stopping(Answer):
     next_at: datetime | None = Field(None, description="Until then the tool may save its state")
 
 
+class ActiveResource(Answer):
+    address: str
+    action: Literal["create", "update", "delete", "read", "open", "close"]
+    began_at: datetime
+
+
+class Progress(Answer):
+    step: Literal["plan", "apply"]
+    total: int | None = Field(
+        description="The changes in the plan that is applied: a replacement is two, to destroy and "
+        "to create. null: it is not known"
+    )
+    done: int = Field(description="Changes that are complete")
+    unfinished: int = Field(
+        description="Changes that have begun, and failed or were stopped; the log says why at its "
+        "end"
+    )
+    refreshed: int = Field(description="Resources that were looked at")
+    active: list[ActiveResource] = Field(
+        description="What the tool is at work with, the longest first; at most 20 of them"
+    )
+    active_count: int
+
+
 class RunDetail(Run):
+    progress: Progress | None = Field(
+        description="How far the plan or the apply is, as the tool tells it; null: not begun"
+    )
     stopping: Stopping | None = Field(
         description="How it is being stopped; null: it is not, or it has ended"
     )

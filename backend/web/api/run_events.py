@@ -16,16 +16,18 @@ from backend.web.api.answers import PREFIX, Query, blueprint, problems
 from backend.web.api.run_answers import RunPath, Step
 from backend.web.connections import Connection
 from backend.web.current import EXTENSION, again, principal, reading
-from backend.web.live.channel import Seen
+from backend.web.live.channel import Progress, Seen
 from backend.web.live.entrance import Entrance
 from backend.web.live.hub import Hub
 from backend.web.live.places import Place, digest
 from backend.web.live.viewer import Viewer
 
 HUB = "stateroom-live"
+TOLD_APART = {"steps", "progress", "log_size"}
 EVENTS = """\
-Server-sent events; the data of each is JSON. `status`: the run as GET shows it, without `steps` \
-and `log_size`; again when something of it changes, after the steps and the log up to there. \
+Server-sent events; the data of each is JSON. `status`: the run as GET shows it, without `steps`, \
+`progress` and `log_size`; again when something of it changes, after the steps and the log up to \
+there. `progress`: how far the plan or the apply is, as GET shows it, a few times a second. \
 `step`: one of its steps, as in `/steps`, when it starts and when it ends. `log`: `text`, and \
 the bytes of the log from `offset` up to `until` that it stands for. `end`: the run has ended, \
 and the stream ends. `problem`: the stream ends because the token may no longer see the run, or \
@@ -62,15 +64,14 @@ def install(app: Flask) -> None:
 
 def look(tx: Transaction, run: RunRow) -> Seen:
     """What viewers are told of a run. For Stateroom itself: it asks for all of them."""
-    told = run_answers.detail(tx, run).model_dump_json(exclude={"steps", "log_size"}).encode()
+    told = run_answers.detail(tx, run).model_dump_json(exclude=TOLD_APART).encode()
     return Seen(
         status=run.status,
         log_size=run.log_size,
         run=told,
         run_digest=digest(told),
         steps=_counted(steps.find_all(tx, run)),
-        progress=None,
-        progress_digest="",
+        progress=Progress.of(run.progress),
     )
 
 

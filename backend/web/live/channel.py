@@ -6,19 +6,37 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from backend.errors import Error
 from backend.models import ACTIVE, ENDED
 from backend.runs.watching import Mark
 from backend.web.live.access import Access
+from backend.web.live.places import digest
 
 PAGE_BYTES = 64 * 1024  # of the log in one event
 KEPT_BYTES = 1 << 20  # of pages of one log, for the viewers that come next
 _LONGEST_CHARACTER = 4
 
 ReadLog = Callable[[int, int], bytes]  # gets an offset and a limit
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a plan or an apply is, as the data of an event."""
+
+    data: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, progress: Mapping[str, Any] | None) -> Self | None:
+        """What a run's row has of it."""
+        if progress is None:
+            return None
+        data = json.dumps(progress).encode()
+        return cls(data, digest(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +51,7 @@ class Seen:
     run: bytes
     run_digest: str
     steps: Sequence[tuple[int, bytes]]
-    progress: bytes | None
-    progress_digest: str
+    progress: Progress | None
 
     @property
     def is_ended(self) -> bool:
@@ -82,11 +99,14 @@ class Channel:
         self.seen, self.mark, self.looked_at = seen, mark, time.monotonic()
         return is_new
 
-    def grow(self, mark: Mark) -> bool:
-        """Note the size of the log when nothing else has changed; whether it is news."""
-        if self.seen is None or self.seen.log_size == mark.log_size:
+    def go_on(self, mark: Mark) -> bool:
+        """Note log and progress when nothing else has changed; whether it is news."""
+        if self.seen is None or self.mark is None:
             return False
-        self.seen, self.mark = replace(self.seen, log_size=mark.log_size), mark
+        if (mark.log_size, mark.progress) == (self.mark.log_size, self.mark.progress):
+            return False
+        told = Progress.of(mark.progress)
+        self.seen, self.mark = replace(self.seen, log_size=mark.log_size, progress=told), mark
         return True
 
     def page(self, offset: int, seen: Seen) -> Page | None:

@@ -151,7 +151,7 @@ class Hub:
         before = channel.mark
         is_same = before is not None and (before.row, before.steps) == (mark.row, mark.steps)
         if is_same and time.monotonic() - channel.looked_at < RELOOK_SECONDS:
-            return channel.grow(mark)
+            return channel.go_on(mark)
         try:
             return channel.see(self._look(tx, tx.db.get_one(Run, channel.run_id)), mark)
         except Unavailable:

@@ -69,9 +69,9 @@ class Viewer:
         while page := self.channel.page(self._place.log, seen):
             yield self._event("log", page.data, replace(self._place, log=page.until))
             time.sleep(0)  # a long log is not to hold up all others
-        if seen.progress is not None and seen.progress_digest != self._place.progress:
-            reached = replace(self._place, progress=seen.progress_digest)
-            yield self._event("progress", seen.progress, reached)
+        if seen.progress is not None and seen.progress.digest != self._place.progress:
+            reached = replace(self._place, progress=seen.progress.digest)
+            yield self._event("progress", seen.progress.data, reached)
         if seen.run_digest != self._place.run:
             yield self._event("status", seen.run, replace(self._place, run=seen.run_digest))
 

@@ -60,6 +60,23 @@ def test_a_run_that_fails_ends_its_follower_with_1(cli: CommandLine, place: Plac
     assert "(nothing-to-import)" in done.stderr
 
 
+def test_a_terminal_shows_what_a_run_is_at_work_with_below_its_log(
+    cli: CommandLine, place: Place, gate: Path
+) -> None:
+    run = place.queue(auto_approve=True)
+
+    shown = cli.at_a_terminal(
+        "runs", "follow", run.id, answers={"creating  terraform_data.gate": gate.touch}
+    )
+
+    assert re.search(r"== apply +0 of 1 done +\d:\d\d", shown)
+    assert re.search(r"creating +terraform_data\.gate +\d:\d\d", shown)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in shown.splitlines()]
+    log = [line for line in cli.must("runs", "log", run.id).splitlines() if line]
+    assert [line for line in lines if line in log] == log
+    assert lines[-1] == f"The run {run.id} ended as applied."
+
+
 def test_programs_get_one_event_a_line(cli: CommandLine, place: Place, gate: Path) -> None:
     gate.touch()
     run = place.queue(auto_approve=True)

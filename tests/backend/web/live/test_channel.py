@@ -8,7 +8,7 @@ LOG = "a€".encode()[:-1]  # the run ended in the middle of a character
 
 
 def seen(status: str) -> Seen:
-    return Seen(status, len(LOG), b"{}", "", (), None, "")
+    return Seen(status, len(LOG), b"{}", "", (), None)
 
 
 def test_half_a_character_that_was_held_back_is_told_when_the_run_has_ended() -> None:
