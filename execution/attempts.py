@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 import structlog
@@ -10,7 +11,7 @@ from backend.errors import Error, Unavailable
 from backend.runs import approvals
 from execution import server
 from execution.events import Execution
-from runner.errors import Fenced, PlanStale, RunnerError, Stopped, WindowClosed
+from runner.errors import Fenced, PlanStale, RunnerError, Stopped, ToolError, WindowClosed
 from runner.job import Job
 from runner.processes.ladder import CANCELED
 from runner.recipes import run
@@ -18,6 +19,7 @@ from runner.recipes import run
 log = structlog.get_logger()
 
 AWAY, LOCKED = "server-unavailable", "state-locked"  # the runner's codes
+FULL = (errno.ENOSPC, errno.EDQUOT)
 SERVER_SECONDS = 60.0  # how long a run waits for the server before it is queued again
 LOOK_SECONDS = 1.0
 
@@ -42,10 +44,9 @@ def attempt(at_work: Execution, job: Job | Exception, url: str) -> None:
         at_work.give_back(error.code, error.message)
     except (RunnerError, Error) as error:
         _finish_failed(at_work, error, url)
-    except Exception as bug:  # a run has an end, whatever it met
-        log.exception("run_crashed", exc_info=bug)
-        message = f"The runner failed: {type(bug).__name__}. The worker's log has more."
-        at_work.finish("errored", error_code="runner-crashed", error_message=message)
+    except Exception as fault:  # a run has an end, whatever it met
+        log.exception("run_crashed", exc_info=fault)
+        _finish_crashed(at_work, fault)
     else:
         if outcome.status == "planned":
             at_work.wait_for_approval()
@@ -65,6 +66,15 @@ def _finish_failed(at_work: Execution, error: RunnerError | Error, url: str) -> 
         at_work.finish("stale", error_code=approvals.STALE, error_message=said)
     else:
         at_work.fail(error)
+
+
+def _finish_crashed(at_work: Execution, fault: Exception) -> None:
+    """End the run with a fault of Stateroom itself, or of a disk that has no room for its files."""
+    if isinstance(fault, OSError) and fault.errno in FULL:
+        at_work.fail(ToolError("disk-full", "The disk of the worker is full."))
+        return
+    message = f"The runner failed: {type(fault).__name__}. The worker's log has more."
+    at_work.finish("errored", error_code="runner-crashed", error_message=message)
 
 
 def _wait_for_the_server(at_work: Execution, url: str) -> None:

@@ -196,6 +196,11 @@ SSH_RSA = (
 )
 _REFUSALS = (
     Refusal(
+        r"(?m)^(?!remote:).*(No space left on device|Out of diskspace)",
+        "disk-full",
+        "The disk of the worker is full",
+    ),
+    Refusal(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "host-key-changed",
         "The key of {host} is not the one that the project knows: somebody may be in between. Ask "

@@ -27,6 +27,7 @@ _NOT_STARTED = (126, 127)  # what a shell ends with when it could not start its 
 _SHIM = "The tool is a script, and what it starts cannot be started in the sandbox."
 _SSH_RSA = "The server offers only ssh-rsa with SHA-1."
 _UNSAVED = "What it changed may be in no state."
+_DIED = "The provider ended before it was ready."
 _AWAY = "The server that keeps the state did not answer."
 UNLOCKING = "Error releasing the state lock"
 # what the tools say when they could not store the state, whatever became of the resources
@@ -68,12 +69,13 @@ _KNOWN = (
     _Known("failed to create new OS thread", "processes-exceeded", setting=_PROCESSES),
     _Known("oo many open files", "files-exceeded", setting=_FILES),
     _Known("ile size limit exceeded", "disk-exceeded", setting=_DISK),
-    _Known("no space left on device", "disk-full", "The disk of the worker is full."),
+    _Known("o space left on device", "disk-full", "The disk of the worker is full."),
     _Known("No value for required variable", "variable-missing"),
     _Known("Unsupported Terraform Core version", "version-unsupported"),
     _Known("Unsupported OpenTofu Core version", "version-unsupported"),
     _Known("Plugin did not respond", "provider-ended", "The provider ended in the middle of it."),
     _Known("plugin exited before we could connect", "provider-ended"),
+    _Known("Failed to read any lines from plugin's stdout", "provider-ended", _DIED),
     _Known("workspaces not supported", "workspaces-unsupported", "It has one state only."),
     _Known("HOST IDENTIFICATION HAS CHANGED", "host-key-changed"),
     _Known("host key is known for", "host-key-unknown"),

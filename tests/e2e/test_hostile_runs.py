@@ -87,13 +87,6 @@ class Scene:
     given: dict[str, Any] = field(default_factory=dict)
 
 
-def python() -> str:
-    """One that every sandbox shows."""
-    places = ("/usr/bin/python3", "/usr/local/bin/python3")
-    found = next((path for path in places if Path(path).exists()), None)
-    return found or missing("python3 is in no folder of the system")
-
-
 @pytest.fixture(params=LAYERS)
 def layer(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -121,7 +114,7 @@ def mirror() -> Iterator[Path]:
         folder.chmod(0o755)
         place = folder / "example.com" / "attack" / "hostile" / "1.0.0" / PLATFORM
         place.mkdir(parents=True)
-        program.write(place / "terraform-provider-hostile_v1.0.0", python())
+        program.write(place / "terraform-provider-hostile_v1.0.0", program.python())
         yield folder
 
 
@@ -299,7 +292,7 @@ def ear() -> Iterator[Ear]:
 def hostile_place(scene: Scene, hook: str, folder: Path) -> Place:
     files = {"main.tf": PROVISIONER if hook == "local-exec" else PROVIDER}
     repository = Repository(folder, files)
-    program.write(folder / "hostile", python())
+    program.write(folder / "hostile", program.python())
     repository.commit({})
     return scene.stateroom.place(repository=str(folder))
 
@@ -352,7 +345,7 @@ def test_a_run_that_takes_too_much_is_ended_and_told_what(
         stop_grace_seconds=5,
     ).start()
     repository = Repository(tmp_path / "hostile", {"main.tf": PROVISIONER})
-    program.write(repository.folder / "hostile", python())
+    program.write(repository.folder / "hostile", program.python())
     repository.commit({})
     place = stateroom.place(repository=str(repository.folder))
     given = {"hook": "local-exec", "take": takes, "amount": amount}

@@ -16,6 +16,7 @@ from tests.support.api import Refused
 from tests.support.place import Place
 from tests.support.processes import wait_until
 from tests.support.queued_run import QueuedRun
+from tests.support.shown import shown
 
 MODULE = """\
 variable "word" {
@@ -69,11 +70,13 @@ def test_what_breaks_a_rule_is_refused_before_anything_is_changed(applied: Place
     set_rules(applied, allow_destroys=False, protected=["module.prod.**"])
 
     run = applied.queue()
-    ended = run.wait("errored")
+    run.wait("errored")
+    told = shown(applied, run)
 
-    assert ended["error"]["code"] == "rule-broken"
-    assert "2 resources" in ended["error"]["message"]
-    assert DB in ended["error"]["message"]
+    assert told["error"] == "rule-broken"
+    assert "2 resources" in told["what is wrong"]
+    assert DB in told["what is wrong"]
+    assert f"stateroom templates set -p {applied.project} module --rules FILE" in told["do next"]
     assert found(run) == [("allow_destroys", "refuse"), ("protected", "refuse")]
     assert applied.versions() == before
     assert not applied.is_locked()

@@ -17,6 +17,7 @@ from tests.support.processes import living_in, wait_until
 from tests.support.queued_run import QueuedRun
 from tests.support.redis_server import Redis
 from tests.support.repositories import MODULE, Repository, sleeping_module, waiting_module
+from tests.support.shown import at, shown
 from tests.support.stateroom import Stateroom
 from tests.support.tools import Tool
 
@@ -86,20 +87,23 @@ def test_a_worker_killed_in_mid_apply_loses_the_run_but_not_the_state(
     place, run = slow_run(installation, repository, tool)
 
     installation.kill_worker()
-    ended = run.wait("lost", seconds=60)
+    run.wait("lost", seconds=60)
+    told = shown(place, run)
 
     # the tool heard that its parent died, saved what it had made, and unlocked
     assert resources(place) == {"quick", "slow"}
     assert not place.is_locked()
-    assert ended["error"]["code"] == "worker-lost"
-    assert "acknowledge" in ended["error"]["message"].lower()
+    assert told["error"] == "worker-lost"
+    assert "the worker" in told["what is wrong"].lower()
+    acknowledging = f"`stateroom runs acknowledge -p {place.project} {run.id}`"
+    assert acknowledging in told["do next"]
 
     # nobody starts anything there until a person has looked
     installation.start_worker()
     repository.replace({"main.tf": sleeping_module(0)})
     following = place.queue("apply")
     assert installation.api.get(following.path)["blocked_by"] == run.id
-    run.acknowledge()
+    at(place).must(*acknowledging.strip("`").split()[1:])
     following.wait("applied")
     assert resources(place) == {"quick", "slow"}
     # terraform alone hears that its parent died: what a provisioner has started goes on

@@ -8,25 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
 from tests.support.documents import lock_info
 from tests.support.place import Place
 from tests.support.processes import wait_until
-from tests.support.queued_run import QueuedRun
 from tests.support.repositories import MODULE, S3_BACKEND, sleeping_module, waiting_module
-
-LINE = re.compile(r"(?m)^([a-z ]+): +(.*)$")
-
-
-def shown(place: Place, run: QueuedRun) -> dict[str, str]:
-    """What `runs show` prints, by its titles."""
-    said = at(place).must("runs", "show", run.id)
-    return dict(LINE.findall(said))
-
-
-def at(place: Place) -> CommandLine:
-    url = place.state.url.partition("/api/")[0]
-    return CommandLine(url, place.api.token, place.project, place.workspace)
+from tests.support.shown import shown
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.support.command_line import CommandLine
 from tests.support.installations import Installations
 from tests.support.place import Place
 from tests.support.repositories import Repository
+from tests.support.shown import shown
 from tests.support.sshd import Sshd, any_sshd
 from tests.support.stateroom import Stateroom
 
@@ -93,13 +94,23 @@ def test_a_host_that_is_not_known_is_refused_until_the_named_command_has_run(
 ) -> None:
     cli = CommandLine(place.wire.url, place.api.token, place.project)
 
-    ended = place.queue("apply").wait("errored")
-    command = re.search("`stateroom (.+?)`", ended["error"]["message"])
-    assert command
-    cli.must(*command.group(1).split(), "--fingerprint", sshd.fingerprint)
+    run = place.queue("apply")
+    ended = run.wait("errored")
+    commands = [
+        re.search("`stateroom (.+?)`", ended["error"][said]) for said in ("message", "next")
+    ]
+    told = shown(place, run)
+    for command in commands:
+        assert command
+        cli.must(*command.group(1).split(), "--fingerprint", sshd.fingerprint)
     place.queue("apply").wait("applied")
 
-    assert ended["error"]["code"] == "host-key-unknown"
+    assert told["error"] == "host-key-unknown"
+    assert f"does not know the host key of {sshd.host}" in told["what is wrong"]
+    assert (
+        f"`stateroom projects host-keys scan -p {place.project} {sshd.host}:{sshd.port}`"
+        in (told["do next"])
+    )
 
 
 def test_a_host_that_is_trusted_at_first_sight_is_known_from_then_on(place: Place) -> None:
@@ -135,9 +146,14 @@ def test_a_key_that_the_host_does_not_take_is_told(place: Place, sshd: Sshd) -> 
     )
     place.api.patch(f"{project}/templates/module", key="other")
 
-    ended = place.queue("apply").wait("errored")
+    run = place.queue("apply")
+    run.wait("errored")
+    told = shown(place, run)
 
-    assert ended["error"]["code"] == "repository-access-denied"
+    assert told["error"] == "repository-access-denied"
+    assert "does not let this key read the repository" in told["what is wrong"]
+    assert f"stateroom templates show -p {place.project} module" in told["do next"]
+    assert f"stateroom templates set -p {place.project} module --key NAME" in told["do next"]
 
 
 @pytest.fixture
