@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 
 from backend.models import Run
 from backend.runs import claims, logs
+from execution import log_text
+from execution.log_text import LogText
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 
@@ -31,16 +35,26 @@ def log(shop: str, run_id: str) -> str:
 
 
 @pytest.fixture
-def say(app: Flask, run_id: str) -> Callable[..., None]:
-    """Append to the log of the run, with marks: offsets and how many seconds ago that was."""
+def append(app: Flask, run_id: str) -> Callable[[bytes, logs.Marks], None]:
+    """Append to the log of the run, with marks in it, as its worker does."""
 
-    def append(text: bytes, *marks: tuple[int, float]) -> None:
+    def append(text: bytes, marks: logs.Marks) -> None:
         with app.extensions["stateroom"].itself.transaction() as tx:
             of_run = replace(tx, principal=claims.itself(tx.db.get_one(Run, run_id)))
-            now = time.monotonic()
-            logs.append(of_run, text, [(offset, now - ago) for offset, ago in marks])
+            logs.append(of_run, text, marks)
 
     return append
+
+
+@pytest.fixture
+def say(append: Callable[[bytes, logs.Marks], None]) -> Callable[..., None]:
+    """Append to the log of the run, with marks: offsets and how many seconds ago that was."""
+
+    def say(text: bytes, *marks: tuple[int, float]) -> None:
+        now = time.monotonic()
+        append(text, [(offset, now - ago) for offset, ago in marks])
+
+    return say
 
 
 def test_the_last_lines_of_a_log_are_found_from_its_end(
@@ -125,3 +139,45 @@ def test_a_whole_log_is_downloaded_as_a_file(
     assert "Content-Length" not in stamped.headers
     assert STAMP.sub(b"", stamped.data) == text
     assert len(STAMP.findall(stamped.data)) == 300_000
+
+
+@one_database
+def test_the_last_lines_and_their_moments_are_right_across_what_was_left_out_of_a_log(
+    boss: Caller,
+    log: str,
+    append: Callable[[bytes, logs.Marks], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of fifty lines comes a minute after the one before, and the last one now."""
+    monkeypatch.setattr(log_text, "HEAD_BYTES", 100)
+    monkeypatch.setattr(log_text, "TAIL_BYTES", 50)
+    text, now = LogText(), time.monotonic()
+
+    for number in range(50):
+        clock = SimpleNamespace(monotonic=partial(float, now - 60 * (49 - number)))
+        monkeypatch.setattr(log_text, "time", clock)
+        text.add(b"line %02d of it\n" % number)
+        if number == 3:  # what is ready is written now and then
+            append(bytes(text.ready), text.marks)
+            text.clear()
+    text.end()
+    append(bytes(text.ready), text.marks)
+
+    whole, stamped = boss.get(log).data, boss.get(log, timestamps="true").data
+    last = boss.get(log, tail=3, timestamps="true").data
+    across = boss.get(log, tail=5, timestamps="true").data
+    assert whole[98:] == (
+        b"li\n... 558 bytes of the log are left out here ...\n"
+        b"line 47 of it\nline 48 of it\nline 49 of it\n"
+    )
+    assert minutes_ago(stamped) == {n: 49 - n for n in (*range(7), 47, 48, 49)}
+    assert STAMP.sub(b"", stamped) == whole
+    assert minutes_ago(last) == minutes_ago(across) == {47: 2, 48: 1, 49: 0}
+    assert STAMP.sub(b"", across) == whole[98:]
+
+
+def minutes_ago(stamped: bytes) -> dict[int, int]:
+    """When each numbered line came."""
+    found = re.findall(rb"(?m)^(\S+Z) line (\d+) of it$", stamped)
+    since = {int(n): datetime.now(UTC) - datetime.fromisoformat(at.decode()) for at, n in found}
+    return {number: round(ago.total_seconds() / 60) for number, ago in since.items()}
