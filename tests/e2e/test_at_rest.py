@@ -21,6 +21,8 @@ from tests.support.stateroom import Stateroom
 MODULE = """\
 variable "told" {}
 
+variable "answer" {}
+
 resource "terraform_data" "x" {
   input = var.told
 
@@ -82,7 +84,8 @@ def test_nothing_that_was_entrusted_lies_on_a_disk_in_clear(
     entrust_states(place, planted)
     entrust_credentials(installation, place, planted)
     place.set_variable("told", planted.new("a variable, and a state that a run wrote"))
-    run = place.queue("apply")
+    answer = {"name": "answer", "value": planted.new("a variable of a run")}
+    run = place.queue("apply", variables=[answer])
     run.wait("applied")
     assert log_line in run.log()
 
@@ -126,6 +129,10 @@ def entrust_credentials(installation: Stateroom, place: Place, planted: Planted)
     workspace = f"{project}/workspaces/{place.workspace}"
     place.set_variable("OPEN", planted.new("an open variable"), kind="environment")
     place.set_variable("SECRET", planted.new("a sensitive one"), kind="environment", sensitive=True)
+    api.post(f"{project}/variable-sets", name="common")
+    shared = {"name": "SHARED", "kind": "environment", "value": planted.new("a variable of a set")}
+    api.post(f"{project}/variable-sets/common/variables", **shared)
+    api.patch(workspace, variable_sets=["common"])
     login = {"kind": "password", "username": "ann", "password": planted.new("a password's key")}
     api.post(f"{project}/keys", name="login", **login)
     passphrase = planted.new("a passphrase")

@@ -12,6 +12,7 @@ from backend.db import now
 from backend.documents.intake import IN_COLUMN, download, receive
 from backend.models import (
     Canary,
+    Drift,
     Key,
     LogChunk,
     PlanDocument,
@@ -23,6 +24,7 @@ from backend.models import (
     StateVersion,
     Template,
     Variable,
+    VariableSet,
     Workspace,
 )
 from backend.runs import plan_documents
@@ -35,10 +37,14 @@ from backend.upkeep.rotation import SETTLED, Rewrapper
 from tests.support.documents import state_document
 
 SMALL, LARGE = state_document(1), state_document(2, size=IN_COLUMN + 5000)
-EVERYTHING = [SMALL, LARGE, SMALL, b"secret", b"value", b"piece", b"log", b"log", b"plan"]
+VALUES = {"v": b"value", "v-of-run": b"value of a run", "v-of-set": b"value of a set"}
+EVERYTHING = [
+    *(SMALL, LARGE, SMALL, b"secret", *VALUES.values(), b"piece", b"drift"),
+    *(b"log", b"log", b"plan"),
+]
 TABLES = [
-    *("keys", "log_chunks", "plan_documents", "plan_pieces", "rescued_writes", "state_versions"),
-    "variables",
+    *("drifts", "keys", "log_chunks", "plan_documents", "plan_pieces", "rescued_writes"),
+    *("state_versions", "variables"),
 ]
 
 
@@ -58,8 +64,20 @@ def fill(here: Installation) -> None:
         secret = crypto.seal_value(ring, b"secret", bindings.key("k"))
         tx.db.add(Key(id="k", project_id="p", name="login", kind="password", secret=secret))
         tx.db.add(Key(id="n", project_id="p", name="none", kind="none"))
-        value = crypto.seal_value(ring, b"value", bindings.variable("v"))
-        tx.db.add(Variable(id="v", workspace_id="w", kind="terraform", name="x", value=value))
+        tx.db.add(VariableSet(id="set", project_id="p", name="common"))
+        tx.db.flush()
+        owners = {
+            "v": {"workspace_id": "w"},
+            "v-of-run": {"run_id": "r"},
+            "v-of-set": {"set_id": "set"},
+        }
+        for name, clear in VALUES.items():
+            value = crypto.seal_value(ring, clear, bindings.variable(name))
+            tx.db.add(Variable(id=name, kind="terraform", name="x", value=value, **owners[name]))
+        found = crypto.seal_value(ring, b"drift", bindings.drift("w"))
+        counts = dict.fromkeys(("resources", "outputs", "unimportant"), 0)
+        tx.db.add(Drift(workspace_id="w", run_id="r", looked_at=now(), partial=False, sealed=found,
+                        **counts))  # fmt: skip
         tx.db.flush()
         for start in (0, 3):
             piece = crypto.seal_value(ring, b"log", bindings.log("r", start))
@@ -110,11 +128,15 @@ def opened(here: Installation, keyring: Keyring) -> list[bytes]:
             aad = bindings.document(row.state_id, number, row.lineage, row.serial)
             data_key = keyring.unwrap(Envelope(row.key_id, row.wrapped_key), aad)
             found.append(b"".join(download(data_key, row.sealed, row.blob, here.blobs)))
-        key, variable = tx.db.get_one(Key, "k"), tx.db.get_one(Variable, "v")
+        key = tx.db.get_one(Key, "k")
         found.append(crypto.open_value(keyring, key.secret or b"", bindings.key("k")))
-        found.append(crypto.open_value(keyring, variable.value, bindings.variable("v")))
+        for variable in tx.db.scalars(select(Variable).order_by(Variable.id)):
+            bound = bindings.variable(variable.id)
+            found.append(crypto.open_value(keyring, variable.value, bound))
         planned = tx.db.get_one(PlanPiece, ("r", 1, 0))
         found.append(crypto.open_value(keyring, planned.sealed, bindings.plan("r", 1, 0)))
+        drift = tx.db.get_one(Drift, "w")
+        found.append(crypto.open_value(keyring, drift.sealed, bindings.drift("w")))
         pieces = tx.db.scalars(select(LogChunk).order_by(LogChunk.start)).all()
         plan = tx.db.scalars(select(PlanDocument)).one()
     found += [

@@ -251,7 +251,7 @@ def test_a_row_without_a_proof_is_refused_once_all_have_one(filled: Installation
 
     again = installation.prepare(filled.settings)
 
-    assert [*named(again)] == ["variables v"]
+    assert [*named(again)] == [f"variables {name}" for name in sealed_things.VALUES]
     with again.itself.reading() as tx, pytest.raises(Unreadable, match="not as Stateroom wrote"):
         again.keyring.proofs.check(tx.db.get_one(Variable, "v"))
     again.database.close()

@@ -164,11 +164,11 @@ def test_two_rotations_at_once_keep_both_keys_and_one_of_them_seals(
 def test_a_value_that_was_changed_meanwhile_stays_changed(here: Installation) -> None:
     shelf = next(shelf for shelf in sealed.SHELVES if shelf.name == "variables")
     with here.itself.reading() as tx:
-        (found,) = shelf.after(tx.db, None, 10)
+        found, *_ = shelf.after(tx.db, None, 10)
     rotate(here)
     changed = crypto.seal_value(here.keyring, b"changed", bindings.variable("v"))
     with here.itself.transaction() as tx:
-        tx.db.execute(update(Variable).values(value=changed))
+        tx.db.execute(update(Variable).where(Variable.id == "v").values(value=changed))
 
     with here.itself.transaction() as tx:
         shelf.rewrap(tx.db, here.keyring, [found.place])

@@ -128,9 +128,9 @@ def test_verify_opens_everything(here: Installation) -> None:
 
     assert said["failed"] == []
     assert said["opened"] == {
-        "audit_key": 1, "canary": 1, "keys": 1, "log_chunks": 2, "plan_documents": 1,
+        "audit_key": 1, "canary": 1, "drifts": 1, "keys": 1, "log_chunks": 2, "plan_documents": 1,
         "plan_pieces": 1, "proof_key": 1,
-        "rescued_writes": 1, "state_versions": 2, "variables": 1,
+        "rescued_writes": 1, "state_versions": 2, "variables": 3,
     }  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def test_verify_names_everything_that_does_not_open(here: Installation) -> None:
 
 def test_verify_names_a_row_that_was_changed_and_accept_takes_it(here: Installation) -> None:
     with here.database.engine.begin() as connection:
-        connection.execute(text("UPDATE variables SET sensitive = NOT sensitive"))
+        connection.execute(text("UPDATE variables SET sensitive = NOT sensitive WHERE id = 'v'"))
 
     named = stateroom(here.settings, "keys", "verify")
     must(here.settings, "keys", "accept", "variables", "v")
