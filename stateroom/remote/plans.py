@@ -93,6 +93,8 @@ def _lines(plan: Item) -> Iterator[str]:
         yield printable(f"! {action['address']}{after}")
     if plan["goes_back"]:
         yield click.style(printable(f"Warning: {plan['goes_back']['message']}"), fg="yellow")
+    for finding in plan["findings"]:
+        yield click.style(printable(f"Rule {finding['rule']}: {finding['message']}"), fg="yellow")
     yield from _left_out(plan["values_left_out"], "resources whose values are too much to be kept")
     yield click.style(_counts(plan), bold=True)
 

@@ -16,7 +16,7 @@ from tests.support.api import Refused
 from tests.support.place import Place
 from tests.support.processes import wait_until
 from tests.support.queued_run import QueuedRun
-from tests.support.shown import shown
+from tests.support.shown import at, shown
 
 MODULE = """\
 variable "word" {
@@ -87,8 +87,12 @@ def test_a_plan_says_which_rules_an_apply_would_break(applied: Place) -> None:
 
     run = applied.queue("plan")
     run.wait("planned_and_finished")
+    plan = run.api.get(f"{run.path}/plan")
+    printed = at(applied).must("runs", "plan", run.id)
 
     assert found(run) == [("most_destroys", "refuse")]
+    assert plan["findings"] == run.api.get(run.path)["findings"]
+    assert f"Rule most_destroys: {plan['findings'][0]['message']}\n" in printed
 
 
 def test_a_rule_that_asks_waits_for_who_overrules_it(applied: Place) -> None:
@@ -145,3 +149,22 @@ def test_a_plan_that_nobody_approved_in_time_is_discarded(applied: Place) -> Non
     assert waits["approve_before"] is not None
     [said] = applied.api.get(run.path)["comments"]
     assert said["created_by"] == "stateroom"
+
+
+def test_who_queued_a_run_waits_for_a_second_person(applied: Place) -> None:
+    set_rules(applied, second_person=True)
+    (ann, as_ann), (bob, as_bob) = applied.member("manager"), applied.member("manager")
+
+    run = applied.queue(by=as_ann)
+    waits = run.wait("planned")
+    with pytest.raises(Refused) as refused:
+        run.approve()
+    told = at(applied).must("runs", "show", run.id)
+    as_bob.post(f"{run.path}/approve", comment="I have looked at it.")
+    ended = run.wait("applied")
+
+    assert (waits["created_by"], waits["approved_at"]) == (ann, None)
+    assert refused.value.problem["code"] == "second-person"
+    assert f"somebody else than {ann}" in told
+    assert ended["approved_by"] == bob
+    assert found(run) == [("second_person", "approval")]

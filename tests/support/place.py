@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,17 +60,31 @@ class Place:
     def another_workspace(self) -> StateAddress:
         return self._workspace(f"w-{secrets.token_hex(6)}")
 
-    def queue(self, operation: str = "apply", *, workspace: str = "", **fields: Any) -> QueuedRun:
+    def queue(
+        self, operation: str = "apply", *, workspace: str = "", by: Api | None = None, **fields: Any
+    ) -> QueuedRun:
         """A run in the first workspace, or in the one that is named. It waits for no approval."""
         if operation in ("apply", "destroy", "refresh"):
             fields = {"auto_approve": True} | fields
         path = f"/projects/{self.project}/workspaces/{workspace or self.workspace}/runs"
-        made = self.api.post(path, operation=operation, **fields)
-        return QueuedRun(self.api, f"/projects/{self.project}/runs/{made['id']}")
+        api = by or self.api
+        made = api.post(path, operation=operation, **fields)
+        return QueuedRun(api, f"/projects/{self.project}/runs/{made['id']}")
 
     def set_variable(self, name: str, value: str, kind: str = "terraform", **fields: Any) -> None:
         path = f"/projects/{self.project}/workspaces/{self.workspace}/variables"
         self.api.post(path, name=name, value=value, kind=kind, **fields)
+
+    def member(self, role: str) -> tuple[str, Api]:
+        """A new user with this role here, who has signed in: the name, and what they may do."""
+        name = f"u-{secrets.token_hex(6)}"
+        login = {"username": name, "password": secrets.token_hex(12)}
+        self.api.post("/users", name=name, password=login["password"], is_admin=False)
+        self.api.put(f"/projects/{self.project}/members/{name}", role=role)
+        headers = {"Content-Type": "application/json"}
+        answer = self.wire.send("POST", "/api/login", json.dumps(login).encode(), headers)
+        assert answer.status == 200, answer
+        return name, Api(self.wire, answer.json()["access_token"])
 
     def with_scopes(self, *scopes: str) -> StateAddress:
         """The same address, for a token of this project with these scopes."""

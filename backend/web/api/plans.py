@@ -11,7 +11,7 @@ from backend.runs import plan_documents
 from backend.runs.plan_documents import Found
 from backend.runs.plan_index import Wanted
 from backend.web.api.answers import Answer, Cursor, blueprint, encoded, problems
-from backend.web.api.run_answers import GoesBack, RunPath
+from backend.web.api.run_answers import Finding, GoesBack, RunPath
 from backend.web.current import caller
 
 bp = blueprint("plans", "What the plan of a run would change")
@@ -121,6 +121,7 @@ class Plan(Answer):
     summary: Counts
     has_changes: bool = Field(description="What the exit code of the tool said")
     goes_back: GoesBack | None = Field(description="As of the run")
+    findings: list[Finding] = Field(description="As of the run: what the rules say about the plan")
     resources: list[PlannedResource]
     next_cursor: str | None = Field(description="The cursor of the next page; null on the last one")
     actions: list[PlannedAction] = Field(description="Actions that are invoked, 500 at most")
@@ -176,6 +177,7 @@ def _written(found: Found) -> bytes:
             "summary": index.summary,
             "has_changes": index.has_changes,
             "goes_back": found.run.goes_back,
+            "findings": found.run.findings,
             "resources": found.resources,
             "next_cursor": found.next_cursor,
             "actions": index.invocations,

@@ -104,6 +104,7 @@ def test_a_plan_has_counts_resources_outputs_and_drift(
     ]
     assert [(one["address"], one["changed"]) for one in found["drift"]] == [("a.d", [["n"]])]
     assert (found["goes_back"], found["next_cursor"], found["actions"]) == (None, None, [])
+    assert found["findings"] == []
 
 
 @one_database
