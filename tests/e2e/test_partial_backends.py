@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.api import Refused
-from tests.support.elsewhere import S3, Http, Moto, give, seed
+from tests.support.elsewhere import S3, Http, Moto, give, resources, seed
 from tests.support.place import Place
-from tests.support.repositories import MODULE
+from tests.support.repositories import MODULE, Repository
 from tests.support.tools import Tool
 
 
@@ -152,3 +152,26 @@ def test_files_of_the_repository_complete_the_block_and_variables_win_over_them(
 
     assert "backend:s3 without key," in lacking["error"]["message"]
     assert place.state.read().body == s3.stored()
+
+
+def test_a_state_is_exported_to_the_backend_that_files_of_the_repository_complete(
+    run_place: Callable[..., Place], repository: Repository, slow_http: Http
+) -> None:
+    place = run_place({"main.tf": MODULE})
+    place.queue("apply").wait("applied")
+    ours = place.state.read().body
+    repository.commit(
+        {
+            "b.tf": 'terraform {\n  backend "http" {}\n}\n',
+            "envs/prod.tfbackend": f'address = "{slow_http.url}"\n',
+        }
+    )
+
+    lacking = place.queue("export-state").wait("errored")
+    files = ["envs/prod.tfbackend"]
+    place.api.patch(f"/projects/{place.project}/workspaces/first", backend_config_files=files)
+    place.queue("export-state").wait("applied")
+
+    assert lacking["error"]["code"] == "backend-partial"
+    assert resources(slow_http.stored()) == resources(ours)
+    assert place.state.read().status == 410
