@@ -12,6 +12,7 @@ from tests.support.git_http import GitHttp, git_http
 from tests.support.installations import Installations
 from tests.support.place import Place
 from tests.support.repositories import Repository
+from tests.support.shown import shown
 from tests.support.stateroom import Stateroom
 
 PASSWORD = "correct-horse-battery-staple"
@@ -70,6 +71,26 @@ def test_a_git_credential_opens_a_private_module_and_is_in_no_log(
     assert "git-credentials" in without["error"]["next"]
     assert place.state.read().json()["outputs"]["said"]["value"] == "hello"
     assert PASSWORD not in run.log()
+
+
+def test_a_login_that_the_host_refuses_is_told_with_the_commands_that_change_it(
+    private_web: Stateroom, server: GitHttp
+) -> None:
+    place = private_web.place(repository=server.url("modules/network/.git"))
+    project = f"/projects/{place.project}"
+    login = {"kind": "password", "username": "ci", "password": "mistyped-by-somebody"}
+    place.api.post(f"{project}/keys", name="login", **login)
+    place.api.patch(f"{project}/templates/module", key="login")
+
+    run = place.queue("plan")
+    run.wait("errored")
+    told = shown(place, run)
+
+    assert told["error"] == "repository-access-denied"
+    assert "127.0.0.1 does not let this key read the repository" in told["what is wrong"]
+    assert f"stateroom stored-keys add -p {place.project} NAME" in told["do next"]
+    assert f"stateroom templates set -p {place.project} module --key NAME" in told["do next"]
+    assert login["password"] not in run.log() + str(told)
 
 
 def test_a_module_that_has_moved_is_explained_with_its_new_address(
