@@ -28,7 +28,7 @@ from tests.support.processes import free_port, wait_until
 from tests.support.project import ROOT
 from tests.support.queued_run import QueuedRun
 from tests.support.repositories import Repository
-from tests.support.required import missing
+from tests.support.required import missing, system_python
 from tests.support.ssh_keys import ssh_key
 from tests.support.stateroom import Stateroom
 
@@ -114,7 +114,7 @@ def mirror() -> Iterator[Path]:
         folder.chmod(0o755)
         place = folder / "example.com" / "attack" / "hostile" / "1.0.0" / PLATFORM
         place.mkdir(parents=True)
-        program.write(place / "terraform-provider-hostile_v1.0.0", program.python())
+        program.write(place / "terraform-provider-hostile_v1.0.0", system_python())
         yield folder
 
 
@@ -292,7 +292,7 @@ def ear() -> Iterator[Ear]:
 def hostile_place(scene: Scene, hook: str, folder: Path) -> Place:
     files = {"main.tf": PROVISIONER if hook == "local-exec" else PROVIDER}
     repository = Repository(folder, files)
-    program.write(folder / "hostile", program.python())
+    program.write(folder / "hostile", system_python())
     repository.commit({})
     return scene.stateroom.place(repository=str(folder))
 
@@ -345,7 +345,7 @@ def test_a_run_that_takes_too_much_is_ended_and_told_what(
         stop_grace_seconds=5,
     ).start()
     repository = Repository(tmp_path / "hostile", {"main.tf": PROVISIONER})
-    program.write(repository.folder / "hostile", program.python())
+    program.write(repository.folder / "hostile", system_python())
     repository.commit({})
     place = stateroom.place(repository=str(repository.folder))
     given = {"hook": "local-exec", "take": takes, "amount": amount}

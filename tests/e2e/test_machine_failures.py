@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.hostile import program
 from tests.support.place import Place
 from tests.support.queued_run import QueuedRun
 from tests.support.repositories import MODULE, Repository
+from tests.support.required import system_python
 from tests.support.shown import shown
 from tests.support.small_disk import small_disk
 from tests.support.stateroom import Stateroom
@@ -60,7 +60,7 @@ def mirror() -> Iterator[Path]:
     with TemporaryDirectory(prefix="stateroom-mirror-") as made:
         folder = Path(made)
         folder.chmod(0o755)
-        programs = {"greedy": GREEDY.format(python=program.python()), "killed": KILLED}
+        programs = {"greedy": GREEDY.format(python=system_python()), "killed": KILLED}
         for name, content in programs.items():
             place = folder / f"example.com/acme/{name}/1.0.0/{PLATFORM}"
             place.mkdir(parents=True)

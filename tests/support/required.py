@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -15,6 +16,13 @@ def required(name: str) -> str:
     if path is None:
         missing(f"{name} is not installed")
     return path
+
+
+def system_python() -> str:
+    """A Python that every sandbox shows."""
+    places = ("/usr/bin/python3", "/usr/local/bin/python3")
+    found = next((path for path in places if Path(path).exists()), None)
+    return found or missing("python3 is in no folder of the system")
 
 
 def missing(reason: str) -> NoReturn:

@@ -22,18 +22,10 @@ from tempfile import TemporaryDirectory
 from tests.support.hostile import files, machine, others, processes
 from tests.support.hostile.attempts import ATTEMPTS, GIVEN
 from tests.support.hostile.taking import TAKEN
-from tests.support.required import missing
 
 __all__ = ["files", "machine", "others", "processes"]
 
 _PACKAGE = "tests/support/hostile"
-
-
-def python() -> str:
-    """One that every sandbox shows."""
-    places = ("/usr/bin/python3", "/usr/local/bin/python3")
-    found = next((path for path in places if Path(path).exists()), None)
-    return found or missing("python3 is in no folder of the system")
 
 
 def write(path: Path, python: str) -> None:
