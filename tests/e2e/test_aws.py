@@ -98,41 +98,50 @@ def values(place: Place, name: str) -> list[Any]:
     return [instance["attributes"]["value"] for instance in found["instances"]]
 
 
-@pytest.fixture
-def applied(place: Place, cloud: Cloud, repository: Repository) -> Place:
-    repository.replace({"main.tf": cloud.module(PARAMETERS)})
-    place.queue("apply").wait("applied", seconds=SECONDS)
-    return place
-
-
 def change_everything(cloud: Cloud) -> None:
     cloud.change_parameter("changed", "two", "by somebody", "String")
     cloud.change_parameter("secret", "canary-after-77ab", "", "SecureString")
     cloud.delete_parameter("gone-a")
 
 
-def test_what_nobody_has_changed_is_no_drift(applied: Place) -> None:
-    nothing = detect(applied)
+def test_drift_is_found_by_name_without_its_secrets_and_a_refresh_takes_it_over(
+    place: Place, cloud: Cloud, repository: Repository
+) -> None:
+    """One story, because each run starts the provider anew: nothing changed, changed, refreshed."""
+    repository.replace({"main.tf": cloud.module(PARAMETERS)})
+    place.queue("apply").wait("applied", seconds=SECONDS)
 
-    found = drift_of(applied)
-    assert nothing["steps"][-1]["detail"]["has_changes"] is False
-    assert (found["run"], found["resources"], found["outputs"]) == (nothing["id"], 0, 0)
+    nothing = detect(place)
+    expect_nothing(place, nothing)
+    change_everything(cloud)
+    versions = place.versions()
+    run = place.queue("drift")
+    changed = run.wait("planned_and_finished", seconds=SECONDS)
+    expect_changes(place, changed)
+    assert "canary" not in run.log()
+    assert place.versions() == versions
+    assert not place.is_locked()
+    refreshed = place.queue("refresh").wait("applied", seconds=SECONDS)
+    expect_taken_over(place, refreshed)
+    assert cloud.parameters()["changed"] == "by somebody"
+    assert set(cloud.parameters()) == {"changed", "secret", "gone-b"}
+    detect(place, targets=["aws_ssm_parameter.changed"])
+    last = drift_of(place)
+    assert (last["resources"], last["outputs"], last["partial"]) == (0, 0, True)
+
+
+def expect_nothing(place: Place, run: dict[str, Any]) -> None:
+    found = drift_of(place)
+    assert run["steps"][-1]["detail"]["has_changes"] is False
+    assert (found["run"], found["resources"], found["outputs"]) == (run["id"], 0, 0)
     assert found["unimportant"] > 0  # the provider reads `tags = {}` where it wrote null
     assert found["state_is_newer"] is False
 
 
-def test_drift_is_found_by_name_without_its_secrets_and_is_never_applied(
-    applied: Place, cloud: Cloud
-) -> None:
-    versions = applied.versions()
-    change_everything(cloud)
-
-    run = applied.queue("drift")
-    ended = run.wait("planned_and_finished", seconds=SECONDS)
-
-    found = drift_of(applied)
-    assert ended["steps"][-1]["detail"]["has_changes"] is True
-    assert (found["run"], found["resources"], found["outputs"]) == (ended["id"], 3, 1)
+def expect_changes(place: Place, run: dict[str, Any]) -> None:
+    found = drift_of(place)
+    assert run["steps"][-1]["detail"]["has_changes"] is True
+    assert (found["run"], found["resources"], found["outputs"]) == (run["id"], 3, 1)
     by_address = {one["address"]: one for one in found["found"]["resources"]}
     assert {name: one["action"] for name, one in by_address.items()} == {
         "aws_ssm_parameter.changed": "update",
@@ -146,27 +155,13 @@ def test_drift_is_found_by_name_without_its_secrets_and_is_never_applied(
     assert hidden == ("(sensitive value)", "(sensitive value)")
     told = [(one["name"], one["after"]) for one in found["found"]["outputs"]]
     assert told == [("description", "by somebody")]
-    assert "canary" not in str(found) + run.log()
-    assert applied.versions() == versions
-    assert not applied.is_locked()
-    assert cloud.parameters()["changed"] == "by somebody"
+    assert "canary" not in str(found)
 
 
-def test_a_refresh_takes_over_what_there_is_and_changes_nothing_else(
-    applied: Place, cloud: Cloud
-) -> None:
-    change_everything(cloud)
-
-    refreshed = applied.queue("refresh").wait("applied", seconds=SECONDS)
-
-    assert len(refreshed["state_versions"]) == 1
-    assert values(applied, "secret") == ["canary-after-77ab"]
-    assert len(values(applied, "gone")) == 1
-    assert cloud.parameters()["changed"] == "by somebody"
-    assert set(cloud.parameters()) == {"changed", "secret", "gone-b"}
-    detect(applied, targets=["aws_ssm_parameter.changed"])
-    last = drift_of(applied)
-    assert (last["resources"], last["outputs"], last["partial"]) == (0, 0, True)
+def expect_taken_over(place: Place, run: dict[str, Any]) -> None:
+    assert len(run["state_versions"]) == 1
+    assert values(place, "secret") == ["canary-after-77ab"]
+    assert len(values(place, "gone")) == 1
 
 
 def test_what_is_half_made_when_a_run_is_canceled_is_in_the_state_and_goes_with_a_destroy(
