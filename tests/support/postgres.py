@@ -19,9 +19,16 @@ import psycopg
 from tests.support.processes import dying_with_us, wait_until
 from tests.support.required import missing
 
-TEMPLATE = "migrated"
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 2 << 30
+TEMPLATE, PREPARED = "migrated", "prepared"
 # where the sockets are that a run may see: tests let runs read this folder
 SOCKETS = Path(tempfile.gettempdir()) / f"stateroom-sockets-{os.getpid()}"
+
+
+def _in_memory() -> Path | None:
+    """Where files cost no disk, if there is room: a database consists of hundreds of files."""
+    has_room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK)
+    return MEMORY if has_room and shutil.disk_usage(MEMORY).free > MEMORY_BYTES else None
 
 
 class Postgres:
@@ -29,7 +36,7 @@ class Postgres:
 
     def __init__(self, **settings: str) -> None:
         """`settings` of the server that are not to be as they are here."""
-        self._folder = Path(tempfile.mkdtemp(prefix="stateroom-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="stateroom-pg-", dir=_in_memory()))
         SOCKETS.mkdir(mode=0o755, exist_ok=True)
         self._sockets = Path(tempfile.mkdtemp(dir=SOCKETS))
         self._binaries = binaries = _binaries(self._folder)

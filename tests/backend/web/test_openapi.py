@@ -6,12 +6,10 @@ import re
 from typing import Any
 
 import pytest
-import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import validate
-from schemathesis.checks import positive_data_acceptance
 
 from tests.support.caller import Caller
 from tests.support.databases import one_database
@@ -67,6 +65,8 @@ def test_every_answer_is_described(document: dict[str, Any]) -> None:
 @pytest.fixture
 def described(app: Flask, boss: Caller, app_workspace: str) -> Any:
     """The document, with a workspace to be asked for."""
+    import schemathesis  # noqa: PLC0415 it takes seconds, and every pytest worker loads this file
+
     found = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
     found.config.update(parameters=PLACES)
     found.config.generation.update(with_security_parameters=False)
@@ -83,6 +83,8 @@ def test_the_server_keeps_what_the_document_says(described: Any, boss: Caller, p
 
 
 def _ask(operation: Any, token: dict[str, str]) -> None:
+    from schemathesis.checks import positive_data_acceptance  # noqa: PLC0415 as above
+
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
