@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +166,7 @@ class Limits:
     `plan` is the bytes of a plan that is kept, with the files that it needs.
 
     `stop_grace` is how long the tool may take to save and unlock after each SIGINT. `steps` has
-    what the template says of single ones.
+    what the template says of single ones, and as `total` of all together.
     """
 
     command: float = 4 * 3600.0
@@ -180,6 +181,11 @@ class Limits:
         """How long a command of this step may take: never longer than any command."""
         usual = self.clone if step == "clone" else self.command
         return min(self.steps.get(step, usual), self.command)
+
+    @property
+    def total(self) -> float:
+        """How long all commands of one claim may take together."""
+        return self.steps.get("total", math.inf)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from runner.detection.detect import Verdict
-from runner.errors import Fenced, RunnerError, ToolError
+from runner.errors import Fenced, RunnerError, Stopped, ToolError
 from runner.events import Events
 from runner.job import Job
 from runner.processes import process
@@ -58,6 +59,7 @@ class RunContext:
         self.job, self.events, self.work = job, events, work
         self.room, self._tool = room, tool
         self.environment: dict[str, str] = {}
+        self._ends = time.monotonic() + job.limits.total
         self.changes: int | None = None  # that an apply makes
         self._is_ours = False  # the backend of the following commands
         self.variable_files: tuple[Path, ...] = ()  # of the checkout, as the room sees them
@@ -128,12 +130,19 @@ class RunContext:
         try:
             yield detail
         except RunnerError as error:
-            _name_the_step(error, name)
+            self._name_the_step(error, name)
             error.message = self._redactor.mask(error.message)
             self.say(f"Error: {error.message}")
             self.events.step_ended(name, "failed", detail | {"error": error.code})
             raise
         self.events.step_ended(name, "done", detail)
+
+    def time_for(self, step: str) -> float:
+        """How many seconds a command of this step may take now. Raises Stopped if none are left."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise Stopped("timed-out", "No time was left for it.")
+        return min(self.job.limits.of(step), left)
 
     def without_secrets(self, identity: str) -> str:
         """The text, or its hash if a secret is in it: another text stays another one."""
@@ -185,7 +194,7 @@ class RunContext:
                 cwd=self.room.inside(folder),
                 stdin=command.stdin,
                 output=lambda chunk: hear(printed.feed(chunk) if printed else chunk),
-                deadline=self.job.limits.of(command.step),
+                deadline=self.time_for(command.step),
                 stop=self.events.stop,
                 stop_grace=self.job.limits.stop_grace,
                 told=self._tell_of,
@@ -236,7 +245,7 @@ class RunContext:
             env={**self.environment, **(extra or {})},
             cwd=self.room.inside(folder),
             stdin=command.stdin,
-            deadline=self.job.limits.of(command.step),
+            deadline=self.time_for(command.step),
             limit=limit,
             stop=self.events.stop,
             stop_grace=self.job.limits.stop_grace,
@@ -288,10 +297,17 @@ class RunContext:
         if text:
             self.events.output(text)
 
-
-def _name_the_step(error: RunnerError, name: str) -> None:
-    """Say which step took too long, if that is what ended it."""
-    if error.code == "timed-out" and "step" not in error.facts:
+    def _name_the_step(self, error: RunnerError, name: str) -> None:
+        """Say which step took too long, or that all together did, if that is what ended it."""
+        if error.code != "timed-out" or "step" in error.facts:
+            return
+        if time.monotonic() >= self._ends:
+            error.message = (
+                f"The run took longer than the {self.job.limits.total:g} seconds that its template "
+                f"gives it (total). It was at {name}. {error.message}"
+            )
+            error.facts["step"] = "total"
+            return
         error.message = f"The step {name} took too long. {error.message}"
         if name in TIMED:
             error.facts["step"] = name

@@ -56,7 +56,7 @@ def _clone(context: RunContext) -> Checkout:
         ),
         context.work.checkout / "source",
         work=context.work.root,
-        deadline=context.job.limits.of("clone"),
+        deadline=context.time_for("clone"),
         stop=context.events.stop,
     )
 

@@ -1,4 +1,4 @@
-"""How long the steps of a template's runs may take, as the command line says it."""
+"""How long the steps of a template's runs may take, and all together, as commands say it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-STEPS = ("clone", "init", "plan", "apply")
+STEPS = ("clone", "init", "plan", "apply", "total")
 NONE = "none"
 
 
@@ -39,6 +39,6 @@ OPTION = click.option(
     metavar="STEP=SECONDS",
     multiple=True,
     callback=_read,
-    help="How long a step may take: clone, init, plan or apply. May be given several times, and "
-    "replaces earlier ones; none: take all away.",
+    help="How long a step may take: clone, init, plan or apply; total: all that one worker does "
+    "with a run. May be given several times, and replaces earlier ones; none: take all away.",
 )

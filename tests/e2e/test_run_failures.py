@@ -162,3 +162,16 @@ def test_a_step_that_takes_too_long_names_itself_and_the_way_to_more_time(
     assert more in told["do next"]
     assert "quick" in place.state.read().body.decode()
     assert not place.is_locked()
+
+
+def test_a_run_that_takes_too_long_in_all_says_so(run_place: Callable[..., Place]) -> None:
+    place = run_place({"main.tf": sleeping_module(120)}, timeouts={"total": 1})
+
+    run = place.queue("apply")
+    run.wait("errored")
+    told = shown(place, run)
+
+    assert told["error"] == "timed-out"
+    assert "longer than the 1 seconds that its template gives it (total)" in told["what is wrong"]
+    assert "--timeout total=SECONDS" in told["do next"]
+    assert not place.is_locked()

@@ -35,7 +35,7 @@ bp = blueprint("templates", "What to run: repository, branch or tag, path, tool,
 ToolName = Literal["terraform", "tofu"]
 BackendMode = Literal["auto", "override", "off"]
 Label = Annotated[str, StringConstraints(pattern=f"^{LABEL}$")]
-TimedStep = Literal["clone", "init", "plan", "apply"]
+TimedStep = Literal["clone", "init", "plan", "apply", "total"]
 AutoApprove = Literal["never", "unless_destroys", "always"]
 Wrapper = Literal["terragrunt", "terraspace", "terramate", "cdktf", "atmos"]
 
@@ -137,8 +137,9 @@ class TemplateChange(Body):
     timeouts: dict[TimedStep, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict,
         description="How many seconds a step may take, at most the installation's "
-        "STATEROOM_RUN_TIMEOUT_SECONDS. Then the tool is interrupted, saves its state, and the run "
-        "ends as `errored` with `timed-out`. They replace those of before; {}: none",
+        "STATEROOM_RUN_TIMEOUT_SECONDS, and `total` all steps until the run ends or waits for an "
+        "approval, and again all of them after it. Then the tool is interrupted, saves its state, "
+        "and the run ends as `errored` with `timed-out`. They replace those of before; {}: none",
     )
     rules: Rules = Field(
         default_factory=Rules,
