@@ -29,7 +29,7 @@ from tests.support.processes import free_port
 from tests.support.redis_server import Redis
 from tests.support.repositories import Repository
 from tests.support.stateroom import Stateroom
-from tests.support.tools import Tool, find_tool
+from tests.support.tools import Tool, choices, find_tool
 
 # how long an example takes says nothing on a busy machine
 hypothesis_settings.register_profile(
@@ -221,7 +221,7 @@ def new_stateroom(
         stateroom.stop()
 
 
-@pytest.fixture(params=["terraform", "tofu"])
+@pytest.fixture(params=choices("terraform", "tofu"))
 def tool(request: pytest.FixtureRequest, terraform_in_wheel: Path) -> Tool:
     """Each installed tool. Terraform is always there, from PATH or from its wheel."""
     return find_tool(request.param, otherwise=terraform_in_wheel)

@@ -15,7 +15,7 @@ from tests.support.installations import Installations
 from tests.support.place import Place
 from tests.support.postgres import Postgres
 from tests.support.repositories import MODULE, Repository
-from tests.support.tools import GIVEN, Checkout, Tool, find_tool
+from tests.support.tools import GIVEN, Checkout, Tool, choices, find_tool
 
 # `make matrix` gives one release; else the newest of the wheel runs beside what is installed
 CLIENTS = ["terraform"] if GIVEN["terraform"] in os.environ else ["terraform", "wheel", "tofu"]
@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
         yield chromium
 
 
-@pytest.fixture(params=CLIENTS)
+@pytest.fixture(params=choices(*CLIENTS))
 def client_tool(request: pytest.FixtureRequest, terraform_in_wheel: Path) -> Tool:
     """Each client of the state protocol there is."""
     if request.param == "wheel":

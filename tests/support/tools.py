@@ -16,6 +16,7 @@ import pytest
 from tests.support.processes import Process
 from tests.support.state_address import StateAddress
 
+NO_TOFU = "tofu is not installed: it has no wheel, so CI may be without it"
 # `make matrix` runs the client tests with another release
 GIVEN = {"terraform": "TERRAFORM_UNDER_TEST", "tofu": "TOFU_UNDER_TEST"}
 
@@ -114,9 +115,23 @@ class Checkout:
         return found
 
 
+def choices(*names: str) -> list[Any]:
+    """The parameters of a fixture, so that what is missing is skipped before anything starts."""
+    skipped = [pytest.mark.skip(reason=NO_TOFU)]
+    return [pytest.param(name, marks=skipped if _is_missing(name) else []) for name in names]
+
+
 def find_tool(name: str, *, otherwise: Path) -> Tool:
     """One of them from PATH; Terraform is always there, as `otherwise`, and tofu may be missing."""
-    given = os.environ.get(GIVEN[name]) or shutil.which(name)
-    if given is None and name == "tofu":
-        pytest.skip("tofu is not installed: it has no wheel, so CI may be without it")
-    return Tool(name, otherwise if given is None else Path(given))
+    if _is_missing(name):
+        pytest.skip(NO_TOFU)
+    return Tool(name, Path(_found(name) or otherwise))
+
+
+def _is_missing(name: str) -> bool:
+    return name == "tofu" and _found(name) is None
+
+
+def _found(name: str) -> str | None:
+    given = GIVEN.get(name)  # there is none for the wheel
+    return (os.environ.get(given) if given else None) or shutil.which(name)
