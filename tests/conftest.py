@@ -194,26 +194,26 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def installations(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    migrated_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installations]:
     def server() -> Postgres:
         found: Postgres = request.getfixturevalue("postgres")
         return found
 
-    running = Installations(tmp_path_factory.getbasetemp(), server)
+    running = Installations(tmp_path_factory.getbasetemp(), migrated_file, server)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def new_stateroom(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Callable[..., Stateroom]]:
+def new_stateroom(migrated_file: Path, tmp_path: Path) -> Iterator[Callable[..., Stateroom]]:
     """Makes installations for this test only, which it may kill or change."""
     made: list[Stateroom] = []
 
     def make(**settings: object) -> Stateroom:
-        made.append(Stateroom(tmp_path, **settings))
+        made.append(Stateroom(tmp_path, **settings).with_schema(migrated_file))
         return made[-1]
 
     yield make

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.place import Place
-from tests.support.postgres import Postgres
+from tests.support.postgres import TEMPLATE, Postgres
 from tests.support.redis_server import Redis
 from tests.support.stateroom import Stateroom
 
@@ -18,8 +18,9 @@ POLL_SECONDS = 2.0  # as in production: looking around all the time would slow t
 class Installations:
     """One installation for each choice of settings, started when first asked for."""
 
-    def __init__(self, folder: Path, postgres: Callable[[], Postgres]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, migrated: Path, postgres: Callable[[], Postgres]) -> None:
+        """`migrated` is an SQLite file with our schema; of `postgres` a copy of TEMPLATE is used."""
+        self._folder, self._migrated = folder, migrated
         self._postgres = postgres
         self._running: dict[str, Stateroom] = {}
         self._redis: Redis | None = None
@@ -32,10 +33,12 @@ class Installations:
         if name not in self._running:
             installation = Stateroom(
                 self._folder,
-                database_url="" if database == "sqlite" else self._postgres().create(),
+                database_url=""
+                if database == "sqlite"
+                else self._postgres().create(template=TEMPLATE),
                 broker_url="filesystem://" if broker == "filesystem" else self._redis_url(),
                 **{"poll_seconds": POLL_SECONDS, **settings},
-            )
+            ).with_schema(self._migrated)
             self._running[name] = installation
             installation.start_server()
         return self._running[name]

@@ -44,6 +44,13 @@ class Stateroom:
         self.server: Process | None = None
         self.workers: list[Process] = []
 
+    def with_schema(self, migrated: Path) -> Stateroom:
+        """With a copy of this SQLite file, so that no migration has to run; once, at first."""
+        if not self.settings.get("database_url"):
+            self.data_dir.mkdir(mode=0o700)
+            shutil.copy(migrated, self.data_dir / migrated.name)
+        return self
+
     @property
     def api(self) -> Api:
         return Api(self.wire, self.token)
