@@ -8,6 +8,7 @@ import secrets
 import signal
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,20 @@ def test_nothing_is_left_of_a_planned_run_but_its_rows(
     assert [one["kind"] for one in found["waiting_for"]] == ["approval"]
 
 
-@pytest.mark.parametrize("broker", ["kill", "stop"])
 def test_the_line_survives_the_restart_of_every_process_between_any_two_steps(
-    lasting: Callable[..., Stateroom], repository: Repository, tool: Tool, broker: str
+    lasting: Callable[..., Stateroom], repository: Repository, tool: Tool
 ) -> None:
     installation = lasting()
     installation.start_server()
+    is_killed = cycle([True, False])
 
     def restart() -> None:
+        kill = next(is_killed)
         for worker in installation.workers:
-            worker.kill() if broker == "kill" else worker.stop(30)
+            worker.kill() if kill else worker.stop(30)
         installation.workers.clear()
         assert installation.server is not None
-        if broker == "kill":
+        if kill:
             installation.kill_server()
         else:
             installation.server.stop(30)

@@ -207,7 +207,7 @@ def test_a_state_that_is_refused_is_kept_and_nothing_runs_before_somebody_decide
 def test_a_state_that_finds_the_disk_of_the_server_full_is_stored_when_there_is_space(
     new_stateroom: Callable[..., Stateroom], new_applying: Callable[..., Applying]
 ) -> None:
-    installation = new_stateroom(lease_seconds=2, stop_grace_seconds=10)
+    installation = new_stateroom(lease_seconds=5, stop_grace_seconds=10)
     with small_disk(installation.data_dir) as disk, small_disk(installation.work_dir):
         applying = new_applying(installation.start())
         [worker] = installation.workers
@@ -215,7 +215,7 @@ def test_a_state_that_finds_the_disk_of_the_server_full_is_stored_when_there_is_
         disk.fill()
         applying.go_on()
         wait_until(lambda: "rescue_waits" in worker.said(), "the worker to have the state")
-        time.sleep(5)  # longer than the lease, which nobody can renew
+        time.sleep(8)  # longer than the lease, which nobody can renew
         disk.free()
         ended = applying.run.wait(seconds=90)
 

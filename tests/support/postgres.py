@@ -96,12 +96,13 @@ class Postgres:
             self.allow_connections(url, allowed=True)
 
     def allow_connections(self, url: str, *, allowed: bool) -> None:
-        """Whether the database takes connections from now on; those it has are ended."""
+        """Whether the database takes connections from now on; if not, those it has are ended."""
         name = _name(url)
         self._execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {allowed}')
-        self._execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-        )
+        if not allowed:
+            self._execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            )
 
     def tool(self, name: str) -> Path:
         """One of the commands that belong to this server: `pg_dump`."""

@@ -43,12 +43,11 @@ class Stateroom:
         self.variables: dict[str, str] = {}  # what its processes get besides
         self.server: Process | None = None
         self.workers: list[Process] = []
+        self._migrated: Path | None = None
 
     def with_schema(self, migrated: Path) -> Stateroom:
-        """With a copy of this SQLite file, so that no migration has to run; once, at first."""
-        if not self.settings.get("database_url"):
-            self.data_dir.mkdir(mode=0o700)
-            shutil.copy(migrated, self.data_dir / migrated.name)
+        """Begin with a copy of this SQLite file, unless there is a data folder: no migration runs."""
+        self._migrated = migrated
         return self
 
     @property
@@ -99,6 +98,9 @@ class Stateroom:
 
     def start_server(self) -> Process:
         """Raises AssertionError with the server's own words when it is not ready in time."""
+        if self._migrated and not self.settings.get("database_url") and not self.data_dir.exists():
+            self.data_dir.mkdir(mode=0o700)
+            shutil.copy(self._migrated, self.data_dir / self._migrated.name)
         self.server = server = self.command("server")
         wait_until(lambda: self._ready(server), f"{self.url}/readyz", every=0.05)
         return server
