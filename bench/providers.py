@@ -7,6 +7,7 @@ mirror, HOST/NAMESPACE/TYPE/VERSION/PLATFORM at its end), or one of 100 MB that 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -118,6 +119,9 @@ def main() -> None:
     given = parser.parse_args()
     rounds = 1 if given.quick else given.rounds or 15
     for name in given.tool or (("terraform",) if given.quick else ("terraform", "tofu")):
+        if name == "tofu" and shutil.which(name) is None:
+            print("tofu is not on PATH: not measured")
+            continue
         with TemporaryDirectory(prefix="b") as made:
             Path(made).chmod(0o755)  # a user of the run's own reads the certificate
             measure(Path(made), name, given.package and given.package.absolute(), rounds)
