@@ -69,8 +69,12 @@ def _finish_failed(at_work: Execution, error: RunnerError | Error, url: str) -> 
 
 
 def _finish_crashed(at_work: Execution, fault: Exception) -> None:
-    """End the run with a fault of Stateroom itself, or of a disk that has no room for its files."""
-    if isinstance(fault, OSError) and fault.errno in FULL:
+    """End the run with a fault of Stateroom itself, or of a disk that has no room for its files.
+
+    After the apply has begun nobody knows what is lost, so it is not told that nothing is.
+    """
+    is_full = isinstance(fault, OSError) and fault.errno in FULL
+    if is_full and not at_work.has_begun_to_apply:
         at_work.fail(ToolError("disk-full", "The disk of the worker is full."))
         return
     message = f"The runner failed: {type(fault).__name__}. The worker's log has more."

@@ -62,6 +62,7 @@ class Execution(Writing):
         self._approved_by: str | None = None  # though it waits for a window
         self._lock_id = f"export-state-{run.id}-{run.epoch}"
         self._position = 0
+        self.has_begun_to_apply = False
 
     def binds(self, tx: Transaction, run: Run) -> None:
         """Remember what a plan of this claim holds for. Raises Unreadable."""
@@ -134,6 +135,7 @@ class Execution(Writing):
         if decision.refused is not None:
             raise RuleBroken(rules.BROKEN, decision.refused)
         self._approved_by = decision.approved_by
+        self.has_begun_to_apply = decision.is_applied_at_once
         return decision.is_applied_at_once
 
     def keep_plan(self, plan: KeptPlan, pack: Callable[[IO[bytes]], object]) -> None:
@@ -165,6 +167,7 @@ class Execution(Writing):
             begun = self._write(approvals.begin)
         if not begun:
             raise WindowClosed("window-closed", "The window ended before the apply could start.")
+        self.has_begun_to_apply = True
 
     def wait_for_window(self) -> None:
         """End the second leg: the apply has not begun, and waits for the next window."""

@@ -96,7 +96,7 @@ def _until(  # noqa: PLR0913 as above
 def _live(to: IO[bytes], *, raw: bool) -> Iterator[tuple[Any, Callable[[Event], None]]]:
     """Where to write a log that grows, and what shows the other events: only a terminal does."""
     if not raw and to.isatty():
-        from stateroom.remote import live_display  # rich takes 50 ms to load
+        from stateroom.remote import live_display  # only people need rich
 
         with live_display.at_a_terminal(to) as display:
             yield display, display.hear
