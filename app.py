@@ -8,8 +8,8 @@ from flask_openapi3.openapi import OpenAPI
 
 from backend.config import Settings
 from backend.upkeep import installation
-from backend.web import api, current, health, metrics, problems, protocol
-from backend.web.ui import home, reference
+from backend.web import api, current, health, metrics, problems, protocol, ui
+from backend.web.ui import reference
 from execution import repositories
 
 
@@ -34,8 +34,9 @@ def create_app(settings: Settings) -> OpenAPI:
     app.url_map.merge_slashes = False
     app.extensions[current.EXTENSION] = here
     problems.install(app)
-    for blueprint in (home.bp, reference.bp, health.bp):
+    for blueprint in (reference.bp, health.bp):
         app.register_blueprint(blueprint)
+    ui.install(app)
     api.install(app)
     protocol.install(app, here, metrics.install(app))
     return app

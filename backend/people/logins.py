@@ -50,11 +50,14 @@ class _Person:
     password_hash: str | None
 
 
-def sign_in(here: Installation, name: str, password: str, address: str) -> tuple[Token, str]:
+def sign_in(
+    here: Installation, name: str, password: str, address: str, device: str = "login"
+) -> tuple[Token, str]:
     """Sign a person in: returns a session (a token that soon expires) and its secret.
 
-    `address` is the client's. Raises Throttled after too many attempts for the name, LoginRefused
-    for a wrong password, and Unavailable when too many passwords are being checked.
+    `address` is the client's, and `device` how the session is listed. Raises Throttled after too
+    many attempts for the name, LoginRefused for a wrong password, and Unavailable when too many
+    passwords are being checked.
     """
     database = here.database
     counters = throttles.of_login("user", name, address)
@@ -69,7 +72,7 @@ def sign_in(here: Installation, name: str, password: str, address: str) -> tuple
     throttles.forgive(database, counters)
     rehashed = passwords.hashed(password) if match.outdated else None
     with here.itself.transaction() as tx:
-        return _begin_session(tx, person, rehashed)
+        return _begin_session(tx, person, rehashed, device)
 
 
 def exchange(
@@ -111,7 +114,9 @@ def _person(db: Session, name: str) -> _Person:
     return _Person(user.id, None if user.disabled_at else user.password_hash)
 
 
-def _begin_session(tx: Transaction, verified: _Person, rehashed: str | None) -> tuple[Token, str]:
+def _begin_session(
+    tx: Transaction, verified: _Person, rehashed: str | None, device: str
+) -> tuple[Token, str]:
     """Begin the session. Raises LoginRefused if the person or password was changed meanwhile."""
     db = tx.db
     user = db.scalars(
@@ -130,7 +135,7 @@ def _begin_session(tx: Transaction, verified: _Person, rehashed: str | None) -> 
     _forget_old(db, Token.user_id == user.id, Token.is_session)
     token, secret = tokens.store(
         db,
-        name="login",
+        name=device,
         scopes="admin",
         user_id=user.id,
         is_session=True,

@@ -24,6 +24,7 @@ from backend.transactions import Transaction
 
 PREFIX = "stateroom"
 log = structlog.get_logger()
+MOST_SESSIONS = 100  # that are listed
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 # What the credential of a run may do at most. A transfer writes nothing with it: its worker does.
 _PLANNING, _APPLYING = ("state:read", LOCK), ("state:read", "state:write")
@@ -335,6 +336,12 @@ def find_own(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIM
     A token that is restricted to a project or has no owner sees only itself and those made with it.
     """
     return page(tx.db, _all().where(_is_own(tx.principal)), Token.id, after, limit)
+
+
+def find_sessions(tx: Transaction) -> Sequence[Token]:
+    """The sessions of the person who asks that have not ended, the newest first."""
+    own = select(Token).where(Token.user_id == tx.principal.user_id, Token.is_session, in_time())
+    return tx.db.scalars(own.order_by(Token.id.desc()).limit(MOST_SESSIONS)).all()
 
 
 def revoke(tx: Transaction, token_id: str) -> None:

@@ -14,7 +14,7 @@ from backend.models import Member, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators, passwords, throttles, tokens
 from backend.sealing import proven
-from backend.transactions import Caller, Transaction
+from backend.transactions import Caller, Installation, Transaction
 
 ME = "me"
 
@@ -52,6 +52,29 @@ def create(
         has_password=password_hash is not None,
     )  # fmt: skip
     return user
+
+
+def is_anybody_there(here: Installation) -> bool:
+    """Whether there is a person who can sign in."""
+    with here.database.reading() as db:
+        return db.scalar(select(User.id).where(User.disabled_at.is_(None)).limit(1)) is not None
+
+
+def create_first(here: Installation, secret: str, name: str, password: str, address: str) -> User:
+    """Create the first person, an administrator, for who has an administrator's token.
+
+    `address` is the client's. Raises Throttled, Unauthorised, Forbidden, Invalid, and Conflict when
+    there is somebody already.
+    """
+    throttles.count(here.database, throttles.of_login("first", "administrator", address))
+    with here.database.reading() as db:
+        caller = Caller(here, tokens.authenticate(db, secret))
+    hashed = hash_password(caller, password)
+    with caller.transaction() as tx:
+        administrators.lock(tx.db)
+        if tx.db.scalar(select(User.id).limit(1)) is not None:
+            raise Conflict("There are people already: sign in.", code="not-the-first")
+        return create(tx, name, password_hash=hashed, is_admin=True)
 
 
 def get(tx: Transaction, reference: str) -> User:

@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 
 from flask import current_app, g, request
 
-from backend.errors import Unauthorised
+from backend.errors import Forbidden, Unauthorised
 from backend.people import tokens
 from backend.principal import Principal
 from backend.transactions import Caller, Installation, Transaction
-from backend.web import clients
+from backend.web import browsers, clients
+from backend.web.cookies import FORM_FIELD, FORM_HEADER, Cookies, is_form_token
 
 EXTENSION = "stateroom"
 SAY_WHO = "A credential is needed: send a token as Bearer, or as the password of Basic."
@@ -59,6 +60,21 @@ def again() -> Callable[[], Caller]:
     return lambda: Caller(here, _authenticate(here, secret))
 
 
+def cookies() -> Cookies:
+    return Cookies(installation().settings.url)
+
+
+def check_form() -> None:
+    """Check that a form, or a script of our pages, sent this request. Raises Forbidden."""
+    given = request.headers.get(FORM_HEADER) or request.form.get(FORM_FIELD, "")
+    if not is_form_token(cookies().key(request), given):
+        raise Forbidden(
+            "This form is too old, or was not opened in this browser. Open the page again, and "
+            "send it once more.",
+            code="form-expired",
+        )
+
+
 def _authenticate(here: Installation, secret: str) -> Principal:
     with here.database.reading() as db:
         found = tokens.authenticate(db, secret)
@@ -68,13 +84,20 @@ def _authenticate(here: Installation, secret: str) -> Principal:
 
 
 def _secret() -> str:
-    """The token: sent as a Bearer token, or as the password of Basic with any username."""
+    """The token: sent as Bearer, as the password of Basic with any username, or as the cookie.
+
+    The cookie is enough for reading. What writes needs the token of a form besides.
+    """
     given = request.authorization
     secret = None
     if given is not None and given.type == "bearer":
         secret = given.token
     elif given is not None and given.type == "basic":
         secret = given.password
+    elif given is None:
+        secret = request.cookies.get(cookies().session)
+        if secret and request.method not in browsers.READING:
+            check_form()
     if not secret:
         raise Unauthorised(SAY_WHO)
     return secret

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from backend import errors
 
+PROBLEM = "application/problem+json"
 log = structlog.get_logger()
 
 STATUS: dict[type[errors.Error], int] = {
@@ -85,4 +86,4 @@ def problem(status: int, code: str, detail: str, **facts: Any) -> Response:
         "code": code,
         "detail": detail,
     } | facts
-    return Response(json.dumps(body), status, content_type="application/problem+json")
+    return Response(json.dumps(body), status, content_type=PROBLEM)

@@ -43,19 +43,6 @@ def test_the_reference_lists_every_operation_under_a_strict_policy(
     assert [u for u in elsewhere if not u.startswith((f"{url}/", "data:"))] == []
 
 
-def test_the_home_page_leads_to_the_reference(
-    browser: Browser, installations: Installations
-) -> None:
-    page = browser.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(installations.server().url)
-
-    page.get_by_role("link", name="reference").click()
-
-    page.wait_for_selector(".opblock-tag")
-    assert page.url.endswith("/api/reference")
-
-
 def test_the_files_are_those_that_were_published() -> None:
     noted = dict(
         re.findall(

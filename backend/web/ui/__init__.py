@@ -1,0 +1,19 @@
+"""The pages: server-rendered, one noun a file, over the operations that the API calls too."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from backend.web.ui import account, door, faults, files, layout, overview, projects, shown, sign_in
+
+PARTS = (files, sign_in, account, overview, projects)
+
+
+def install(app: Flask) -> None:
+    for part in PARTS:
+        app.register_blueprint(part.bp)
+    shown.install(app)
+    # the last one is called first: a problem becomes a page before the page gets its headers
+    door.install(app)
+    layout.install(app)
+    faults.install(app)

@@ -8,6 +8,7 @@ from tests.support.operations.world import INSTALLATION, Case, case, project
 ONESELF = {
     "people.tokens.get",
     "people.tokens.find_own",
+    "people.tokens.find_sessions",
     "people.tokens.parent",
     "people.tokens.revoke",
     "people.users.oneself",
