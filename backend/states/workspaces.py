@@ -145,8 +145,12 @@ def in_project(db: Session, project: Project, reference: str) -> Workspace:
         .options(joinedload(Workspace.template), joinedload(Workspace.module_key))
     ).one_or_none()
     if found is None:
-        raise NotFound(f"There is no workspace {reference!r} in the project {project.name!r}.")
+        raise missing(project, reference)
     return found
+
+
+def missing(project: Project, reference: str) -> NotFound:
+    return NotFound(f"There is no workspace {reference!r} in the project {project.name!r}.")
 
 
 def chosen(

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from flask import Flask
 
-from backend.web.ui import account, door, faults, files, layout, overview, projects, shown, sign_in
+from backend.web.ui import (
+    account,
+    door,
+    faults,
+    files,
+    layout,
+    overview,
+    projects,
+    shown,
+    sign_in,
+    workspaces,
+)
 
-PARTS = (files, sign_in, account, overview, projects)
+PARTS = (files, sign_in, account, overview, projects, workspaces)
 
 
 def install(app: Flask) -> None:

@@ -11,6 +11,7 @@ from backend.runs import (
     claims,
     comments,
     drifts,
+    glances,
     inputs,
     logs,
     moves,
@@ -27,7 +28,16 @@ from backend.runs import (
     workers,
 )
 from backend.runs.plan_index import Wanted
-from tests.support.operations.world import INSTALLATION, Case, case, project, run, state, workspace
+from tests.support.operations.world import (
+    AT,
+    INSTALLATION,
+    Case,
+    case,
+    project,
+    run,
+    state,
+    workspace,
+)
 
 MADE = plans.Made(inputs.Inputs("", "", ""), "", None, "c", "terraform", "1.11.4", None)
 # what the operations beside them call
@@ -75,6 +85,10 @@ CASES: dict[str, Case] = {
     ),
     "runs.comments.find_all": case(
         "runs:read", call=lambda tx, w: comments.find_all(tx, run(tx, w))
+    ),
+    "runs.glances.get": case("runs:read", call=lambda tx, _w: glances.get(tx, *AT)),
+    "runs.glances.find_all": case(
+        "runs:read", call=lambda tx, w: glances.find_all(tx, project(tx, w), glances.Wanted())
     ),
     "runs.inputs.of": case(
         any_of=("runs:approve", "admin"), call=lambda tx, w: inputs.of(tx, run(tx, w))
