@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
 from sqlalchemy import delete as delete_from
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import QueryableAttribute, Session
 
 from backend import audit, names
 from backend.errors import Conflict, Invalid, NotFound
@@ -85,6 +85,20 @@ def get(tx: Transaction, reference: str) -> Project:
     found = named(tx, reference)
     tx.require("runs:read", found.id)
     return found
+
+
+def seen(
+    principal: Principal, column: QueryableAttribute[str], only: Project | None = None
+) -> ColumnElement[bool]:
+    """The condition for what belongs to this project, or else to one that the principal sees.
+
+    `column` has the id of the project.
+    """
+    if only is not None:
+        return column == only.id
+    if principal.project_id is not None:
+        return column == principal.project_id
+    return true() if principal.roles is None else column.in_([*principal.roles])
 
 
 def use(tx: Transaction, project: Project) -> Use:
@@ -186,12 +200,7 @@ def refuse_while_running(db: Session, *which: object) -> None:
 
 
 def _visible(principal: Principal) -> Select[Project]:
-    found = select(Project)
-    if principal.project_id is not None:
-        found = found.where(Project.id == principal.project_id)
-    if principal.roles is not None:
-        found = found.where(Project.id.in_(principal.roles))
-    return found
+    return select(Project).where(seen(principal, Project.id))
 
 
 def _names(db: Session, query: Select[str]) -> list[str]:

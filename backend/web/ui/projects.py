@@ -1,4 +1,4 @@
-"""Projects: the list, a new one, and the first page of one."""
+"""Projects: the list, and a new one."""
 
 from __future__ import annotations
 
@@ -29,10 +29,3 @@ def create() -> ResponseReturnValue:
         project = projects.create(tx, **body.given())
     say(f"The project {project.name} is there.")
     return redirect(f"/projects/{project.name}", 303)
-
-
-@bp.get("/projects/<project>")
-def show(project: str) -> ResponseReturnValue:
-    with reading() as tx:
-        found = projects.get(tx, project)
-        return page("projects/project.html", found, use=projects.use(tx, found))

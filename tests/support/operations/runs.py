@@ -8,9 +8,11 @@ from typing import Any
 from backend.principal import REPORT
 from backend.runs import (
     approvals,
+    attention,
     claims,
     comments,
     drifts,
+    figures,
     glances,
     inputs,
     logs,
@@ -21,6 +23,7 @@ from backend.runs import (
     plans,
     queue,
     retrying,
+    search,
     steps,
     waiting,
     watching,
@@ -52,6 +55,13 @@ CASES: dict[str, Case] = {
     "runs.approvals.discard": case(
         any_of=("runs:approve", "runs:cancel"),
         call=lambda tx, w: approvals.discard(tx, project(tx, w), w.run_id),
+    ),
+    "runs.attention.find": case("runs:read", call=lambda tx, w: attention.find(tx, project(tx, w))),
+    "runs.figures.per_day": case(
+        "runs:read", call=lambda tx, w: figures.per_day(tx, project(tx, w))
+    ),
+    "runs.search.find": case(
+        "runs:read", call=lambda tx, w: search.find(tx, "app", project(tx, w))
     ),
     "runs.approvals.judge": case(
         REPORT, call=lambda tx, w: approvals.judge(tx, run(tx, w), NO_CHANGES), as_run=True

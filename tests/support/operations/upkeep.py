@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from backend.models import Key
 from backend.transactions import Transaction
-from backend.upkeep import metrics, proving, rotation
+from backend.upkeep import metrics, proving, rotation, storage
 from tests.support.operations.world import INSTALLATION, Case, case
 
 
@@ -22,6 +22,7 @@ CASES: dict[str, Case] = {
     "upkeep.rotation.activate": case(
         INSTALLATION, call=lambda tx, w: rotation.activate(tx, w.here.keyring.current)
     ),
+    "upkeep.storage.measure": case(INSTALLATION, call=lambda tx, _w: storage.measure(tx)),
     "upkeep.rotation.drop": case(
         INSTALLATION, call=lambda c, w: rotation.drop(c, w.here.keyring.current), by_caller=True
     ),

@@ -33,7 +33,7 @@
     tell();
     for (const one of document.querySelectorAll("[data-live]")) {
       const every = Number(one.dataset.live) * 1000;
-      const last = Number(one.dataset.liveAt || performance.timeOrigin - performance.timeOrigin);
+      const last = Number(one.dataset.liveAt || 0);
       if (performance.now() - last < every || one.contains(document.querySelector("details.confirm[open], dialog[open]"))) continue;
       one.dataset.liveAt = String(performance.now());
       htmx.trigger(one, "refresh");
@@ -54,12 +54,24 @@
     problem.scrollIntoView({ block: "nearest" });
   }
 
+  // What is loaded anew may say another icon and title.
+  function show() {
+    const said = document.querySelector("[data-icon]");
+    const icon = document.querySelector("link[rel=icon]");
+    if (said && icon && icon.getAttribute("href") !== said.dataset.icon) icon.setAttribute("href", said.dataset.icon);
+    const title = document.querySelector("[data-title]");
+    if (title) document.title = title.dataset.title;
+  }
+
   function ready(root) {
     tell(root);
     for (const problem of root.querySelectorAll?.(".problem-place > .problem") ?? []) mark(problem);
   }
   document.addEventListener("DOMContentLoaded", () => ready(document));
-  document.addEventListener("htmx:afterSettle", (event) => ready(event.detail.elt.closest("form") ?? event.detail.elt));
+  document.addEventListener("htmx:afterSettle", (event) => {
+    show();
+    ready(event.detail.elt.closest("form") ?? event.detail.elt);
+  });
   // A form whose answer never came.
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => {
