@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, g, redirect, request
+from flask import Blueprint, Flask, Response, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from backend.errors import NotFound, Unauthorised
@@ -55,6 +55,17 @@ def install(app: Flask) -> None:
 def say(text: str) -> None:
     """Have the next page of this browser begin with a sentence about what was done."""
     g.said = text
+
+
+def in_place(html: str) -> Response:
+    """Answer a form with a page of its own, such as one with a secret that is shown once.
+
+    htmx puts it in the place of the page with the form; a refusal stays in the form, as usual.
+    """
+    response = make_response(html)
+    response.headers["HX-Retarget"] = response.headers["HX-Reselect"] = "#main"
+    response.headers["HX-Reswap"] = "outerHTML show:window:top"
+    return response
 
 
 def _let_in() -> ResponseReturnValue | None:

@@ -35,9 +35,28 @@ def read(model: type[Model], form: MultiDict[str, str] | None = None, **more: An
         raise Invalid(f"{said}.", code="invalid-request", errors=wrong) from None
 
 
+def filled(*kept: str) -> MultiDict[str, str]:
+    """The form without its empty fields, for bodies whose fields may be left out.
+
+    Empty fields of these names are kept.
+    """
+    items = request.form.items(multi=True)
+    return MultiDict([(name, value) for name, value in items if value or name in kept])
+
+
 def text(name: str) -> str:
     """One field of the form; empty when it was not sent."""
     return str(request.form.get(name, ""))
+
+
+def typed(name: str) -> None:
+    """Check that the name of what is to be deleted was typed. Raises Invalid."""
+    if text("typed") != name:
+        raise Invalid(
+            f"Type the name {name!r} to confirm. Nothing was changed.",
+            code="typed-name-wrong",
+            errors=[{"field": "typed", "message": "This is another name."}],
+        )
 
 
 def _nested(model: type[BaseModel], form: MultiDict[str, str]) -> dict[str, Any]:
