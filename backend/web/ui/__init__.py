@@ -17,7 +17,14 @@ from backend.web.ui import (
     workspaces,
 )
 
-PARTS = (files, sign_in, account, overview, projects, workspaces)
+PARTS = (
+    account,
+    files,
+    overview,
+    projects,
+    sign_in,
+    workspaces,
+)
 
 
 def install(app: Flask) -> None:
