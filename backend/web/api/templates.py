@@ -247,8 +247,7 @@ def list_templates(path: ProjectPath, query: Cursor) -> Response:
 @bp.post("/projects/<project>/templates", responses={201: Template, **WITH_BODY, **problems(409)})
 def create_template(path: ProjectPath, header: Repeatable, body: NewTemplate) -> Response:
     """Create a template with its default workspace, so that a run can be queued at once."""
-    given = _fields(body)
-    given.pop("workspace", None)
+    given = fields(body)
     with transaction() as tx:
         project = projects.named(tx, path.project)
         template = once(
@@ -276,7 +275,7 @@ def update_template(path: TemplatePath, body: TemplateChange) -> Response:
     """Change a template. Runs that begin later use the new values."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        template = templates.update(tx, project, path.template, **_fields(body))
+        template = templates.update(tx, project, path.template, **fields(body))
     return answer(Template.model_validate(template))
 
 
@@ -288,9 +287,10 @@ def delete_template(path: TemplatePath) -> Response:
     return Response(status=204)
 
 
-def _fields(body: TemplateChange) -> dict[str, Any]:
-    """The fields that were sent, as the operations take them."""
+def fields(body: TemplateChange) -> dict[str, Any]:
+    """The fields of the template that were sent, as the operations take them."""
     given = body.given()
+    given.pop("workspace", None)
     if "survey" in given:
         given["survey"] = [question.model_dump() for question in body.survey]
     return given

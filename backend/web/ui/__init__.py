@@ -14,6 +14,7 @@ from backend.web.ui import (
     projects,
     shown,
     sign_in,
+    templates,
     workspaces,
 )
 
@@ -23,6 +24,7 @@ PARTS = (
     overview,
     projects,
     sign_in,
+    templates,
     workspaces,
 )
 

@@ -25,6 +25,7 @@ from backend.runs import (
     retrying,
     search,
     steps,
+    template_uses,
     waiting,
     watching,
     windows,
@@ -62,6 +63,13 @@ CASES: dict[str, Case] = {
     ),
     "runs.search.find": case(
         "runs:read", call=lambda tx, w: search.find(tx, "app", project(tx, w))
+    ),
+    "runs.template_uses.find_all": case(
+        "runs:read",
+        call=lambda tx, w: template_uses.find_all(tx, project(tx, w), [run(tx, w).template]),
+    ),
+    "runs.template_uses.find_places": case(
+        "runs:read", call=lambda tx, w: template_uses.find_places(tx, run(tx, w).template)
     ),
     "runs.approvals.judge": case(
         REPORT, call=lambda tx, w: approvals.judge(tx, run(tx, w), NO_CHANGES), as_run=True

@@ -1,0 +1,44 @@
+// Rows of the form of a template: a survey's questions and the windows of rules.
+(() => {
+  "use strict";
+  function number(place) {
+    [...place.children].forEach((row, index) => {
+      const before = new RegExp(`^(f-)?${place.dataset.rows.replaceAll(".", "[.]")}[.][^.]+[.]`);
+      for (const one of row.querySelectorAll("[name], [id], [for], [aria-describedby], [data-field]")) {
+        for (const name of ["name", "id", "for", "aria-describedby", "data-field"]) {
+          const value = one.getAttribute(name);
+          if (value !== null) one.setAttribute(name, value.replace(before, `$1${place.dataset.rows}.${index}.`));
+        }
+      }
+    });
+  }
+  document.addEventListener("click", (event) => {
+    const add = event.target.closest("[data-add]");
+    const remove = event.target.closest("[data-remove]");
+    if (add) {
+      const place = add.parentElement.querySelector(`[data-rows="${CSS.escape(add.dataset.add)}"]`);
+      place.append(add.parentElement.querySelector("template").content.cloneNode(true));
+      number(place);
+      place.lastElementChild.querySelector("input").focus();
+    } else if (remove) {
+      const place = remove.closest("[data-rows]");
+      remove.closest("[data-row]").remove();
+      number(place);
+    }
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    // a script can add rows: the spare ones are for who has none
+    for (const place of document.querySelectorAll("[data-rows]")) {
+      for (const row of place.querySelectorAll("[data-row]")) {
+        if (![...row.querySelectorAll("input[type=text]")].some((one) => one.value)) row.remove();
+      }
+    }
+  });
+  // a field that is wrong is not left in what is closed
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const one of document.querySelectorAll("form [aria-invalid]")) {
+      for (let at = one.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+    }
+    document.querySelector("form [aria-invalid]")?.focus();
+  });
+})();
