@@ -50,6 +50,10 @@ class Installation:
     check_tool_version: Callable[[str], None] = _no_rule
     # whether a version of a tool is one that a template's version asks for
     tool_fits: Callable[[str, str], bool] = _whatever_fits
+    # the lines of a known_hosts file that HOST or HOST:PORT shows now; raises Invalid
+    scan_host: Callable[[str], Sequence[str]] = _no_rule
+    # those that every worker knows: of public git hosts
+    published_host_keys: Sequence[str] = ()
     # the rows that the last examination of this process found changed, and why
     suspects: dict[str, str] = field(default_factory=dict)
 

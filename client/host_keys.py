@@ -109,12 +109,13 @@ def every(text: str) -> Iterator[HostKey]:
             yield found
 
 
-def scan(where: Place) -> list[HostKey]:
+def scan(where: Place, seconds: int = SECONDS) -> list[HostKey]:
     """The keys that a server shows to this machine. Raises NoHostKey.
 
+    `seconds` is how long it may take to answer.
     Somebody between this machine and the server could show other keys: compare the fingerprints.
     """
-    argv = ["ssh-keyscan", "-T", str(SECONDS), "-p", str(where.port), "--", where.host]
+    argv = ["ssh-keyscan", "-T", str(seconds), "-p", str(where.port), "--", where.host]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -122,7 +123,7 @@ def scan(where: Place) -> list[HostKey]:
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=6 * SECONDS,
+            timeout=6 * seconds,
             check=False,
         )
     except FileNotFoundError:

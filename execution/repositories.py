@@ -8,10 +8,11 @@ from dataclasses import replace
 from backend.config import Settings
 from backend.errors import Forbidden, Invalid
 from backend.transactions import Installation
-from execution import tool_versions
+from execution import host_keys, tool_versions
 from runner.errors import SourceError
 from runner.job import RefRules, SourcePolicy
 from runner.sources import refs
+from runner.sources.host_keys import shipped
 from runner.sources.url import check_address
 
 
@@ -23,6 +24,8 @@ def knowing_the_rules(here: Installation) -> Installation:
         rule_of_ref=rule_of_ref,
         check_tool_version=tool_versions.check,
         tool_fits=tool_versions.fits,
+        scan_host=host_keys.scanner(policy(here.settings)),
+        published_host_keys=tuple(shipped()),
     )
 
 

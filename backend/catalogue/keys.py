@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from sqlalchemy import select
+from sqlalchemy import literal, select, union_all
 from sqlalchemy.orm import Session
 
 from backend import audit, names
@@ -20,6 +21,7 @@ from backend.sealing.crypto import Keyring, open_value, seal_value
 from backend.sealing.faults import Fault
 from backend.transactions import Caller, Transaction
 
+Uses = Mapping[str, Sequence[str]]  # names by noun
 KINDS = ("ssh", "password", "none")
 FIELDS = {"ssh": {"private_key", "passphrase"}, "password": {"username", "password"}, "none": set()}
 MAX_PASSWORD = 4096
@@ -135,6 +137,12 @@ def find_all(
     return page(tx.db, select(Key).where(Key.project_id == project.id), Key.id, after, limit)
 
 
+def find_uses(tx: Transaction, project: Project, found: Sequence[Key]) -> Mapping[str, Uses]:
+    """What uses these keys of the project: by the id of the key, and by noun."""
+    tx.require("keys:manage", project.id)
+    return _uses(tx.db, [key.id for key in found])
+
+
 def update(
     caller: Caller, project: str, reference: str, given: Given, name: str | None = None
 ) -> Key:
@@ -183,17 +191,7 @@ def delete(tx: Transaction, project: Project, reference: str) -> None:
     """Delete a key. Raises NotFound, and Conflict that names what uses the key."""
     key, db = get(tx, project, reference), tx.db
     db.refresh(key, with_for_update=True)
-    users = {
-        "templates": list(db.scalars(select(Template.name).where(Template.key_id == key.id))),
-        "workspaces": list(
-            db.scalars(select(Workspace.name).where(Workspace.module_key_id == key.id))
-        ),
-        "git credentials": list(
-            db.scalars(select(GitCredential.prefix).where(GitCredential.key_id == key.id))
-        ),
-        "aliases": list(db.scalars(select(Alias.name).where(Alias.key_id == key.id))),
-    }
-    used = {noun: found for noun, found in users.items() if found}
+    used = _uses(db, [key.id]).get(key.id, {})
     if used:
         said = " and ".join(f"the {noun} {', '.join(found)}" for noun, found in used.items())
         raise Conflict(
@@ -237,6 +235,31 @@ def fault(keyring: Keyring, key: Key) -> Fault | None:
     return faults.found(lambda: keyring.proofs.check(key)) or (
         None if sealed is None else faults.found(lambda: opened_row(keyring, key.id, sealed))
     )
+
+
+def _uses(db: Session, key_ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """The names of what uses these keys, by key and noun, in one query."""
+    users = (
+        select(literal(noun).label("noun"), by.label("key_id"), name.label("name")).where(
+            by.in_(key_ids)
+        )
+        for noun, by, name in _USERS
+    )
+    found: dict[str, dict[str, list[str]]] = {}
+    rows = db.execute(union_all(*users)).all()
+    for noun, _, _ in _USERS:
+        for row in rows:
+            if row.noun == noun:
+                found.setdefault(row.key_id, {}).setdefault(noun, []).append(row.name)
+    return found
+
+
+_USERS = (
+    ("templates", Template.key_id, Template.name),
+    ("workspaces", Workspace.module_key_id, Workspace.name),
+    ("git credentials", GitCredential.key_id, GitCredential.prefix),
+    ("aliases", Alias.key_id, Alias.name),
+)
 
 
 def _put(keyring: Keyring, key: Key, secret: Secret) -> None:

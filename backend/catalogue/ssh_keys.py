@@ -11,6 +11,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
     load_ssh_private_key,
@@ -42,6 +44,12 @@ class SshKey:
     passphrase: str | None = field(repr=False)
     public_key: str
     fingerprint: str
+
+
+def generate() -> str:
+    """A new Ed25519 private key in OpenSSH form, without a passphrase."""
+    made = ed25519.Ed25519PrivateKey.generate()
+    return made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
 def read(pasted: str, passphrase: str | None) -> SshKey:

@@ -23,10 +23,11 @@ def trusted(own: str) -> list[str]:
         raise SourceError("known-hosts-invalid", "The known hosts have control characters in them.")
     lines = [line.rstrip() for line in own.splitlines()]
     named = [line.split()[0] for line in lines if line.strip() and line.lstrip()[0] not in "#@"]
-    return lines + [line for line in _shipped() if not _is_named(line.split()[0], named)]
+    return lines + [line for line in shipped() if not _is_named(line.split()[0], named)]
 
 
-def _shipped() -> list[str]:
+def shipped() -> list[str]:
+    """The published keys of public git hosts, which every project knows."""
     lines = _SHIPPED.read_text(encoding="utf-8").splitlines()
     return [line for line in lines if not line.startswith("#")]
 

@@ -58,14 +58,19 @@ def list_keys(api: Api, show: Show, *, project: str) -> None:
 @command.command("add")
 @click.argument("name")
 @_with_a_secret
+@click.option("--generate", is_flag=True, help="Have the server make a new SSH key.")
 @in_project
 @connected
-def add_key(api: Api, show: Show, *, project: str, name: str, **given: Any) -> None:
+def add_key(api: Api, show: Show, *, project: str, name: str, generate: bool, **given: Any) -> None:
     """Store an SSH key, or a username with a password. No secret is shown again."""
-    if given["private_key_file"] is None and given["username"] is None:
-        raise click.UsageError("Say what opens the repository: --private-key-file, or --username.")
-    secret = _secret(**given)
-    kind = "ssh" if "private_key" in secret else "password"
+    if generate and any(value is not None for value in given.values()):
+        raise click.UsageError("Use --generate without a secret: the server makes it.")
+    if not generate and given["private_key_file"] is None and given["username"] is None:
+        raise click.UsageError(
+            "Say what opens the repository: --private-key-file, --generate, or --username."
+        )
+    secret = {"generate": True} if generate else _secret(**given)
+    kind = "ssh" if generate or "private_key" in secret else "password"
     made = api.post(f"{project}/keys", {"name": name, "kind": kind, **secret})
     show.item(made, LIST, _public(made))
 

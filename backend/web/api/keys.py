@@ -7,6 +7,7 @@ from flask import Response
 from pydantic import Field
 
 from backend.catalogue import keys, projects, ssh_keys
+from backend.errors import Invalid
 from backend.models import Key as KeyRow
 from backend.offload import off_loop
 from backend.web.api.answers import (
@@ -57,6 +58,10 @@ class KeyChange(Body):
 
 class NewKey(KeyChange):
     kind: Kind
+    generate: bool = Field(
+        default=False,
+        description="For ssh: make a new Ed25519 key here, instead of sending a private_key",
+    )
     name: Name = Field(default_factory=str, description="Default: its kind, with a number if taken")
 
 
@@ -79,16 +84,14 @@ def list_keys(path: ProjectPath, query: Cursor) -> Response:
     """The keys of a project, without their secrets."""
     with reading() as tx:
         found = keys.find_all(tx, projects.named(tx, path.project), query.cursor, query.limit)
-    items = [_shown(key) for key in found.items]
+    items = [shown(key) for key in found.items]
     return answer(Keys(items=items, next_cursor=found.next_cursor))
 
 
 @bp.post("/projects/<project>/keys", responses={201: Key, **WITH_BODY, **problems(409)})
 def create_key(path: ProjectPath, header: Repeatable, body: NewKey) -> Response:
     """Store a key."""
-    given = body.given()
-    kind, name = given.pop("kind"), given.pop("name", None)
-    secret = off_loop(keys.read, kind, given)  # type: ignore[arg-type]  # the model has these fields
+    kind, name, secret = read_new(body)
     with transaction() as tx:
         project = projects.named(tx, path.project)
         key = once(
@@ -97,7 +100,7 @@ def create_key(path: ProjectPath, header: Repeatable, body: NewKey) -> Response:
             lambda: keys.create(tx, project, kind=kind, secret=secret, name=name),
             lambda made: keys.get(tx, project, made),
         )
-    return answer(_shown(key), 201)
+    return answer(shown(key), 201)
 
 
 @bp.get("/projects/<project>/keys/<key>", responses={200: Key})
@@ -105,7 +108,7 @@ def get_key(path: KeyPath) -> Response:
     """One key, without its secret."""
     with reading() as tx:
         key = keys.get(tx, projects.named(tx, path.project), path.key)
-    return answer(_shown(key))
+    return answer(shown(key))
 
 
 @bp.patch("/projects/<project>/keys/<key>", responses={200: Key, **WITH_BODY, **problems(409)})
@@ -114,7 +117,7 @@ def update_key(path: KeyPath, body: KeyChange) -> Response:
     given = body.given()
     name = given.pop("name", None)
     key = keys.update(caller(), path.project, path.key, given, name)  # type: ignore[arg-type]  # as above
-    return answer(_shown(key))
+    return answer(shown(key))
 
 
 @bp.delete("/projects/<project>/keys/<key>", responses={204: None, **problems(409)})
@@ -125,5 +128,17 @@ def delete_key(path: KeyPath) -> Response:
     return Response(status=204)
 
 
-def _shown(key: KeyRow) -> Key:
+def read_new(body: NewKey) -> tuple[str, str | None, keys.Secret]:
+    """The kind, the name and the checked secret of a new key. Do not call it in a transaction."""
+    given = body.given()
+    kind, name = given.pop("kind"), given.pop("name", None)
+    if given.pop("generate", False):
+        if "private_key" in given:
+            raise Invalid("Send a private_key, or have one generated.", code="key-incomplete")
+        given["private_key"] = ssh_keys.generate()
+    secret = off_loop(keys.read, kind, given)  # type: ignore[arg-type]  # the model has these fields
+    return kind, name, secret
+
+
+def shown(key: KeyRow) -> Key:
     return with_fault(Key, key, keys.fault(installation().keyring, key))

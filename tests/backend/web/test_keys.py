@@ -29,6 +29,21 @@ def test_an_ssh_key_is_stored_and_its_public_part_shown(
 
 
 @one_database
+def test_the_server_makes_a_key_of_which_nobody_sees_the_private_half(
+    boss: Caller, shop: str
+) -> None:
+    first = boss.made(f"{shop}/keys", {"kind": "ssh", "generate": True})
+    second = boss.made(f"{shop}/keys", {"kind": "ssh", "generate": True})
+
+    assert first["public_key"].startswith("ssh-ed25519 ")
+    assert first["public_key"] != second["public_key"]
+    assert "PRIVATE" not in str(first)
+    for wrong in ({"kind": "password"}, {"kind": "ssh", "private_key": "x"}):
+        answer = boss.post(f"{shop}/keys", {"generate": True, **wrong})
+        assert answer.status_code == 422, wrong
+
+
+@one_database
 @pytest.mark.parametrize("form", ["openssh", "pem"])
 def test_an_ssh_key_with_a_passphrase_needs_the_right_one(
     boss: Caller, shop: str, form: Form

@@ -26,6 +26,15 @@ def test_an_ssh_key_is_stored_and_shows_its_public_half(cli: CommandLine, tmp_pa
     assert "PRIVATE" not in said
 
 
+def test_the_server_makes_a_key(cli: CommandLine) -> None:
+    said = cli.must("stored-keys", "add", "deploy", "--generate")
+
+    assert "ssh-ed25519 AAAA" in said
+    wrong = cli.run("stored-keys", "add", "other", "--generate", "--username", "bot")
+    assert wrong.exit_code == 2
+    assert "without a secret" in wrong.stderr
+
+
 def test_a_password_is_asked_for_twice_and_replaced(cli: CommandLine) -> None:
     typed = f"{PASSWORD}\n{PASSWORD}\n"
 

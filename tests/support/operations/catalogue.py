@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from backend.catalogue import (
     effective,
     git_credentials,
+    host_keys,
     keys,
     projects,
     run_variables,
@@ -44,6 +45,18 @@ CASES: dict[str, Case] = {
     ),
     "catalogue.keys.find_all": case(
         "keys:manage", call=lambda tx, w: keys.find_all(tx, project(tx, w))
+    ),
+    "catalogue.keys.find_uses": case(
+        "keys:manage", call=lambda tx, w: keys.find_uses(tx, project(tx, w), [])
+    ),
+    "catalogue.host_keys.scan": case(
+        "admin", call=lambda c, _w: host_keys.scan(c, "shop", "-"), by_caller=True
+    ),
+    "catalogue.host_keys.add": case(
+        "admin", call=lambda tx, w: host_keys.add(tx, project(tx, w), "h ssh-rsa AAAA")
+    ),
+    "catalogue.host_keys.remove": case(
+        "admin", call=lambda tx, w: host_keys.remove(tx, project(tx, w), "h ssh-rsa AAAA")
     ),
     "catalogue.keys.update": case(
         "keys:manage",
