@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, not_, or_, select
 from sqlalchemy.orm import defer, joinedload, lazyload, load_only
 
 from backend import names
@@ -56,8 +56,8 @@ class Glance:
 
     @property
     def is_drifted(self) -> bool:
-        """Whether resources were changed outside, when that was last looked for."""
-        return self.drift is not None and self.drift.resources > 0
+        """Whether something was changed outside, when that was last looked for."""
+        return self.drift is not None and self.drift.resources + self.drift.outputs > 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def get(tx: Transaction, project: str, reference: str) -> Glance:
     where = projects.named(tx, project)
     tx.require("runs:read", where.id)
     asked = _facts(where).where(names.called(Workspace, reference))
-    found = tx.db.execute(asked.options(joinedload(Workspace.module_key))).one_or_none()
+    whole = joinedload(Workspace.template).lazyload(Template.key), joinedload(Workspace.module_key)
+    found = tx.db.execute(asked.options(*whole)).one_or_none()
     if found is None:
         raise workspaces.missing(where, reference)
     return _glance(where, found)
@@ -89,7 +90,9 @@ def find_all(
 ) -> Page[Glance]:
     """The workspaces of a project by name, each with its last run. The cursor is a name."""
     tx.require("runs:read", project.id)
-    query = _facts(project).add_columns(_last("id").label("last_run_id")).where(*_only(wanted))
+    named = joinedload(Workspace.template).options(load_only(Template.name), lazyload(Template.key))
+    query = _facts(project).options(named).where(*_only(wanted))
+    query = query.add_columns(_last("id").label("last_run_id"))
     if after is not None:
         query = query.where(Workspace.name > after)
     rows = tx.db.execute(query.order_by(Workspace.name).limit(limit + 1)).all()
@@ -116,12 +119,7 @@ def _facts(project: Project) -> Select[*tuple[Any, ...]]:
         .outerjoin(StateVersion, newest)
         .outerjoin(Drift, Drift.workspace_id == Workspace.id)
         .where(Workspace.project_id == project.id)
-        .options(
-            joinedload(Workspace.template).options(
-                load_only(Template.name, Template.backend_mode), lazyload(Template.key)
-            ),
-            defer(Drift.sealed),
-        )
+        .options(defer(Drift.sealed))
     )
 
 
@@ -153,14 +151,12 @@ def _only(wanted: Wanted) -> list[ColumnElement[bool]]:
             Template.project_id == Workspace.project_id, names.called(Template, wanted.template)
         )
         found.append(Workspace.template_id.in_(of_template))
-    if "\0" in wanted.text:  # PostgreSQL refuses it, and no name has it
-        return [false()]
     return found
 
 
 _SIGNS: dict[Sign, Callable[[], ColumnElement[bool]]] = {
     "locked": lambda: and_(Lock.held, or_(Lock.expires_at.is_(None), not_(EXPIRED))),
-    "drifted": lambda: Drift.resources > 0,
+    "drifted": lambda: Drift.resources + Drift.outputs > 0,
     "frozen": lambda: Workspace.frozen_at.is_not(None),
     "failed": lambda: _last("status").in_(FAILED),
     "deleted": lambda: or_(State.deleted_at.is_not(None), State.archived_at.is_not(None)),

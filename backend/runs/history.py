@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from backend.models import Run, Step, Workspace
+from backend.transactions import Transaction
 
 APPLIES = ("apply", "destroy")  # a refresh only notes what there is
+
+
+def newest(tx: Transaction, workspace: Workspace, limit: int) -> Sequence[Run]:
+    """The newest runs of a workspace, the last one first."""
+    tx.require("runs:read", workspace.project_id)
+    return tx.db.scalars(
+        select(Run)
+        .where(Run.workspace_id == workspace.id)
+        .options(joinedload(Run.template))
+        .order_by(Run.created_at.desc(), Run.id.desc())
+        .limit(limit)
+    ).all()
 
 
 def last_apply(db: Session, workspace: Workspace) -> Run | None:

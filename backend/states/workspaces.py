@@ -24,8 +24,8 @@ from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.states import refusals, states
 from backend.transactions import Transaction
 
-# …/{project}/lock is the lock of the project's default workspace
-RESERVED = ("lock",)
+# …/{project}/lock is the lock of the project's default workspace; …/workspaces/new is a page
+RESERVED = ("lock", "new")
 # the scope that changing a limit needs: a timeout takes locks over, the others remove versions
 LIMITS = {
     "lock_timeout_seconds": "state:unlock",

@@ -77,8 +77,11 @@ def get_drift(path: WorkspacePath) -> Response:
     """
     with reading() as tx:
         found = drifts.get(tx, workspaces.named(tx, path.project, path.workspace))
-    detail = DriftDetail.model_validate({**_facts(found), "found": found.content})
-    return answer(detail)
+    return answer(detail(found))
+
+
+def detail(found: drifts.Detail) -> DriftDetail:
+    return DriftDetail.model_validate({**_facts(found), "found": found.content})
 
 
 def _facts(found: drifts.Summary) -> dict[str, Any]:

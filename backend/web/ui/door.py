@@ -88,7 +88,7 @@ def _let_in_anybody() -> None:
 def _check_request() -> None:
     request.max_form_memory_size = request.max_content_length = forms.MAX_FORM_BYTES
     browsers.refuse_writes_of_other_sites(request, installation().settings.url)
-    if "\0" in request.path:
+    if "\0" in request.path or b"%00" in request.query_string:
         raise NotFound("There is nothing at this address.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ def install(app: Flask) -> None:
         "duration": duration,
         "count": count,
         "words": words,
+        "plain": plain,
         "as_it_is": as_it_is,
     }
 
@@ -111,6 +113,11 @@ def count(number: int | None, one: str = "", many: str = "") -> str:
 def words(name: str) -> str:
     """A name of a status or an operation as people read it: `planned and finished`."""
     return name.replace("_", " ")
+
+
+def plain(value: Any) -> str:
+    """A value of JSON as text: a text without quotation marks, and everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _escaped(found: re.Match[str]) -> str:

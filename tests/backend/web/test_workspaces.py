@@ -64,6 +64,7 @@ def test_a_template_runs_in_several_workspaces(boss: Caller, shop: str) -> None:
         ({"template": 1}, "invalid-request"),
         ({"template": "nothing"}, "no-template"),
         ({"template": "app", "name": "lock"}, "name-reserved"),
+        ({"template": "app", "name": "new"}, "name-reserved"),
         ({"template": "app", "name": "a b"}, "name-invalid"),
         ({"template": "app", "module_key": "nothing"}, "no-key"),
         ({"template": "app", "module_key": "none"}, "key-kind"),
@@ -330,10 +331,10 @@ def test_who_manages_templates_without_reading_runs_creates_a_workspace(
 ) -> None:
     manager = boss.with_scopes("templates:manage", project="shop")
 
-    made = manager.made(f"{shop}/workspaces", {"template": "app", "name": "new"})
+    made = manager.made(f"{shop}/workspaces", {"template": "app", "name": "another"})
 
     assert made["last_run"] is None
-    refused(manager.get(f"{shop}/workspaces/new"), 403, "scope-missing")
+    refused(manager.get(f"{shop}/workspaces/another"), 403, "scope-missing")
 
 
 def test_a_workspace_is_not_deleted_under_somebodys_first_apply(

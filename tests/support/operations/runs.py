@@ -14,6 +14,7 @@ from backend.runs import (
     drifts,
     figures,
     glances,
+    history,
     inputs,
     logs,
     moves,
@@ -107,6 +108,9 @@ CASES: dict[str, Case] = {
     "runs.glances.get": case("runs:read", call=lambda tx, _w: glances.get(tx, *AT)),
     "runs.glances.find_all": case(
         "runs:read", call=lambda tx, w: glances.find_all(tx, project(tx, w), glances.Wanted())
+    ),
+    "runs.history.newest": case(
+        "runs:read", call=lambda tx, w: history.newest(tx, workspace(tx, w), 5)
     ),
     "runs.inputs.of": case(
         any_of=("runs:approve", "admin"), call=lambda tx, w: inputs.of(tx, run(tx, w))
