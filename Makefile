@@ -15,7 +15,7 @@ TOOL_ON_PATH := $(shell command -v terraform || command -v tofu)
 DEMO_LOCK := $(if $(wildcard .venv/.dev),dev,$(if $(TOOL_ON_PATH),run,terraform))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint check failures format lock matrix bench campaign clean
+.PHONY: help demo test coverage lint check failures screenshots format lock matrix bench campaign clean
 
 help: ## Say what can be made
 	@echo "make TARGET [ARGS=…]"; echo
@@ -40,6 +40,9 @@ check: lint test ## lint and test: what has to pass before a merge
 
 failures: .venv/.dev ## Write the tables of docs/failures.md
 	@$(BIN)/python -m tests.support.failures_page
+
+screenshots: .venv/.dev ## Take the pictures of docs/screenshots, with example data (needs chromium)
+	@$(BIN)/python -m tests.support.screenshots
 
 format: .venv/.dev ## Put the code in form
 	@$(BIN)/ruff format .
