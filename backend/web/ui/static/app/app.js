@@ -65,6 +65,10 @@
 
   function ready(root) {
     tell(root);
+    // the keyboard scrolls what is wider than the page
+    for (const wide of document.querySelectorAll(".scroll, .tabs")) {
+      if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    }
     for (const problem of root.querySelectorAll?.(".problem-place > .problem") ?? []) mark(problem);
   }
   document.addEventListener("DOMContentLoaded", () => ready(document));
