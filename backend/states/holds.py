@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend import audit, names
 from backend.db import now
-from backend.errors import Invalid, NotFound
+from backend.errors import Conflict, Invalid, NotFound
 from backend.models import Lock, State
 from backend.principal import Principal
 from backend.states import locks, refusals
@@ -54,13 +54,20 @@ def hold(tx: Transaction, state: State, reason: str, until: datetime | None) -> 
     return lock
 
 
-def end(tx: Transaction, state: State, reason: str) -> Lock:
+def end(tx: Transaction, state: State, reason: str, lock_id: str | None = None) -> Lock:
     """Release the lock. One's own hold needs state:write; any other lock state:unlock and a reason.
 
-    Raises NotFound when the state is not locked, Forbidden, and Invalid without a reason.
+    Raises NotFound when the state is not locked, Forbidden, Invalid without a reason, and Conflict
+    when the lock is not the one that `lock_id` names.
     """
     tx.require_any(("state:write", "state:unlock"), state.project_id)
     lock = locks.for_update(tx, state)
+    if lock.held and lock_id not in (None, lock.lock_id):
+        raise Conflict(
+            f"{lock.held_by} has the lock now, and it is not the one that you saw: look again.",
+            code="lock-held-by-another",
+            holder=locks.holder(lock),
+        )
     if locks.is_own_hold(lock, tx.principal):
         locks.release(tx, state, lock.lock_id or "")
         return lock

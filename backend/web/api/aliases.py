@@ -88,9 +88,7 @@ def list_aliases(path: WorkspacePath, query: Cursor) -> Response:
     """The aliases of a workspace's state, with revoked and expired ones."""
     with reading() as tx:
         found = aliases.find_all(tx, _state(tx, path), query.cursor, query.limit)
-        page = Aliases(
-            items=[_shown(alias) for alias in found.items], next_cursor=found.next_cursor
-        )
+        page = Aliases(items=[shown(alias) for alias in found.items], next_cursor=found.next_cursor)
     return answer(page)
 
 
@@ -112,7 +110,7 @@ def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Res
         state = _state(tx, path)
         alias = once(tx, header, make, lambda made: aliases.named(tx.db, state, made))
         password = passwords[0] if passwords else None
-        made = NewlyMadeAlias(**_detail(alias, password).model_dump(), password=password)
+        made = NewlyMadeAlias(**detail(alias, password).model_dump(), password=password)
     return answer(made, 201)
 
 
@@ -120,7 +118,7 @@ def create_alias(path: WorkspacePath, header: Repeatable, body: NewAlias) -> Res
 def get_alias(path: AliasPath) -> Response:
     """One alias, with snippets that have a placeholder for the password."""
     with reading() as tx:
-        found = _detail(aliases.get(tx, _state(tx, path), path.alias), None)
+        found = detail(aliases.get(tx, _state(tx, path), path.alias), None)
     return answer(found)
 
 
@@ -136,17 +134,17 @@ def _state(tx: Transaction, path: WorkspacePath) -> StateRow:
     return states.named(tx, path.project, path.workspace)
 
 
-def _shown(alias: AliasRow) -> Alias:
+def shown(alias: AliasRow) -> Alias:
     fault = aliases.fault(installation().keyring, alias)
     return with_fault(Alias, alias, fault, **asdict(_addresses(alias)))
 
 
-def _detail(alias: AliasRow, password: str | None) -> AliasDetail:
+def detail(alias: AliasRow, password: str | None) -> AliasDetail:
     found = addresses.snippets_with_login(
         _addresses(alias), alias.username, password, aliases.COMMANDS[alias.access]
     )
     snippets = Snippets.model_validate(found)
-    return AliasDetail(**_shown(alias).model_dump(), snippets=snippets)
+    return AliasDetail(**shown(alias).model_dump(), snippets=snippets)
 
 
 def _addresses(alias: AliasRow) -> addresses.Addresses:

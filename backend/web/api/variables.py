@@ -127,7 +127,7 @@ def list_effective_variables(path: WorkspacePath, query: OfRun) -> Response:
         if query.run is not None:
             run = queue.of_workspace(tx, workspace, query.run)
         found = effective.find_all(tx, workspace, run)
-    return answer(EffectiveVariables(items=[_effective(winner) for winner in found]))
+    return answer(EffectiveVariables(items=[effective_shown(winner) for winner in found]))
 
 
 @bp.get("/projects/<project>/runs/<run>/variables", responses={200: RunVariables})
@@ -202,7 +202,7 @@ def just_set(variable: VariableRow) -> SetVariable:
     return with_fault(SetVariable, variable, **_facts(variable), warnings=warnings)
 
 
-def _effective(winner: effective.Winner) -> EffectiveVariable:
+def effective_shown(winner: effective.Winner) -> EffectiveVariable:
     keyring = installation().keyring
     fault, value = effective.fault(keyring, winner), effective.shown(keyring, winner)
     return with_fault(EffectiveVariable, winner, fault, value=value, hides=list(winner.hides))

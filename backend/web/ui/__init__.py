@@ -6,6 +6,7 @@ from flask import Flask
 
 from backend.web.ui import (
     account,
+    aliases,
     door,
     faults,
     files,
@@ -13,24 +14,29 @@ from backend.web.ui import (
     hosts,
     keys,
     layout,
+    locks,
     overview,
     projects,
     shown,
     sign_in,
     templates,
+    variables,
     workspaces,
 )
 
 PARTS = (
     account,
+    aliases,
     files,
     git_credentials,
     hosts,
     keys,
+    locks,
     overview,
     projects,
     sign_in,
     templates,
+    variables,
     workspaces,
 )
 
