@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ MAX_LENGTH = 1024
 MEMORY_KIB = 46 * 1024
 PASSES = 2
 
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # without those that look alike
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
 # each check takes that memory and one core
 ROOM = Room(2, seconds=2.0, refusal="Too many passwords are being checked. Try again.")
@@ -26,6 +28,12 @@ ROOM = Room(2, seconds=2.0, refusal="Too many passwords are being checked. Try a
 class Match:
     fits: bool
     outdated: bool = False  # it is right, but was hashed with other parameters than today's
+
+
+def generated() -> str:
+    """A new password of 100 random bits, which people can read to each other."""
+    letters = "".join(secrets.choice(_LETTERS) for _ in range(20))
+    return "-".join(letters[start : start + 5] for start in range(0, 20, 5))
 
 
 def hash_new(password: str) -> str:

@@ -335,7 +335,7 @@ def find_own(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIM
 
     A token that is restricted to a project or has no owner sees only itself and those made with it.
     """
-    return page(tx.db, _all().where(_is_own(tx.principal)), Token.id, after, limit)
+    return page(tx.db, _all().where(is_own(tx.principal)), Token.id, after, limit)
 
 
 def find_sessions(tx: Transaction) -> Sequence[Token]:
@@ -405,7 +405,7 @@ def _revoke(db: Session, which: ColumnElement[bool]) -> set[str]:
 
 def _visible(principal: Principal) -> Select[Token]:
     if not principal.may("admin", principal.project_id):
-        return _all().where(_is_own(principal))
+        return _all().where(is_own(principal))
     if principal.project_id is not None:
         return _all().where(Token.project_id == principal.project_id)
     return _all()
@@ -419,7 +419,7 @@ def _all() -> Select[Token]:
     return select(Token).where(Token.run_id.is_(None))
 
 
-def _is_own(principal: Principal) -> ColumnElement[bool]:
+def is_own(principal: Principal) -> ColumnElement[bool]:
     """A restricted token of a person does not see that person's other tokens, or revoke them."""
     if principal.user_id is not None and principal.project_id is None and principal.holds("admin"):
         return Token.user_id == principal.user_id

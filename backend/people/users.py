@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend import audit, names
 from backend.db import now
 from backend.errors import Conflict, Forbidden, NotFound
-from backend.models import Member, User
+from backend.models import Member, Project, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.people import administrators, passwords, throttles, tokens
 from backend.sealing import proven
@@ -25,6 +27,15 @@ class Changes(TypedDict, total=False):
     password_hash: str | None
     is_admin: bool
     disabled: bool
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """The roles of a person by project, and how many valid tokens and sessions there are."""
+
+    roles: Mapping[str, str]
+    tokens: int
+    sessions: int
 
 
 def hash_password(caller: Caller, password: str) -> str:
@@ -105,6 +116,16 @@ def find_all(tx: Transaction, after: str | None = None, limit: int = DEFAULT_LIM
     """All people. For administrators of the installation."""
     tx.principal.require_installation()
     return page(tx.db, select(User), User.id, after, limit)
+
+
+def belongings(tx: Transaction, user: User) -> Belongings:
+    """What goes with a person. For administrators of the installation."""
+    tx.principal.require_installation()
+    roles = select(Project.name, Member.role).join(Project, Project.id == Member.project_id)
+    mine = select(Token.is_session, func.count()).where(Token.user_id == user.id, tokens.in_time())
+    alive = dict(tx.db.execute(mine.group_by(Token.is_session)).all())
+    found = tx.db.execute(roles.where(Member.user_id == user.id).order_by(Project.name)).all()
+    return Belongings(dict(found), alive.get(False, 0), alive.get(True, 0))
 
 
 def update(tx: Transaction, reference: str, **changes: Unpack[Changes]) -> User:

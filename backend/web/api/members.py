@@ -54,7 +54,7 @@ def list_members(path: ProjectPath, query: Cursor) -> Response:
     """The members of a project, with their roles."""
     with reading() as tx:
         found = members.find_all(tx, projects.named(tx, path.project), query.cursor, query.limit)
-    items = [_shown(member) for member in found.items]
+    items = [shown(member) for member in found.items]
     return answer(Members(items=items, next_cursor=found.next_cursor))
 
 
@@ -63,7 +63,7 @@ def put_member(path: MemberPath, body: Membership) -> Response:
     """Make a user a member of the project, or change the role."""
     with transaction() as tx:
         project = projects.named(tx, path.project)
-        found = _shown(members.put(tx, project, path.user, body.role))
+        found = shown(members.put(tx, project, path.user, body.role))
     return answer(found)
 
 
@@ -78,7 +78,7 @@ def remove_member(path: MemberPath) -> Response:
     return Response(status=204)
 
 
-def _shown(member: MemberRow) -> Member:
+def shown(member: MemberRow) -> Member:
     return Member(
         user_id=member.user_id,
         name=member.user.name,

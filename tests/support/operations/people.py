@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from backend.people import members, tokens, users
+from backend.people import members, token_lists, tokens, users
 from tests.support.operations.world import INSTALLATION, Case, case, project
 
 ONESELF = {
+    "people.token_lists.find_issued",
+    "people.token_lists.what_ends",
     "people.tokens.get",
     "people.tokens.find_own",
     "people.tokens.find_sessions",
@@ -45,6 +47,18 @@ CASES: dict[str, Case] = {
     ),
     "people.tokens.revoke_of_project": case(
         "admin", call=lambda tx, w: tokens.revoke_of_project(tx, project(tx, w), "tok_x")
+    ),
+    "people.token_lists.find_in_project": case(
+        "admin", call=lambda tx, w: token_lists.find_in_project(tx, project(tx, w))
+    ),
+    "people.token_lists.find_everywhere": case(
+        INSTALLATION, call=lambda tx, _w: token_lists.find_everywhere(tx)
+    ),
+    "people.token_lists.what_ends_in_project": case(
+        "admin", call=lambda tx, w: token_lists.what_ends_in_project(tx, project(tx, w), "tok_x")
+    ),
+    "people.users.belongings": case(
+        INSTALLATION, call=lambda tx, _w: users.belongings(tx, users.named(tx.db, "ann"))
     ),
     "people.users.hash_password": case(
         INSTALLATION, call=lambda c, _w: users.hash_password(c, "long enough"), by_caller=True
