@@ -23,6 +23,7 @@ from backend.web.ui import (
     templates,
     tokens,
     users,
+    variable_sets,
     variables,
     workspaces,
 )
@@ -41,6 +42,7 @@ PARTS = (
     sign_in,
     tokens,
     users,
+    variable_sets,
     templates,
     variables,
     workspaces,
