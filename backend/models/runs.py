@@ -57,7 +57,12 @@ class Run(Base):
         ),
         Index("runs_by_status", "status", "created_at"),
         Index("runs_by_workspace", "workspace_id", "created_at"),
-        Index("runs_by_project", "project_id", "created_at"),
+        # ids sort by time: lists have the newest first
+        Index("runs_of_project", "project_id", "id"),
+        Index("runs_of_workspace", "workspace_id", "id"),
+        Index("runs_of_template", "template_id", "id"),
+        Index("runs_in_status", "project_id", "status", "id"),
+        Index("runs_of_person", "project_id", "created_by", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("run"))

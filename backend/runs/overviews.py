@@ -22,10 +22,12 @@ from backend.models import (
     Step,
     Workspace,
 )
-from backend.runs import comments, drifts, queue, rules, steps, waiting
+from backend.runs import comments, drifts, rules, steps, waiting
 from backend.runs.waiting import Reason
 from backend.states import locks, rescued, states, versions
 from backend.transactions import Transaction
+
+_BEFORE = ("queued", "preparing", "planning", PLANNED)  # nothing is written yet
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,18 @@ def of_state(tx: Transaction, state: State) -> StateOverview:
 def of_run(tx: Transaction, run: Run) -> RunOverview:
     """The overview of a run, for those who may see it or have just changed it."""
     tx.require_any(("runs:read", "runs:create", "runs:cancel", "runs:approve"), run.project_id)
-    reasons = waiting.of_run(tx, run)
+    found = waiting.find(tx, run)
     return RunOverview(
         run=run,
-        blocked_by=next((one.facts["run"] for one in reasons if one.kind == "run"), None),
-        waits_for_rescued=_waits_for_rescued(tx.db, run),
+        blocked_by=next((one.facts["run"] for one in found.reasons if one.kind == "run"), None),
+        waits_for_rescued=found.rescued,
         approve_before=_approve_before(run),
         workspace_frozen=run.workspace.frozen_at is not None,
-        waiting_for=reasons,
-        position=waiting.position(tx.db, run),
-        steps=steps.of_run(tx.db, run),
+        waiting_for=found.reasons,
+        position=found.position,
+        steps=steps.of_run(tx.db, run) if run.epoch else (),
         comments=comments.of_run(tx.db, run),
-        state_versions=versions.written_by(tx.db, run),
+        state_versions=() if run.status in _BEFORE else versions.written_by(tx.db, run),
     )
 
 
@@ -113,11 +115,6 @@ def _approve_before(run: Run) -> datetime | None:
     with suppress(Unreadable):  # whoever approves it is told
         return rules.expires(rules.of(run.template), run.planned_at)
     return None
-
-
-def _waits_for_rescued(db: Session, run: Run) -> str | None:
-    may_wait = run.status == "queued" or (run.status == "lost" and run.blocking)
-    return queue.waits_for_rescued(db, run) if may_wait else None
 
 
 def _of_state(db: Session, state: State) -> StateOverview:

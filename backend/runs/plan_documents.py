@@ -104,6 +104,20 @@ def read(caller: Caller, project: str, run_id: str, wanted: Wanted) -> Found:
     )
 
 
+def index_of(tx: Transaction, run: Run) -> Index:
+    """What the plan of a run has, in one statement. Raises NotFound and Unreadable."""
+    tx.require("runs:read", run.project_id)
+    row = tx.db.scalars(
+        select(PlanDocument)
+        .where(PlanDocument.run_id == run.id, PlanDocument.kind == "index")
+        .order_by(PlanDocument.epoch.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"The run {run.id} has no plan.", code="plan-missing")
+    return plan_index.read_index(_clear(tx.keyring, row))
+
+
 def download(caller: Caller, project: str, run_id: str) -> tuple[int, Iterator[bytes]]:
     """The JSON of the plan as the tool wrote it: its size, and its pieces.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from backend import audit
-from backend.catalogue import run_variables, sources
+from backend.catalogue import run_variables, sources, templates
 from backend.catalogue.variables import NewVariable
 from backend.db import now
 from backend.errors import Conflict, Invalid, NotFound
@@ -25,7 +25,7 @@ from backend.models import (
     came_before,
 )
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.runs import comments, rules, targets
+from backend.runs import comments, filters, rules, targets
 from backend.runs.moves import move
 from backend.states import refusals, rescued, states, workspaces
 from backend.transactions import Transaction
@@ -169,11 +169,17 @@ def find_all(  # noqa: PLR0913 the filters of one list
     project: Project,
     *,
     workspace: str | None = None,
+    template: str | None = None,
     status: str | None = None,
+    operation: str | None = None,
+    created_by: str | None = None,
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Page[Run]:
-    """Runs, newest first, optionally of one workspace or in one status. Raises NotFound."""
+    """Runs, newest first; each filter leaves out others. `status` may be a group of them.
+
+    Raises NotFound for a workspace or a template that there is not.
+    """
     tx.require("runs:read", project.id)
     found = (
         select(Run)
@@ -183,8 +189,14 @@ def find_all(  # noqa: PLR0913 the filters of one list
     if workspace is not None:
         only = workspaces.in_project(tx.db, project, workspace)
         found = found.where(Run.workspace_id == only.id)
+    if template is not None:
+        found = found.where(Run.template_id == templates.named(tx.db, project, template).id)
     if status is not None:
-        found = found.where(Run.status == status)
+        found = found.where(filters.in_status(status))
+    if operation is not None:
+        found = found.where(Run.operation == operation)
+    if created_by is not None:
+        found = found.where(Run.created_by == created_by)
     if after is not None:
         found = found.where(Run.id < after)
     rows = tx.db.scalars(found.order_by(Run.id.desc()).limit(limit + 1)).all()
@@ -196,21 +208,25 @@ def blocked_by(db: Session, run: Run) -> Run | None:
 
     It may be of another workspace, if the two share a backend.
     """
-    if run.status != "queued" or run.operation in HARMLESS:
-        return None
+    return db.get(Run, found) if (found := db.scalar(blocker_of(run))) else None
+
+
+def blocker_of(run: Run) -> Select[str]:
+    """The id of the run that `blocked_by` finds."""
     own_backend = run.workspace.own_backend  # None is no backend that could be shared
     shares = false() if own_backend is None else _OTHER.own_backend == own_backend
-    return db.scalars(
-        select(_OTHER)
-        .where(or_(_ahead_of(run), and_(shares, _OTHER.blocking)))
+    waits = run.status == "queued" and run.operation not in HARMLESS
+    return (
+        select(_OTHER.id)
+        .where(or_(_ahead_of(run), and_(shares, _OTHER.blocking)) if waits else false())
         .order_by(_OTHER.blocking.desc(), _OTHER.created_at, _OTHER.id)
         .limit(1)
-    ).one_or_none()
+    )
 
 
-def count_ahead(db: Session, run: Run) -> int:
+def count_ahead(run: Run) -> Select[int]:
     """How many runs of its workspace a queued one waits for."""
-    return db.scalar(select(func.count()).select_from(_OTHER).where(_ahead_of(run))) or 0
+    return select(func.count()).select_from(_OTHER).where(_ahead_of(run))
 
 
 def _ahead_of(run: Run) -> ColumnElement[bool]:
@@ -225,8 +241,7 @@ def _ahead_of(run: Run) -> ColumnElement[bool]:
 
 def waits_for_rescued(db: Session, run: Run) -> str | None:
     """The id of the rescued write that must be decided before anything runs in the workspace."""
-    kept = rescued.find_of_runs(db, states.of_workspace(db, run.workspace))
-    return kept[0].id if kept else None
+    return db.scalar(rescued.first_of_runs(run.workspace_id))
 
 
 def cancel(

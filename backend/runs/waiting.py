@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ScalarSelect, func, literal, select
+from sqlalchemy.orm import Session, aliased
 
 from backend.db import now
-from backend.models import ACTIVE, HARMLESS, PLANNED, Run, State, Worker
-from backend.runs import queue, tool_needs, workers
-from backend.states import locks, states
+from backend.models import ACTIVE, HARMLESS, PLANNED, Lock, Plan, Run, State, Worker
+from backend.runs import queue, workers
+from backend.runs.tool_needs import Need
+from backend.states import rescued
 from backend.transactions import Transaction
+
+_BLOCKER = aliased(Run)  # making one takes milliseconds
+_AT_WORK = aliased(Run)
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,79 @@ class Reason:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def of_run(tx: Transaction, run: Run) -> list[Reason]:
+@dataclass(frozen=True)
+class Waiting:
     """What a run waits for, the most important first; nothing for one at work, or ended.
 
-    What a person has to do comes before what passes by itself.
+    `position`: how many runs of its workspace begin before it, and one; None: it is not queued.
+    `rescued` is the id of the rescued write that must be decided before anything runs.
     """
+
+    reasons: Sequence[Reason] = ()
+    position: int | None = None
+    rescued: str | None = None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Everything beside the workers that keeps a run waiting, read in one statement."""
+
+    lock: Lock
+    blocker: Run | None
+    plan_tool: str | None
+    plan_version: str | None
+    rescued: str | None
+    ahead: int
+    of_project: int
+    of_installation: int
+    at: datetime
+
+
+def find(tx: Transaction, run: Run) -> Waiting:
+    """What a run waits for. What a person has to do comes before what passes by itself."""
     tx.require_any(("runs:read", "runs:create", "runs:cancel", "runs:approve"), run.project_id)
     if run.status == PLANNED and run.approved_at is None:
-        return [Reason("approval", _approval(run))]
+        return Waiting([Reason("approval", _approval(run))])
+    if run.status == "lost" and run.blocking:
+        return Waiting(rescued=queue.waits_for_rescued(tx.db, run))
     if run.status not in ("queued", PLANNED):
-        return []
-    return [*_of_workspace(tx.db, run), *_of_installation(tx, run)]
+        return Waiting()
+    seen = _look(tx.db, run)
+    is_queued = run.status == "queued"
+    return Waiting(
+        [*_of_workspace(run, seen), *_of_installation(tx, run, seen)],
+        1 + seen.ahead if is_queued and run.operation not in HARMLESS else None,
+        seen.rescued if is_queued else None,
+    )
 
 
-def position(db: Session, run: Run) -> int | None:
-    """How many runs of its workspace begin before this queued one, and one; None: not queued."""
-    if run.status != "queued" or run.operation in HARMLESS:
-        return None
-    return 1 + queue.count_ahead(db, run)
+def _look(db: Session, run: Run) -> _Seen:
+    found = db.execute(
+        select(
+            Lock,
+            _BLOCKER,
+            Plan.tool,
+            Plan.tool_version,
+            rescued.first_of_runs(run.workspace_id).scalar_subquery(),
+            queue.count_ahead(run).scalar_subquery(),
+            _at_work(run.project_id),
+            _at_work(),
+            now(),
+        )
+        .select_from(State)
+        .join(Lock, Lock.state_id == State.id)
+        .outerjoin(_BLOCKER, _BLOCKER.id == queue.blocker_of(run).scalar_subquery())
+        .outerjoin(Plan, Plan.run_id == literal(run.id))
+        .where(State.workspace_id == run.workspace_id)
+    ).one()
+    return _Seen(*found)
+
+
+def _at_work(project_id: str | None = None) -> ScalarSelect[int]:
+    count = select(func.count()).select_from(_AT_WORK).where(_AT_WORK.status.in_(ACTIVE))
+    if project_id is not None:
+        count = count.where(_AT_WORK.project_id == project_id)
+    return count.scalar_subquery()
 
 
 def _approval(run: Run) -> str:
@@ -58,12 +117,12 @@ def _approval(run: Run) -> str:
     return f"an approval{by}: `stateroom runs approve {run.id}{overrules}`"
 
 
-def _of_workspace(db: Session, run: Run) -> Iterator[Reason]:
-    if (kept := queue.waits_for_rescued(db, run)) is not None and run.status == "queued":
+def _of_workspace(run: Run, seen: _Seen) -> Iterator[Reason]:
+    if seen.rescued is not None and run.status == "queued":
         yield Reason(
             "rescued",
-            f"a decision about the rescued write {kept}: promote or dismiss it",
-            {"rescued": kept},
+            f"a decision about the rescued write {seen.rescued}: promote or dismiss it",
+            {"rescued": seen.rescued},
         )
     workspace = run.workspace
     if workspace.frozen_at is not None:
@@ -72,7 +131,7 @@ def _of_workspace(db: Session, run: Run) -> Iterator[Reason]:
             f"the end of the freeze by {workspace.frozen_by}: {workspace.frozen_reason}",
             {"by": workspace.frozen_by, "since": _text(workspace.frozen_at)},
         )
-    blocker = queue.blocked_by(db, run)
+    blocker = seen.blocker
     if blocker is not None:
         yield Reason(
             "run",
@@ -80,8 +139,8 @@ def _of_workspace(db: Session, run: Run) -> Iterator[Reason]:
             {"run": blocker.id, "by": blocker.created_by, "status": blocker.status},
         )
     if run.operation not in HARMLESS and workspace.own_backend is None:
-        yield from _of_lock(db, states.of_workspace(db, workspace))
-    if run.not_before is not None and run.not_before > db.scalars(select(now())).one():
+        yield from _of_lock(seen.lock, seen.at)
+    if run.not_before is not None and run.not_before > seen.at:
         yield Reason(
             "window",
             f"the next window of the template, which opens at {_text(run.not_before)}",
@@ -89,36 +148,36 @@ def _of_workspace(db: Session, run: Run) -> Iterator[Reason]:
         )
 
 
-def _of_lock(db: Session, state: State) -> Iterator[Reason]:
-    lock = locks.of_state(db, state)
+def _of_lock(lock: Lock, at: datetime) -> Iterator[Reason]:
     if not lock.held or lock.run_id is not None:
         return
     facts = {"by": lock.held_by, "since": _text(lock.acquired_at), "lock_id": lock.lock_id}
     if lock.expires_at is None:
         yield Reason("lock", f"the lock of {lock.held_by} since {facts['since']}", facts)
         return
-    if lock.expires_at <= db.scalars(select(now())).one():
+    if lock.expires_at <= at:
         return
     until = _text(lock.expires_at)
     reason = lock.info.get("Info") or f"until {until}"  # a hold says in it how long it lasts
     yield Reason("hold", f"the hold by {lock.held_by}: {reason}", facts | {"until": until})
 
 
-def _of_installation(tx: Transaction, run: Run) -> Iterator[Reason]:
-    db, most = tx.db, run.workspace.project.max_runs
-    if most is not None and _at_work(db, run.project_id) >= most:
+def _of_installation(tx: Transaction, run: Run, seen: _Seen) -> Iterator[Reason]:
+    most = run.workspace.project.max_runs
+    if most is not None and seen.of_project >= most:
         yield Reason("limit", f"the limit of the project ({most})", {"limit": most})
     most = tx.settings.max_runs
-    if most and _at_work(db) >= most:
+    if most and seen.of_installation >= most:
         yield Reason("limit", f"the limit of the installation ({most})", {"limit": most})
-    yield from _of_workers(tx, run)
+    yield from _of_workers(tx, run, seen)
 
 
-def _of_workers(tx: Transaction, run: Run) -> Iterator[Reason]:
-    alive = workers.alive(tx.db)
+def _of_workers(tx: Transaction, run: Run, seen: _Seen) -> Iterator[Reason]:
+    known = workers.every(tx.db)
+    alive = workers.alive(known, seen.at)
     listening = [worker for worker in alive if run.queue in worker.queues]
     if not alive:
-        yield Reason("worker", f"a worker: {workers.last_seen(tx.db)}")
+        yield Reason("worker", f"a worker: {workers.last_seen(known, seen.at)}")
     elif not listening:
         yield Reason(
             "queue",
@@ -127,12 +186,18 @@ def _of_workers(tx: Transaction, run: Run) -> Iterator[Reason]:
             {"queue": run.queue},
         )
     else:
-        yield from _of_tools(tx, run, listening)
+        yield from _of_tools(tx, _need(run, seen), listening)
 
 
-def _of_tools(tx: Transaction, run: Run, listening: Sequence[Worker]) -> Iterator[Reason]:
-    need = tool_needs.of_run(tx.db, run.id)
-    if need is None or workers.that_have(tx.here, listening, need):
+def _need(run: Run, seen: _Seen) -> Need:
+    """What it needs of a worker: what its plan was made with, once there is one."""
+    if run.status == PLANNED and seen.plan_tool is not None:
+        return Need(seen.plan_tool, seen.plan_version)
+    return Need(run.template.tool, run.template.tool_version)
+
+
+def _of_tools(tx: Transaction, need: Need, listening: Sequence[Worker]) -> Iterator[Reason]:
+    if workers.that_have(tx.here, listening, need):
         return
     held = {
         tool["version"]
@@ -148,13 +213,6 @@ def _of_tools(tx: Transaction, run: Run, listening: Sequence[Worker]) -> Iterato
         f"{shlex.quote(asked or '')}` on the machine of one",
         {"tool": need.tool, "version": need.version, "installed": sorted(held)},
     )
-
-
-def _at_work(db: Session, project_id: str | None = None) -> int:
-    count = select(func.count()).select_from(Run).where(Run.status.in_(ACTIVE))
-    if project_id is not None:
-        count = count.where(Run.project_id == project_id)
-    return db.scalar(count) or 0
 
 
 def _doing(run: Run) -> str:

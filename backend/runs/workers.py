@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend.db import now
@@ -90,14 +90,19 @@ def confine_well(db: Session) -> bool:
     return all((sandbox or "").startswith("namespaces") for sandbox in db.scalars(alive))
 
 
-def alive(db: Session) -> Sequence[Worker]:
-    """The workers that are alive now, as far as they say."""
-    return db.scalars(select(Worker).where(Worker.seen_at > now(-SILENT_AFTER))).all()
+def every(db: Session) -> Sequence[Worker]:
+    """All that were not forgotten yet. What is forgotten is deleted when another one beats."""
+    return db.scalars(select(Worker)).all()
 
 
-def last_seen(db: Session) -> str:
-    """When any worker was seen for the last time, in words."""
-    last, moment = db.execute(select(func.max(Worker.seen_at), now())).one()
-    if last is None:
+def alive(among: Sequence[Worker], moment: datetime) -> list[Worker]:
+    """Those that are alive at this moment, as far as they say."""
+    return [worker for worker in among if worker.seen_at > moment - SILENT_AFTER]
+
+
+def last_seen(among: Sequence[Worker], moment: datetime) -> str:
+    """When any of them was seen for the last time, in words."""
+    if not among:
         return "none has been seen in the last hour"
-    return f"none has been seen for {(moment - last).total_seconds() // 60:.0f} min"
+    ago = moment - max(worker.seen_at for worker in among)
+    return f"none has been seen for {ago.total_seconds() // 60:.0f} min"

@@ -118,6 +118,17 @@ def of_runs(workspace_id: QueryableAttribute[str]) -> Exists:
     )
 
 
+def first_of_runs(workspace_id: str) -> Select[str]:
+    """The id of the oldest one that a run of this workspace has left, and that is in no version."""
+    return (
+        select(RescuedWrite.id)
+        .join(State, State.id == RescuedWrite.state_id)
+        .where(State.workspace_id == workspace_id, *_OF_RUNS)
+        .order_by(RescuedWrite.id)
+        .limit(1)
+    )
+
+
 def find_of_runs(db: Session, state: State) -> Sequence[RescuedWrite]:
     """The rescued writes that runs have left, and that are in no version, oldest first."""
     return db.scalars(_of(state).where(*_OF_RUNS).order_by(RescuedWrite.id)).all()

@@ -19,6 +19,7 @@ from stateroom.tables import Json, Show
 
 OPERATIONS = ("plan", "apply", "destroy", "refresh", "drift", "import-state", "export-state")
 HARMLESS = ("plan", "drift")  # the operations that change nothing
+GROUPS = ("undecided", "waiting", "at_work", "failed")
 STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *following.DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
@@ -265,13 +266,28 @@ def comment_on_run(api: Api, show: Show, *, where: str, text: str) -> None:
     "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
     help="Show only the runs of this workspace.",
 )  # fmt: skip
-@click.option("--status", type=click.Choice(STATUSES), help="Show only runs in this status.")
+@click.option(
+    "-t",
+    "--template",
+    shell_complete=names("templates"),
+    help="Show only the runs of this template.",
+)
+@click.option(
+    "--status", type=click.Choice((*STATUSES, *GROUPS)),
+    help="Show only runs in this status, or in one of a group: undecided (a person has to approve "
+    "or acknowledge them), waiting, at_work, failed.",
+)  # fmt: skip
+@click.option(
+    "--operation", type=click.Choice(OPERATIONS), help="Show only runs of this operation."
+)
+@click.option("--by", "created_by", metavar="NAME", help="Show only runs that this one has queued.")
 @in_project
 @connected
 @limited(100)
 def list_runs(api: Api, show: Show, *, project: str, **only: Any) -> None:
     """List the runs of a project, newest first."""
-    only["workspace"] = ids.whole(api, project, "workspaces", only["workspace"])
+    for noun in ("workspace", "template"):
+        only[noun] = ids.whole(api, project, f"{noun}s", only[noun])
     show.rows(api.items(f"{project}/runs", **only), LIST)
 
 

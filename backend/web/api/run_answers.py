@@ -20,6 +20,7 @@ Status = Literal[
     "queued", "preparing", "planning", "planned", "applying", "applied", "planned_and_finished",
     "discarded", "stale", "errored", "canceled", "lost",
 ]  # fmt: skip
+StatusGroup = Literal["undecided", "waiting", "at_work", "failed"]
 
 
 class RunPath(ProjectPath):

@@ -37,6 +37,7 @@ from backend.web.api.run_answers import (
     RunPath,
     Runs,
     Status,
+    StatusGroup,
     Step,
     Steps,
     detail,
@@ -51,7 +52,21 @@ Address = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
 class RunFilter(Cursor):
     workspace: Reference | None = Field(None, description="Only runs of this workspace")
-    status: Status | None = Field(None, description="Only runs in this status")
+    template: Reference | None = Field(None, description="Only runs of this template")
+    status: Status | StatusGroup | None = Field(
+        None,
+        description="Only runs in this status, or in one of a group. `undecided`: planned without "
+        "an approval, or lost and not acknowledged; `waiting`: queued, or approved and not at work "
+        "yet; `at_work`: preparing, planning or applying; `failed`: errored, stale or lost",
+    )
+    operation: Operation | None = Field(None, description="Only runs of this operation")
+    created_by: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00]*$",
+        description="Only runs that this user or token has queued: a name",
+    )
 
 
 class NewWorkspaceRun(Body):
@@ -157,7 +172,8 @@ def list_runs(path: ProjectPath, query: RunFilter) -> Response:
     with reading() as tx:
         project = projects.named(tx, path.project)
         found = queue.find_all(
-            tx, project, workspace=query.workspace, status=query.status,
+            tx, project, workspace=query.workspace, template=query.template, status=query.status,
+            operation=query.operation, created_by=query.created_by,
             after=query.cursor, limit=query.limit,
         )  # fmt: skip
         items = [summary(run) for run in found.items]

@@ -14,7 +14,7 @@ from backend.principal import Principal
 from backend.upkeep import installation
 from backend.web.current import installation as here
 from backend.web.current import principal
-from backend.web.ui import files
+from backend.web.ui import files, onces
 
 
 def install(app: Flask) -> None:
@@ -23,6 +23,7 @@ def install(app: Flask) -> None:
         "version": installation.version(),
         "may": may,
         "with_query": with_query,
+        "new_once": onces.new,
     }
     app.context_processor(_around)
 

@@ -35,8 +35,8 @@ def a_worker(here: Installation) -> None:
 
 def reasons(here: Installation, run_id: str) -> list[tuple[str, str]]:
     with here.itself.reading() as tx:
-        found = waiting.of_run(tx, tx.db.get_one(Run, run_id))
-    return [(reason.kind, reason.message) for reason in found]
+        found = waiting.find(tx, tx.db.get_one(Run, run_id))
+    return [(reason.kind, reason.message) for reason in found.reasons]
 
 
 def kinds(here: Installation, run_id: str) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_run_behind_another_says_whose_it_is_and_what_it_does(
     assert "waits for an approval" in said
     assert kinds(here, planned.id) == ["approval"]
     with here.itself.reading() as tx:
-        places = [waiting.position(tx.db, tx.db.get_one(Run, run)) for run in (second, third)]
+        places = [waiting.find(tx, tx.db.get_one(Run, run)).position for run in (second, third)]
     assert places == [2, 3]
 
 

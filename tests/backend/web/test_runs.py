@@ -116,6 +116,37 @@ def test_runs_are_listed_newest_first_and_filtered(boss: Caller, shop: str) -> N
     refused(boss.get(f"{shop}/runs", workspace="nothing"), 404, "not-found")
 
 
+@one_database
+def test_runs_are_filtered_by_template_operation_who_queued_them_and_groups_of_statuses(
+    boss: Caller, shop: str, app: Flask
+) -> None:
+    boss.made(f"{shop}/templates", {"repository": "https://git.example.com/team/net"})
+    ann = new_person(boss, "ann", shop="task_runner")
+    made = {
+        "hers": ann.made(f"{shop}/runs", {"operation": "plan"})["id"],
+        "net": boss.made(f"{shop}/runs", {"template": "net"})["id"],
+        **{status: boss.made(f"{shop}/runs")["id"] for status in ("planned", "lost", "applying")},
+    }
+    with app.extensions["stateroom"].database.transaction() as db:
+        for status in ("planned", "lost", "applying"):
+            db.get_one(Run, made[status]).status = status
+
+    def found(**query: str) -> set[str]:
+        ids = {run["id"] for run in boss.get(f"{shop}/runs", **query).json["items"]}
+        return {name for name, run in made.items() if run in ids}
+
+    assert found(template="net") == {"net"}
+    assert found(operation="plan") == found(created_by="ann") == {"hers"}
+    assert found(status="undecided") == {"planned", "lost"}
+    assert found(status="waiting") == {"hers", "net"}
+    assert found(status="at_work") == {"applying"}
+    assert found(status="failed") == {"lost"}
+    boss.post(f"{shop}/runs/{made['lost']}/acknowledge")
+    assert found(status="undecided") == {"planned"}
+    refused(boss.get(f"{shop}/runs", template="nothing"), 404, "not-found")
+    refused(boss.get(f"{shop}/runs", operation="nothing"), 422, "invalid-request")
+
+
 def test_a_queued_run_is_canceled_at_once_and_only_once(boss: Caller, shop: str) -> None:
     run = boss.made(f"{shop}/runs")
 

@@ -144,6 +144,8 @@ def test_a_run_that_fails_is_told_by_the_exit_status(cli: CommandLine) -> None:
     assert "nothing-to-import" in done.stdout
     assert "ended as errored" in done.stderr
     assert len(cli.json("runs", "list", "--status", "errored")) == 1
+    assert len(cli.json("runs", "list", "--status", "failed", "--operation", "import-state")) == 1
+    assert cli.json("runs", "list", "--by", "nobody") == []
 
 
 def test_a_plan_exits_with_2_for_changes_and_with_0_for_none(

@@ -18,6 +18,8 @@ from backend.runs import (
     inputs,
     logs,
     moves,
+    offers,
+    outlooks,
     overviews,
     own_backends,
     plan_documents,
@@ -137,9 +139,9 @@ CASES: dict[str, Case] = {
     ),
     "runs.claims.give_way": case(REPORT, call=lambda tx, _w: claims.give_way(tx), as_run=True),
     "runs.claims.end_waits": case(INSTALLATION, call=lambda tx, _w: claims.end_waits(tx)),
-    "runs.waiting.of_run": case(
+    "runs.waiting.find": case(
         any_of=("runs:read", "runs:create", "runs:cancel", "runs:approve"),
-        call=lambda tx, w: waiting.of_run(tx, run(tx, w)),
+        call=lambda tx, w: waiting.find(tx, run(tx, w)),
     ),
     "runs.claims.note": case(REPORT, call=lambda tx, _w: claims.note(tx, commit="c"), as_run=True),
     "runs.logs.append": case(REPORT, call=lambda tx, _w: logs.append(tx, b"x"), as_run=True),
@@ -192,6 +194,16 @@ CASES: dict[str, Case] = {
     "runs.queue.get": case("runs:read", call=lambda tx, w: queue.get(tx, project(tx, w), w.run_id)),
     "runs.queue.of_workspace": case(
         "runs:read", call=lambda tx, w: queue.of_workspace(tx, workspace(tx, w), w.run_id)
+    ),
+    "runs.offers.of_workspace": case(
+        "runs:create", call=lambda tx, w: offers.of_workspace(tx, project(tx, w), w.workspace_id)
+    ),
+    "runs.outlooks.of_run": case("runs:read", call=lambda tx, w: outlooks.of_run(tx, run(tx, w))),
+    "runs.outlooks.leaves_nothing": case(
+        "runs:read", call=lambda tx, w: outlooks.leaves_nothing(tx, run(tx, w))
+    ),
+    "runs.plan_documents.index_of": case(
+        "runs:read", call=lambda tx, w: plan_documents.index_of(tx, run(tx, w))
     ),
     "runs.queue.find_all": case("runs:read", call=lambda tx, w: queue.find_all(tx, project(tx, w))),
     "runs.queue.cancel": case(
