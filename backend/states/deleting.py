@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, or_, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
@@ -35,7 +36,7 @@ from backend.models import (
     Workspace,
 )
 from backend.sealing import proven
-from backend.states import locks, refusals, rescued, states
+from backend.states import locks, refusals, states
 from backend.transactions import Transaction
 
 
@@ -102,17 +103,21 @@ def delete(tx: Transaction, workspace: Workspace, agreed: Agreed) -> None:
 
 
 def _contents(db: Session, workspace: Workspace, state: State) -> Contents:
-    def count(model: type[StateVersion | Run | Alias | Variable], *which: object) -> int:
-        return db.scalar(select(func.count()).select_from(model).where(*which)) or 0  # type: ignore[arg-type]
+    def count(model: Any, *which: ColumnElement[bool]) -> Any:
+        return select(func.count()).select_from(model).where(*which).scalar_subquery()
 
     kept = StateVersion.state_id == state.id, StateVersion.removed_at.is_(None)
-    return Contents(
-        versions=count(StateVersion, *kept),
-        rescued=rescued.undecided(db, state),
-        runs=count(Run, Run.workspace_id == workspace.id),
-        aliases=count(Alias, Alias.state_id == state.id),
-        variables=count(Variable, Variable.workspace_id == workspace.id),
-    )
+    undecided = RescuedWrite.state_id == state.id, RescuedWrite.decision.is_(None)
+    counts = db.execute(
+        select(
+            count(StateVersion, *kept),
+            count(RescuedWrite, *undecided),
+            count(Run, Run.workspace_id == workspace.id),
+            count(Alias, Alias.state_id == state.id),
+            count(Variable, Variable.workspace_id == workspace.id),
+        )
+    ).one()
+    return Contents(*counts)
 
 
 def _refuse_a_state(workspace: Workspace, state: State, found: Contents) -> None:

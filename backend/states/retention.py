@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from backend import audit
+from backend.config import Settings
 from backend.db import execute, now
 from backend.models import Lock, Project, RescuedWrite, State, StateVersion, Workspace
 from backend.transactions import Transaction
@@ -62,6 +63,16 @@ class Policy:
     all_days: int
     daily_days: int
     max_bytes: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        return cls(
+            versions=settings.keep_versions,
+            days=settings.keep_days,
+            all_days=settings.keep_all_days,
+            daily_days=settings.keep_daily_days,
+            max_bytes=settings.max_history_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,17 @@ def look(db: Session, policy: Policy, after: str = "", limit: int = LOOKED_AT) -
         if (above is None) != (rule.history_bytes is None):
             sizes.append(Size(rule.id, above))
     return Looked(surplus, sizes, max(rules, default=""))
+
+
+def due(tx: Transaction, state: State) -> Sequence[int]:
+    """The numbers of the versions that are removed next, oldest first, at most BATCH of them."""
+    tx.require("state:read", state.project_id)
+    policy = Policy.of(tx.settings)
+    rule = tx.db.execute(_of_next_states(policy).where(State.id == state.id)).one()
+    counted = tx.db.execute(_counts([state.id])).one_or_none()
+    if not rule.may_prune or counted is None:
+        return ()
+    return _surplus(tx.db, policy, rule, counted, tx.db.execute(select(now())).scalar_one())
 
 
 def note_size(tx: Transaction, size: Size) -> None:

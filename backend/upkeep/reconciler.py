@@ -14,7 +14,6 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from backend.config import Settings
 from backend.db import now
 from backend.errors import Unavailable
 from backend.models import IdempotencyKey, RescuedWrite, StateVersion, Token
@@ -43,7 +42,7 @@ class Reconciler:
     def __init__(self, here: Installation) -> None:
         self._here = here
         self._poll = here.settings.poll_seconds
-        self._policy = _policy(here.settings)
+        self._policy = Policy.of(here.settings)
         self._looked_at = ""  # the last state
         self._looked_at_plan = ""  # its run
         self._lease = here.settings.lease_seconds
@@ -138,16 +137,6 @@ class Reconciler:
     def _referenced(self, names: list[str]) -> set[str]:
         with self._here.database.reading() as db:
             return referenced_blobs(db, names)
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        versions=settings.keep_versions,
-        days=settings.keep_days,
-        all_days=settings.keep_all_days,
-        daily_days=settings.keep_daily_days,
-        max_bytes=settings.max_history_bytes,
-    )
 
 
 def _moment() -> float:

@@ -28,6 +28,7 @@ from backend.web.ui import (
     tokens,
     users,
     variables,
+    workspace_settings,
     workspaces,
 )
 
@@ -51,6 +52,7 @@ PARTS = (
     tokens,
     users,
     variables,
+    workspace_settings,
     workspaces,
 )
 

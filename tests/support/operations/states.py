@@ -185,6 +185,7 @@ CASES: dict[str, Case] = {
             tx, state(tx, w), kept(tx, w), w.document(20), force=True
         ),
     ),
+    "states.retention.due": case("state:read", call=lambda tx, w: retention.due(tx, state(tx, w))),
     "states.retention.prune": case(
         "state:delete",
         call=lambda tx, w: retention.prune(tx, Surplus(w.state_id, w.project_id, [1])),
