@@ -20,6 +20,7 @@ BENCHES = (
         "listing",
         "rewrap",
         "viewers",
+        "pages",
     ),
 )
 

@@ -57,6 +57,7 @@ class Run(Base):
         ),
         Index("runs_by_status", "status", "created_at"),
         Index("runs_by_workspace", "workspace_id", "created_at"),
+        Index("runs_by_day", "project_id", "created_at", "status"),
         # ids sort by time: lists have the newest first
         Index("runs_of_project", "project_id", "id"),
         Index("runs_of_workspace", "workspace_id", "id"),

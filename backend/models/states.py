@@ -52,6 +52,12 @@ class StateVersion(Base):
             sqlite_where=text("removed_at IS NULL"),
             postgresql_where=text("removed_at IS NULL"),
         ),
+        Index(
+            "pinned_versions",
+            "state_id",
+            sqlite_where=text("pinned = 1 AND removed_at IS NULL"),
+            postgresql_where=text("pinned AND removed_at IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("sv"))

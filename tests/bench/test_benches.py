@@ -19,6 +19,7 @@ LINES = {
     "listing": ("20 workspaces", "10 locks", "a page of workspaces", "a page of locks"),
     "rewrap": ("re-wrapped", "p50 of POST 100 KB beside it", "p99 of POST"),
     "viewers": ("p99 of GET while they join", "p99 of GET with them", "statements for 20 viewers"),
+    "pages": ("/projects/bench/workspaces/w0", "/search"),
     "diff": ("diff, 1 of 100 changed", "memory of it, all changed"),
     "providers": ("warm init, terraform, 100 MB", "written into the folder of a run"),
     "runs": ("from POST to the tool, filesystem", "a whole run, terraform", "worker memory"),
