@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend import audit, names
 from backend.catalogue import projects
@@ -18,11 +19,29 @@ from backend.sealing import proven
 from backend.transactions import Transaction
 
 MOST_CHOSEN = 50
+MOST_USERS = 200  # that are listed
 
 
 class Fields(TypedDict, total=False):
     name: str
     description: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many variables a set has, and how many workspaces have chosen it."""
+
+    variables: int = 0
+    workspaces: int = 0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A workspace that has chosen a set, as its `position`-th of so many; a later one wins."""
+
+    workspace: str
+    position: int
+    of: int
 
 
 def create(tx: Transaction, project: Project, name: str, description: str = "") -> VariableSet:
@@ -67,6 +86,50 @@ def find_all(
     tx.require("runs:read", project.id)
     query = select(VariableSet).where(VariableSet.project_id == project.id)
     return page(tx.db, query, VariableSet.id, after, limit)
+
+
+def find_counts(
+    tx: Transaction, project: Project, sets: Sequence[VariableSet]
+) -> Mapping[str, Counts]:
+    """How much is in these sets of the project, and how many workspaces use them, by id."""
+    tx.require("runs:read", project.id)
+    ids = [one.id for one in sets]
+
+    def counted(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]) -> Any:
+        query = select(column, func.count()).where(column.in_(ids)).group_by(column)
+        return dict(tx.db.execute(query).all())
+
+    inside, used = counted(Variable.set_id), counted(ChosenSet.set_id)
+    return {one: Counts(inside.get(one, 0), used.get(one, 0)) for one in ids}
+
+
+def find_users(tx: Transaction, chosen: VariableSet) -> Sequence[Chosen]:
+    """The workspaces that have chosen the set, by name; MOST_USERS at most."""
+    tx.require("runs:read", chosen.project_id)
+    each = (
+        select(
+            ChosenSet.workspace_id,
+            ChosenSet.set_id,
+            func.row_number()
+            .over(partition_by=ChosenSet.workspace_id, order_by=ChosenSet.position)
+            .label("at"),
+            func.count().over(partition_by=ChosenSet.workspace_id).label("of"),
+        )
+        .where(
+            ChosenSet.workspace_id.in_(
+                select(ChosenSet.workspace_id).where(ChosenSet.set_id == chosen.id)
+            )
+        )
+        .subquery()
+    )
+    found = (
+        select(Workspace.name, each.c.at, each.c.of)
+        .join(each, each.c.workspace_id == Workspace.id)
+        .where(each.c.set_id == chosen.id)
+        .order_by(Workspace.name)
+        .limit(MOST_USERS)
+    )
+    return [Chosen(*row) for row in tx.db.execute(found)]
 
 
 def update(tx: Transaction, chosen: VariableSet, changes: Fields) -> None:

@@ -138,6 +138,12 @@ CASES: dict[str, Case] = {
     "catalogue.variable_sets.get": case(
         "runs:read", call=lambda tx, w: variable_sets.get(tx, project(tx, w), "common")
     ),
+    "catalogue.variable_sets.find_counts": case(
+        "runs:read", call=lambda tx, w: variable_sets.find_counts(tx, project(tx, w), [])
+    ),
+    "catalogue.variable_sets.find_users": case(
+        "runs:read", call=lambda tx, w: variable_sets.find_users(tx, variable_set(tx, w))
+    ),
     "catalogue.variable_sets.find_all": case(
         "runs:read", call=lambda tx, w: variable_sets.find_all(tx, project(tx, w))
     ),
