@@ -17,7 +17,7 @@ from backend.models import TRANSFERS, PlanDocument, Run
 from backend.offload import off_loop
 from backend.principal import REPORT
 from backend.runs import claims, plan_index, queue
-from backend.runs.plan_index import Index, Kind, Wanted
+from backend.runs.plan_index import Head, Index, Kind, Wanted
 from backend.sealing import bindings
 from backend.sealing.crypto import open_value, seal_value
 from backend.sealing.keyring import Keyring
@@ -45,6 +45,19 @@ class Found:
     next_cursor: str | None
     outputs: msgspec.Raw
     drift: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a plan says beside the values of its resources. What is `Raw` is JSON already.
+
+    `epoch` is the claim that made it.
+    """
+
+    epoch: int
+    index: Index
+    outputs: Sequence[msgspec.Raw]
+    drift: Sequence[msgspec.Raw]
 
 
 def seal(keyring: Keyring, run_id: str, epoch: int, part: Part) -> PlanDocument:
@@ -118,6 +131,32 @@ def index_of(tx: Transaction, run: Run) -> Index:
     return plan_index.read_index(_clear(tx.keyring, row))
 
 
+def find(tx: Transaction, run: Run) -> Contents | None:
+    """What the plan of a run says; None: there is none (`why_missing`). Raises Unreadable."""
+    tx.require("runs:read", run.project_id)
+    kinds = PlanDocument.kind.in_(("index", "outputs", "drift"))
+    rows = tx.db.scalars(select(PlanDocument).where(PlanDocument.run_id == run.id, kinds)).all()
+    epoch = max((row.epoch for row in rows if row.kind == "index"), default=None)
+    if epoch is None:
+        return None
+    parts = {row.kind: _clear(tx.keyring, row) for row in rows if row.epoch == epoch}
+    return Contents(
+        epoch=epoch,
+        index=off_loop(plan_index.read_index, parts["index"]),
+        outputs=msgspec.json.decode(parts["outputs"], type=list[msgspec.Raw]),
+        drift=msgspec.json.decode(parts["drift"], type=list[msgspec.Raw]),
+    )
+
+
+def find_resources(
+    tx: Transaction, run: Run, epoch: int, heads: Sequence[Head]
+) -> Sequence[msgspec.Raw]:
+    """Resources of the plan that this claim made, with their values. Raises Unreadable."""
+    tx.require("runs:read", run.project_id)
+    pages = _pages(tx, run, epoch, {head.page for head in heads})
+    return off_loop(lambda: list(plan_index.items(pages, heads)))
+
+
 def download(caller: Caller, project: str, run_id: str) -> tuple[int, Iterator[bytes]]:
     """The JSON of the plan as the tool wrote it: its size, and its pieces.
 
@@ -159,15 +198,18 @@ def _epoch(db: Session, run: Run) -> int:
             PlanDocument.run_id == run.id, PlanDocument.kind == "index"
         )
     )
-    if found is not None:
-        return found
+    if found is None:
+        raise NotFound(f"The run {run.id} has no plan: {why_missing(run)}.", code="plan-missing")
+    return found
+
+
+def why_missing(run: Run) -> str:
+    """Why a run has no plan, as the end of a sentence."""
     if run.operation in TRANSFERS:
-        why = "it moves a state, and plans nothing"
-    elif run.status in _BEFORE:
-        why = f"it is {run.status}"
-    else:
-        why = "it ended before it had planned, or is of a version of Stateroom that kept none"
-    raise NotFound(f"The run {run.id} has no plan: {why}.", code="plan-missing")
+        return "it moves a state, and plans nothing"
+    if run.status in _BEFORE:
+        return f"it is {run.status}"
+    return "it ended before it had planned, or is of a version of Stateroom that kept none"
 
 
 def _of(run: Run, epoch: int) -> tuple[Any, ...]:

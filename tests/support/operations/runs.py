@@ -179,6 +179,12 @@ CASES: dict[str, Case] = {
         call=lambda caller, w: plan_documents.read(caller, w.project_id, w.run_id, Wanted()),
         by_caller=True,
     ),
+    "runs.plan_documents.find": case(
+        "runs:read", call=lambda tx, w: plan_documents.find(tx, run(tx, w))
+    ),
+    "runs.plan_documents.find_resources": case(
+        "runs:read", call=lambda tx, w: plan_documents.find_resources(tx, run(tx, w), 0, [])
+    ),
     "runs.plan_documents.download": case(
         "runs:read",
         "state:read",

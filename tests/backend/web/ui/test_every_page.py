@@ -67,6 +67,7 @@ def values(app: Flask, boss: Caller, made: world.World) -> dict[str, str]:
             "key": "login", "variable_set": "common", "user": "ann", "number": "1",
             "alias": one(Alias), "token": token["id"], "variable": one(Variable),
             "set_variable": in_set["id"], "credential": made.git_credential_id, "rescued_id": made.rescued_id,
+            "cursor": "0_0",
         }  # fmt: skip
 
 
