@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,15 +58,25 @@ class Budget:
                 self._given_back.notify_all()
 
 
-def run(module: str, pieces: Iterable[bytes], *, memory: int, seconds: int) -> bytes:
+def run(  # noqa: PLR0913 each is a promise that the caller has to choose
+    module: str,
+    pieces: Iterable[bytes],
+    *,
+    memory: int,
+    seconds: int,
+    passed_on: Iterable[str] = (),
+    started: Callable[[Callable[[int], None]], object] = lambda _signal: None,
+) -> bytes:
     """What a module writes to its standard output, before END, when it reads these pieces.
 
     `memory` is the size of its address space in bytes, `seconds` the CPU time that it may use.
-    Raises Exceeded.
+    `passed_on` are names of variables of the environment that it gets too. `started` is told a
+    function that sends it a signal, as long as it is there. Raises Exceeded.
     """
-    child = _Child(module)
+    child = _Child(module, passed_on)
     try:
         child.limit(memory, seconds)
+        started(child.signal)
         for piece in pieces:
             off_loop(child.write, piece)
         return off_loop(child.finish)
@@ -75,14 +85,15 @@ def run(module: str, pieces: Iterable[bytes], *, memory: int, seconds: int) -> b
 
 
 class _Child:
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, passed_on: Iterable[str]) -> None:
         """Raises Unavailable when the machine has no room for another process."""
         theirs_in, self._in = os.pipe()
         self._out, theirs_out = os.pipe()
         standard = enumerate((theirs_in, theirs_out))
         actions = [*_closing(), *((os.POSIX_SPAWN_DUP2, fd, at) for at, fd in standard)]
         argv = [sys.executable, "-P", "-m", module]
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        names = (*_PASSED_ON, *passed_on)
+        env = {name: os.environ[name] for name in names if name in os.environ}
         self._pidfd = -1
         try:
             self._pid = os.posix_spawn(sys.executable, argv, env, file_actions=actions)
@@ -104,6 +115,11 @@ class _Child:
             Path(f"/proc/{self._pid}/oom_score_adj").write_bytes(_OOM_SCORE)
         except (ProcessLookupError, FileNotFoundError):
             raise Exceeded from None
+
+    def signal(self, number: int) -> None:
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def write(self, piece: bytes) -> None:
         """Raises Exceeded when it has ended."""
@@ -129,8 +145,7 @@ class _Child:
         """Kill it if it has not ended."""
         self._in, self._out = _closed(self._in), _closed(self._out)
         if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):  # gevent may be first
                 _waitpid(self._pid, 0)
         self._pidfd = _closed(self._pidfd)

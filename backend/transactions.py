@@ -7,7 +7,7 @@ With a `Session` it only reads, for an operation that has checked the scope.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
@@ -54,6 +54,8 @@ class Installation:
     scan_host: Callable[[str], Sequence[str]] = _no_rule
     # those that every worker knows: of public git hosts
     published_host_keys: Sequence[str] = ()
+    # what a repository has, for who asks and what is wanted, both as in runs/previewing.py
+    look_at: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = _no_rule
     # the rows that the last examination of this process found changed, and why
     suspects: dict[str, str] = field(default_factory=dict)
 

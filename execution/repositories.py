@@ -9,6 +9,7 @@ from backend.config import Settings
 from backend.errors import Forbidden, Invalid
 from backend.transactions import Installation
 from execution import host_keys, tool_versions
+from execution.previews import Previews
 from runner.errors import SourceError
 from runner.job import RefRules, SourcePolicy
 from runner.sources import refs
@@ -26,6 +27,7 @@ def knowing_the_rules(here: Installation) -> Installation:
         tool_fits=tool_versions.fits,
         scan_host=host_keys.scanner(policy(here.settings)),
         published_host_keys=tuple(shipped()),
+        look_at=Previews(here.settings.data_dir / "previews", policy(here.settings)).look,
     )
 
 

@@ -17,6 +17,7 @@ from backend.models import DEFAULT_QUEUE, Key, Project, Template, Workspace
 from backend.paging import DEFAULT_LIMIT, Page, page
 from backend.transactions import Transaction
 
+RESERVED = ("new", "preview")  # …/templates/new is the page of the form
 TOOLS = ("terraform", "tofu")
 # programs that run the tool and tell it where its state is: the runner finds them
 WRAPPERS = ("terragrunt", "terraspace", "terramate", "cdktf", "atmos")
@@ -54,14 +55,7 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
 
     A key with a password needs keys:manage too. Raises Invalid, Conflict, Forbidden.
     """
-    tx.require("templates:manage", project.id)
-    template = Template(
-        project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
-        submodules=False, lfs=False, auto_approve="never", queue=DEFAULT_QUEUE,
-        free_variables=False, survey=[], variable_files=[],
-        backend_config_files=[], timeouts={},
-    )  # fmt: skip
-    _assign(tx, project, template, fields)
+    template = unsaved(tx, project, **fields)
     if fields.get("name") is None:
         template.name = _name_of(tx.db, template)
     names.store(tx.db, template, "template")
@@ -69,6 +63,22 @@ def create(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Templ
         tx, "template.create", template.id, project_id=project.id,
         name=template.name, repository=template.repository,
     )  # fmt: skip
+    return template
+
+
+def unsaved(tx: Transaction, project: Project, **fields: Unpack[Fields]) -> Template:
+    """A template as `create` would store it, which is stored nowhere; it may have no name.
+
+    Raises what `create` raises for fields that are wrong.
+    """
+    tx.require("templates:manage", project.id)
+    template = Template(
+        project_id=project.id, path=".", tool="terraform", backend_mode="auto", key=None,
+        submodules=False, lfs=False, auto_approve="never", queue=DEFAULT_QUEUE,
+        free_variables=False, ignored_wrappers=[], survey=[], variable_files=[],
+        backend_config_files=[], timeouts={},
+    )  # fmt: skip
+    _assign(tx, project, template, fields)
     return template
 
 
@@ -146,7 +156,7 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
         template.key = keys.chosen(tx.db, project, fields["key"])
     name = fields.get("name")
     if name is not None:
-        template.name = names.check(name)
+        template.name = names.check(name, RESERVED)
     if "repository" in fields:
         tx.here.check_repository(fields["repository"])
         template.repository = fields["repository"]
@@ -239,4 +249,4 @@ def _override_file(name: str | None) -> str | None:
 def _name_of(db: Session, template: Template) -> str:
     wish = names.made_of(sources.last_part(template.repository)) or "template"
     taken = db.scalars(select(Template.name).where(Template.project_id == template.project_id))
-    return names.check(names.free(wish, taken))
+    return names.check(names.free(wish, [*taken, *RESERVED]))

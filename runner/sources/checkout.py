@@ -21,10 +21,14 @@ def folder_at(root: Path, path: str) -> Path:
     folder = root / path
     if folder.is_dir():
         return folder
-    found = list(_configured(root))
+    found = list(configured(root))
     named = ", ".join(found[:_NAMED_FOLDERS]) + (", …" if len(found) > _NAMED_FOLDERS else "")
     hint = f"Folders with configuration: {named}." if found else "No folder has configuration."
-    raise SourceError("path-not-found", f"The repository has no folder {path}. {hint}")
+    raise SourceError(
+        "path-not-found",
+        f"The repository has no folder {path}. {hint}",
+        folders=found[:_NAMED_FOLDERS],
+    )
 
 
 def put_away(root: Path, folder: Path) -> tuple[str, ...]:
@@ -62,7 +66,8 @@ def _named(root: Path, name: str) -> list[Path]:
     return [Path(where, name) for where, folders, files in os.walk(root) if name in folders + files]
 
 
-def _configured(root: Path) -> Iterator[str]:
+def configured(root: Path) -> Iterator[str]:
+    """The folders with configuration, relative to the root of the repository."""
     for where, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if any(name.endswith(EXTENSIONS) for name in files):

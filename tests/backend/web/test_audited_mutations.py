@@ -90,6 +90,8 @@ def settings(world: World) -> None:
     made = world.does("POST", f"{P}/git-credentials", "git_credential.create", opens)
     path = f"{P}/git-credentials/{{credential}}"
     world.does("DELETE", path, "git_credential.delete", credential=made["id"])
+    sent = {"repository": "https://127.0.0.1/x", "key": "login"}
+    world.does("POST", f"{P}/templates/preview", "template.preview", sent)
     world.does("DELETE", f"{P}/keys/{{key}}", "key.delete", key="login")
     template = {"repository": "https://git.example.com/x.git", "name": "x"}
     world.does("POST", f"{P}/templates", "template.create", template)

@@ -100,6 +100,10 @@ CASES: dict[str, Case] = {
         "templates:manage",
         call=lambda tx, w: templates.create(tx, project(tx, w), repository="https://h.example/x"),
     ),
+    "catalogue.templates.unsaved": case(
+        "templates:manage",
+        call=lambda tx, w: templates.unsaved(tx, project(tx, w), repository="https://h.example/x"),
+    ),
     "catalogue.templates.get": case(
         "runs:read", call=lambda tx, w: templates.get(tx, project(tx, w), "app")
     ),

@@ -24,6 +24,7 @@ from backend.runs import (
     own_backends,
     plan_documents,
     plans,
+    previewing,
     queue,
     retrying,
     search,
@@ -66,6 +67,11 @@ CASES: dict[str, Case] = {
     ),
     "runs.search.find": case(
         "runs:read", call=lambda tx, w: search.find(tx, "app", project(tx, w))
+    ),
+    "runs.previewing.preview": case(
+        "templates:manage",
+        call=lambda c, _w: previewing.preview(c, "shop", None, repository="ftp://h.example/x"),
+        by_caller=True,
     ),
     "runs.template_uses.find_all": case(
         "runs:read",

@@ -12,10 +12,23 @@
       }
     });
   }
+  const lookAgain = () => document.querySelector("[data-look]")?.click();
+  document.addEventListener("look", lookAgain);
   document.addEventListener("click", (event) => {
     const add = event.target.closest("[data-add]");
     const remove = event.target.closest("[data-remove]");
-    if (add) {
+    const fill = event.target.closest("[data-fill], [data-check]");
+    if (fill) {
+      const fields = document.getElementById("template-form").elements;
+      if (fill.dataset.fill) {
+        fields.namedItem(fill.dataset.fill).value = fill.dataset.value;
+      } else {
+        for (const one of fields) {
+          if (one.name === fill.dataset.check && one.value === fill.dataset.value) one.checked = true;
+        }
+      }
+      lookAgain();
+    } else if (add) {
       const place = add.parentElement.querySelector(`[data-rows="${CSS.escape(add.dataset.add)}"]`);
       place.append(add.parentElement.querySelector("template").content.cloneNode(true));
       number(place);
@@ -35,7 +48,8 @@
     }
   });
   // a field that is wrong is not left in what is closed
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (!event.detail.requestConfig?.elt.matches("#template-form")) return;
     for (const one of document.querySelectorAll("form [aria-invalid]")) {
       for (let at = one.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
     }
