@@ -30,14 +30,17 @@ def verdict(url: str, version: str, outcomes: Sequence[Outcome]) -> str:
     return f"The deployment at {url} (Stateroom {version or '?'}) {word}: {numbers}."
 
 
-def as_json(url: str, version: str, outcomes: Sequence[Outcome]) -> str:
-    document = {
+def document(url: str, version: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {
         "url": url,
         "version": version,
         "sound": is_sound(outcomes),
         "checks": [_row(outcome) for outcome in outcomes],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def as_json(url: str, version: str, outcomes: Sequence[Outcome]) -> str:
+    return json.dumps(document(url, version, outcomes), indent=2, ensure_ascii=False)
 
 
 def _fault(outcome: Outcome) -> str:

@@ -24,6 +24,7 @@ from backend.models.records import (
     Canary,
     IdempotencyKey,
     ProofKey,
+    Report,
 )
 from backend.models.runs import (
     ACTIVE,
@@ -73,6 +74,7 @@ __all__ = [
     "Project",
     "ProofKey",
     "Proven",
+    "Report",
     "RescuedWrite",
     "Run",
     "State",

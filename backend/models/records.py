@@ -86,3 +86,14 @@ class AuditKey(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     sealed: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Report(Base):
+    """The last result of an examination (upkeep/reports.py)."""
+
+    __tablename__ = "reports"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now())
+    by: Mapped[str]
+    content: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from client import doctor, report
+from client.api import Api
 from client.conformance import diagnosis
 from client.conformance.suite import Outcome, is_sound
 from client.doctor import Address, Deployment, Thoroughness
@@ -52,6 +53,13 @@ PATH = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="How many seconds an upload pauses. A proxy with a shorter time-out is found.",
 )
+@click.option(
+    "--report",
+    "is_reported",
+    is_flag=True,
+    help="Store the result at the server, for the page of the installation. It needs the token of "
+    "an administrator of the installation.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 def command(  # noqa: PLR0913 its options
     *,
@@ -65,6 +73,7 @@ def command(  # noqa: PLR0913 its options
     quick: bool,
     max_bytes: int,
     stall: float,
+    is_reported: bool,
     as_json: bool,
 ) -> None:
     """Examine the deployment at URL, through every proxy before it.
@@ -84,6 +93,8 @@ def command(  # noqa: PLR0913 its options
         patient = Deployment(server, token_from(server, token_file, data_dir), project)
     else:
         raise click.UsageError("Give the URL of a deployment, or --address.")
+    if is_reported and not isinstance(patient, Deployment):
+        raise click.UsageError("--report is for the URL of a deployment, not for --address.")
     how = Thoroughness(slow=not quick, size_limit=max_bytes, stall_seconds=stall)
     outcomes = _examine(patient, how, as_json=as_json)
     version = diagnosis.clean(doctor.version(patient.url))
@@ -91,6 +102,9 @@ def command(  # noqa: PLR0913 its options
         click.echo(report.as_json(patient.url, version, outcomes))
     else:
         click.echo(f"\n{report.faults(outcomes)}\n{report.verdict(patient.url, version, outcomes)}")
+    if is_reported and isinstance(patient, Deployment):
+        with Api(patient.url, patient.token) as api:
+            api.put("/installation/doctor", report.document(patient.url, version, outcomes))
     sys.exit(0 if is_sound(outcomes) else 1)
 
 

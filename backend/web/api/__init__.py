@@ -11,6 +11,7 @@ from backend.web.api import (
     audit,
     drift,
     git_credentials,
+    installation,
     keys,
     locks,
     login,
@@ -66,6 +67,7 @@ PARTS = (
     members,
     login,
     workers,
+    installation,
 )
 
 

@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from backend.audit import entries, export
 from backend.audit.chain import NOTHING, Head
 from backend.audit.entries import Filter, Numbered
-from backend.audit.verify import verify
 from backend.catalogue import projects
+from backend.upkeep import reports
 from backend.web.api.answers import (
     Answer,
     Cursor,
@@ -137,7 +137,7 @@ def export_project_audit(path: ProjectPath, query: Period) -> Response:
 @bp.get("/audit/verify", responses={200: Verification, **problems(500)})
 def verify_audit(query: KnownHead) -> Response:
     """Check the whole chain for entries that were changed, removed, inserted or moved."""
-    found = verify(caller(), query.known())
+    found = reports.verify_audit(caller(), query.known())
     return answer(Verification.model_validate(found))
 
 
@@ -149,11 +149,11 @@ def _project_id(path: ProjectPath) -> str:
 def _list(query: AuditQuery, project_id: str | None) -> Response:
     with reading() as tx:
         found = entries.find_all(tx, query.filter(project_id), query.cursor, query.limit)
-        items = [_shown(row) for row in found.items]
+        items = [shown(row) for row in found.items]
     return answer(AuditEntries(items=items, next_cursor=found.next_cursor))
 
 
-def _shown(row: Numbered) -> AuditEntry:
+def shown(row: Numbered) -> AuditEntry:
     entry = row.entry
     return AuditEntry(
         number=row.number,

@@ -7,6 +7,7 @@ from flask import Flask
 from backend.web.ui import (
     account,
     aliases,
+    audit,
     door,
     faults,
     files,
@@ -38,6 +39,7 @@ from backend.web.ui import (
 
 PARTS = (
     account,
+    audit,
     aliases,
     files,
     git_credentials,

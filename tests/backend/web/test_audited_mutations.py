@@ -75,6 +75,11 @@ def people(world: World) -> None:
     world.asked |= ada.asked
 
 
+def installation(world: World) -> None:
+    report = {"url": "https://s.example", "version": "1", "sound": True, "checks": []}
+    world.does("PUT", "/installation/doctor", "installation.doctor", report)
+
+
 def tokens(world: World) -> None:
     for path in ("/tokens", f"{P}/tokens"):
         made = world.does("POST", path, "token.issue", {"name": "ci", "scopes": ["runs:read"]})
@@ -212,7 +217,18 @@ def ends(world: World) -> None:
     world.does("DELETE", P, "project.delete", project="empty")
 
 
-PARTS = (people, tokens, settings, workspaces, history, runs_of, decisions, ends_of_a_state, ends)
+PARTS = (
+    people,
+    tokens,
+    installation,
+    settings,
+    workspaces,
+    history,
+    runs_of,
+    decisions,
+    ends_of_a_state,
+    ends,
+)
 
 
 def test_every_mutation_leaves_an_entry(boss: Caller, app: Flask, app_workspace: str) -> None:

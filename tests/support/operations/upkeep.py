@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from backend.models import Key
 from backend.transactions import Transaction
-from backend.upkeep import metrics, proving, rotation, storage
+from backend.upkeep import metrics, proving, reports, rotation, storage
 from tests.support.operations.world import INSTALLATION, Case, case
 
 
@@ -18,6 +18,16 @@ CASES: dict[str, Case] = {
     "upkeep.metrics.collect": case(INSTALLATION, call=lambda tx, _w: list(metrics.collect(tx))),
     "upkeep.proving.accept": case(
         INSTALLATION, call=lambda tx, _w: proving.accept(tx, "keys", a_key(tx))
+    ),
+    "upkeep.reports.get": case(INSTALLATION, call=lambda tx, _w: reports.get(tx, "doctor")),
+    "upkeep.reports.audit_standing": case(
+        INSTALLATION, call=lambda tx, _w: reports.audit_standing(tx)
+    ),
+    "upkeep.reports.verify_audit": case(
+        INSTALLATION, call=lambda c, _w: reports.verify_audit(c), by_caller=True
+    ),
+    "upkeep.reports.store_doctor": case(
+        INSTALLATION, call=lambda tx, _w: reports.store_doctor(tx, {"sound": True})
     ),
     "upkeep.rotation.activate": case(
         INSTALLATION, call=lambda tx, w: rotation.activate(tx, w.here.keyring.current)
