@@ -27,6 +27,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def needed() -> None:
+    """Skip the test where there is no browser; in CI it fails."""
+    required("chromium")
+
+
 def complaints(page: Page) -> list[str]:
     """What the page writes to the console, violations of its policy too, from now on."""
     heard: list[str] = []
@@ -81,13 +86,24 @@ HARMLESS = (
 AXE = ROOT / "tests/support/axe/axe.min.js"
 
 
-def faults_of(page: Page) -> list[str]:
-    """What axe-core finds on a page that is serious or critical for somebody."""
+def faults_of(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds on a page that is serious or critical for somebody; by default, of all.
+
+    `color-contrast` is the rule that depends on the colours of a scheme.
+    """
     # by the debugger, which no content security policy stops
-    page.evaluate(AXE.read_text(encoding="utf-8") + "; null")
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8") + "; null")
+    given = {"resultTypes": ["violations"]} | ({"runOnly": [*rules]} if rules else {})
+    found = page.evaluate("given => axe.run(document, given)", given)
     return [
         f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:5]}"
         for one in found["violations"]
         if one["impact"] in {"serious", "critical"}
     ]
+
+
+def overhang(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    wide: int = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return max(0, wide)
