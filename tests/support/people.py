@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
+from flask import Flask
+from sqlalchemy import select
+
+from backend.catalogue import projects
+from backend.db import now
+from backend.people import members, passwords, tokens, users
 from tests.support.caller import Caller
 
 PASSWORD = "correct horse battery"
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -42,3 +51,21 @@ def signed_in(caller: Caller, name: str, password: str = PASSWORD) -> str:
 
 def log_in(caller: Caller, **body: Any) -> Any:
     return caller.client.post("/api/login", json=body)
+
+
+def new_session(app: Flask, name: str, role: str | None = None, *, admin: bool = False) -> str:
+    """The secret of a session of a new person, without the time that a password takes."""
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        user = users.create(tx, name, password_hash=_hashed(), is_admin=admin)
+        if role is not None:
+            members.put(tx, projects.named(tx, "shop"), name, role)
+        _, secret = tokens.store(
+            tx.db, name="login", scopes="admin", user_id=user.id, is_session=True,
+            expires_at=tx.db.scalar(select(now(A_DAY))), created_by=name,
+        )  # fmt: skip
+        return secret
+
+
+@cache
+def _hashed() -> str:
+    return passwords.hashed(PASSWORD)

@@ -7,19 +7,17 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from tests.support.caller import Caller
-from tests.support.people import new_person
+from tests.support.people import new_session
 from tests.support.visitor import Visitor
 
 
 @pytest.fixture
-def visitor_of(app: Flask, boss: Caller, shop: str) -> Callable[..., Visitor]:
+def visitor_of(app: Flask, shop: str) -> Callable[..., Visitor]:
     """Makes a visitor who signed in: with a role in the project `shop`, or as a stranger (None)."""
 
     def make(role: str | None = "owner", *, admin: bool = False) -> Visitor:
-        roles = {} if role is None else {"shop": role}
-        person = new_person(boss, f"visitor-{role}-{admin}".lower(), is_admin=admin, **roles)
-        return Visitor(app, person.token)
+        name = f"visitor-{role}-{admin}".lower()
+        return Visitor(app, new_session(app, name, role, admin=admin))
 
     return make
 

@@ -33,7 +33,7 @@ from tests.support.caller import Caller
 from tests.support.counted import MOST, counted
 from tests.support.databases import one_database
 from tests.support.operations import world
-from tests.support.people import new_person
+from tests.support.people import new_session
 from tests.support.visitor import Visitor
 
 pytestmark = one_database
@@ -72,11 +72,11 @@ def values(app: Flask, boss: Caller, made: world.World) -> dict[str, str]:
 
 
 @pytest.fixture
-def people(app: Flask, boss: Caller, made: world.World) -> dict[str, Visitor]:
+def people(app: Flask, made: world.World) -> dict[str, Visitor]:
     """A visitor for each role in the project, an administrator of everything, and a stranger."""
-    found = {role: Visitor(app, new_person(boss, f"a-{role}", shop=role).token) for role in ROLES}
-    found["stranger"] = Visitor(app, new_person(boss, "a-stranger").token)
-    found["administrator"] = Visitor(app, new_person(boss, "an-admin", is_admin=True).token)
+    found = {role: Visitor(app, new_session(app, f"a-{role}", role)) for role in ROLES}
+    found["stranger"] = Visitor(app, new_session(app, "a-stranger"))
+    found["administrator"] = Visitor(app, new_session(app, "an-admin", admin=True))
     return found
 
 
@@ -227,7 +227,7 @@ def make_hostile(app: Flask) -> None:
         Template: ("ref", "path"),
         Workspace: ("frozen_reason", "frozen_by"),
         Run: ("message", "ref", "error_message", "tool", "sandbox", "worker", "repository"),
-        StateVersion: ("operation", "terraform_version", "lineage", "created_by", "lock_id"),
+        StateVersion: ("operation", "terraform_version", "created_by", "lock_id"),
         Lock: ("lock_id", "held_by"),
     }
     with app.extensions["stateroom"].itself.transaction() as tx:
