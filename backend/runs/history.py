@@ -25,6 +25,17 @@ def newest(tx: Transaction, workspace: Workspace, limit: int) -> Sequence[Run]:
     ).all()
 
 
+def last_detected(tx: Transaction, workspace: Workspace) -> Run | None:
+    """The newest run of the workspace that found out where its sources keep their state."""
+    tx.require("runs:read", workspace.project_id)
+    return tx.db.scalars(
+        select(Run)
+        .where(Run.workspace_id == workspace.id, Run.detection["verdict"].as_string().is_not(None))
+        .order_by(Run.created_at.desc(), Run.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
 def last_apply(db: Session, workspace: Workspace) -> Run | None:
     """The last run of the workspace that began to apply, however it ended."""
     began = exists().where(Step.run_id == Run.id, Step.name == "apply")

@@ -23,6 +23,7 @@ from backend.web.current import installation, reading, transaction
 from backend.web.ui import forms
 from backend.web.ui.door import pages, say
 from backend.web.ui.layout import page
+from backend.web.ui.onces import once
 
 bp = pages("workspaces")
 WORKSPACE = "/projects/<project>/workspaces/<workspace>"
@@ -51,7 +52,11 @@ def create(project: str) -> ResponseReturnValue:
     body = forms.read(NewWorkspace, _filled(request.form))
     with transaction() as tx:
         where = projects.named(tx, project)
-        made = workspaces.create(tx, where, body.new(), body.template)
+        made = once(
+            tx,
+            lambda: workspaces.create(tx, where, body.new(), body.template),
+            lambda before: workspaces.in_project(tx.db, where, before),
+        )
         say(f"The workspace {made.name} is there, with an empty state.")
         return redirect(f"/projects/{where.name}/workspaces/{made.name}", 303)
 

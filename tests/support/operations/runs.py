@@ -117,6 +117,9 @@ CASES: dict[str, Case] = {
     "runs.glances.find_all": case(
         "runs:read", call=lambda tx, w: glances.find_all(tx, project(tx, w), glances.Wanted())
     ),
+    "runs.history.last_detected": case(
+        "runs:read", call=lambda tx, w: history.last_detected(tx, workspace(tx, w))
+    ),
     "runs.history.newest": case(
         "runs:read", call=lambda tx, w: history.newest(tx, workspace(tx, w), 5)
     ),
