@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 
 def fields_of(page: str, action: str) -> dict[str, list[str]]:
-    """The fields of the form of a page that is sent to this address, without its token."""
+    """The fields of the first form of a page that is sent to this address, without its token."""
     reader = _Reader(action)
     reader.feed(page)
     assert reader.found, f"no form is sent to {action}"
@@ -25,7 +25,7 @@ class _Reader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         name = given.get("name", "")
         if tag == "form":
-            self._inside = given.get("action") == self._action
+            self._inside = given.get("action") == self._action and not self.found
         self._templates += tag == "template"
         if not self._inside or self._templates:
             return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
@@ -61,6 +64,13 @@ def look(project: str) -> PreviewAnswer | None:
     body = forms.read(Wanted, given)
     workspace = forms.text("workspace.name") or forms.text("name") or None
     return shown(previewing.preview(caller(), project, workspace, **body.fields()))
+
+
+def look_with(project: str, given: Mapping[str, Any]) -> PreviewAnswer:
+    """What these fields of a template lead to, whose password may be sent."""
+    names = Wanted.model_fields.keys() & given.keys()
+    body = Wanted.model_validate({name: given[name] for name in names})
+    return shown(previewing.preview(caller(), project, None, **body.fields()))
 
 
 def _sends_a_password(project: str) -> bool:
