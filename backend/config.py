@@ -20,7 +20,7 @@ from pydantic import (
 from sqlalchemy import URL
 
 from backend import database_url, setting_values
-from backend.setting_values import Network
+from backend.setting_values import GroupRole, Network
 
 PREFIX = "STATEROOM_"
 # Variables of the commands that talk to a server, which may be in the same environment.
@@ -136,6 +136,41 @@ class Settings(BaseModel):
         "",
         repr=False,
         description="The token that Prometheus sends to read /metrics; empty: no /metrics",
+    )
+    oidc_issuer: Annotated[str, AfterValidator(setting_values.issuer)] = Field(
+        "",
+        description="The OpenID provider that people sign in with: its issuer, an https URL; "
+        "empty: none",
+    )
+    oidc_client_id: str = Field("", description="What the provider knows this installation as")
+    oidc_client_secret: str = Field(
+        "", repr=False, description="The secret that the provider gave for it; empty: none"
+    )
+    oidc_name: str = Field(
+        "single sign-on",
+        min_length=1,
+        max_length=60,
+        description="What people call the provider: the button says Sign in with NAME",
+    )
+    oidc_scopes: str = Field(
+        "openid profile email", description="The scopes that the provider is asked for"
+    )
+    oidc_username_claim: str = Field(
+        "preferred_username,email",
+        description="Claims that a new person's name is made from: the first one there is",
+    )
+    oidc_groups_claim: str = Field(
+        "groups", description="The claim with the groups of a person; a.b is the claim b inside a"
+    )
+    oidc_roles: Annotated[str, AfterValidator(setting_values.group_roles)] = Field(
+        "",
+        description="What groups give, as GROUP=PROJECT:ROLE or GROUP=admin, separated by "
+        "semicolons or line ends",
+    )
+    oidc_create_users: bool = Field(
+        default=True,
+        description="Let everybody in whom the provider knows: a person is made at the first "
+        "sign-in",
     )
     worker_slots: int = Field(4, ge=1, le=256, description="Runs that one worker executes at once")
     worker_queues: Annotated[str, AfterValidator(setting_values.labels)] = Field(
@@ -267,6 +302,12 @@ class Settings(BaseModel):
             raise ValueError("server_processes above 1 needs a PostgreSQL database_url")
         return self
 
+    @model_validator(mode="after")
+    def _the_provider_knows_this_client(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("oidc_issuer needs an oidc_client_id")
+        return self
+
     @property
     def is_sqlite(self) -> bool:
         return self.database.drivername == "sqlite"
@@ -348,6 +389,11 @@ class Settings(BaseModel):
         database = self.database.database
         more = (Path(database),) if self.is_sqlite and database else ()
         return tuple(path.absolute() for path in (*own, *more))
+
+    @property
+    def group_roles(self) -> tuple[GroupRole, ...]:
+        """What the groups of the OpenID provider give."""
+        return setting_values.parsed_group_roles(self.oidc_roles)
 
     @property
     def queues(self) -> tuple[str, ...]:

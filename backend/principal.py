@@ -77,7 +77,7 @@ class Principal:
     user_id: str | None = None
     roles: Mapping[str, frozenset[str]] | None = None
     expires_at: datetime | None = None
-    is_session: bool = False  # a person who signed in with a password
+    is_session: bool = False  # a person who signed in
     use_is_due: bool = False  # the last use of its token is to be stored
 
     @property

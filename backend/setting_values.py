@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -18,6 +19,51 @@ def http_url(value: str) -> str:
     if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise ValueError("must be an http or https URL")
     return value.rstrip("/")
+
+
+def issuer(value: str) -> str:
+    """As it is: what a provider says of itself is compared with every letter of it."""
+    parts = urlsplit(value)
+    if not value or (parts.scheme == "https" and parts.hostname):
+        return value
+    if parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}:
+        return value
+    raise ValueError("must be an https URL (http only on the machine itself)")
+
+
+@dataclass(frozen=True)
+class GroupRole:
+    """What a group of the provider gives: a role in a project, or with None the installation."""
+
+    group: str
+    project: str | None
+    role: str
+
+
+_GIVEN = re.compile(
+    r"(?P<group>.+)=(?:admin|(?P<project>[a-z0-9][a-z0-9._-]*):"
+    r"(?P<role>guest|task_runner|manager|owner))"
+)
+
+
+def group_roles(value: str) -> str:
+    parsed_group_roles(value)  # its ValueError says what is wrong
+    return value
+
+
+@lru_cache(maxsize=8)
+def parsed_group_roles(value: str) -> tuple[GroupRole, ...]:
+    return tuple(_group_role(one.strip()) for one in re.split(r"[;\n]", value) if one.strip())
+
+
+def _group_role(text: str) -> GroupRole:
+    found = _GIVEN.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} must be GROUP=PROJECT:ROLE or GROUP=admin, separated by semicolons or line "
+            "ends; the roles are guest, task_runner, manager and owner"
+        )
+    return GroupRole(found["group"].strip(), found["project"], found["role"] or "admin")
 
 
 def database_address(value: str) -> str:

@@ -13,16 +13,24 @@ from backend.models.proven import Proven
 
 
 class User(Proven, Base):
-    """A person. Only the argon2 hash of the password is stored; without one they cannot sign in."""
+    """A person, who signs in with a password, with an OpenID provider, or cannot sign in.
+
+    Only the argon2 hash of a password is stored.
+    """
 
     __tablename__ = "users"
-    PROVES = ("id", "name", "password_hash", "is_admin", "disabled_at")
+    PROVES = (
+        "id", "name", "password_hash", "is_admin", "disabled_at", "identity", "admin_by_group",
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("usr"))
     name: Mapped[str] = mapped_column(String(64), unique=True)
     password_hash: Mapped[str | None]
     is_admin: Mapped[bool] = mapped_column(default=False)  # of the whole installation
     disabled_at: Mapped[datetime | None]
+    # at an OpenID provider: its issuer, a blank, and the subject
+    identity: Mapped[str | None] = mapped_column(String(800), unique=True)
+    admin_by_group: Mapped[bool] = mapped_column(default=False)  # and not by hand
     last_login_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now())
 
@@ -32,11 +40,12 @@ class Member(Proven, Base):
 
     __tablename__ = "members"
     KEY = ("project_id", "user_id")
-    PROVES = ("project_id", "user_id", "role")
+    PROVES = ("project_id", "user_id", "role", "by_group")
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
     role: Mapped[str] = mapped_column(String(16))  # owner, manager, task_runner, guest
+    by_group: Mapped[bool] = mapped_column(default=False)  # of the provider, and not by hand
     created_at: Mapped[datetime] = mapped_column(default=now())
 
     user: Mapped[User] = relationship()

@@ -36,8 +36,15 @@ class LoginRefused(Unauthorised):
 
     code = "login-refused"
 
-    def __init__(self, thing: str | None = None, project_id: str | None = None) -> None:
-        super().__init__("The login is refused: the name or the secret is wrong or disabled.")
+    def __init__(
+        self,
+        thing: str | None = None,
+        project_id: str | None = None,
+        *,
+        message: str = "The login is refused: the name or the secret is wrong or disabled.",
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
         self.thing = thing or UNKNOWN
         self.project_id = project_id
 
@@ -72,7 +79,7 @@ def sign_in(
     throttles.forgive(database, counters)
     rehashed = passwords.hashed(password) if match.outdated else None
     with here.itself.transaction() as tx:
-        return _begin_session(tx, person, rehashed, device)
+        return begin_session(tx, _still(tx, person, rehashed), device)
 
 
 def exchange(
@@ -98,7 +105,10 @@ def note_refused(here: Installation, refused: LoginRefused) -> None:
     if throttles.is_over(here.database, NOTED):
         return
     with here.itself.transaction() as tx:
-        audit.record(tx, "login.refused", refused.thing, project_id=refused.project_id)
+        audit.record(
+            tx, "login.refused", refused.thing, project_id=refused.project_id,
+            why=None if refused.code == LoginRefused.code else refused.code,
+        )  # fmt: skip
 
 
 def _person(db: Session, name: str) -> _Person:
@@ -114,12 +124,9 @@ def _person(db: Session, name: str) -> _Person:
     return _Person(user.id, None if user.disabled_at else user.password_hash)
 
 
-def _begin_session(
-    tx: Transaction, verified: _Person, rehashed: str | None, device: str
-) -> tuple[Token, str]:
-    """Begin the session. Raises LoginRefused if the person or password was changed meanwhile."""
-    db = tx.db
-    user = db.scalars(
+def _still(tx: Transaction, verified: _Person, rehashed: str | None) -> User:
+    """The person, unless they or their password were changed meanwhile. Raises LoginRefused."""
+    user = tx.db.scalars(
         select(User)
         .where(
             User.id == verified.id,
@@ -130,8 +137,14 @@ def _begin_session(
     ).one_or_none()
     if user is None:
         raise LoginRefused(verified.id)
-    user.last_login_at = db.scalar(select(now()))
     user.password_hash = rehashed or user.password_hash
+    return user
+
+
+def begin_session(tx: Transaction, user: User, device: str) -> tuple[Token, str]:
+    """Begin a session of a person who was verified and locked. Returns it with its secret."""
+    db = tx.db
+    user.last_login_at = db.scalar(select(now()))
     _forget_old(db, Token.user_id == user.id, Token.is_session)
     token, secret = tokens.store(
         db,

@@ -38,6 +38,8 @@ def named(db: Session, project: Project, reference: str) -> Member:
 def put(tx: Transaction, project: Project, reference: str, role: str) -> Member:
     """Make a person a member, or change the role. Repeating it is harmless.
 
+    What a group of the OpenID provider gave is given by hand then, and stays without the group.
+
     For administrators of the project. Raises Forbidden, NotFound.
     """
     tx.require("admin", project.id)
@@ -47,12 +49,13 @@ def put(tx: Transaction, project: Project, reference: str, role: str) -> Member:
     if member is not None:
         tx.keyring.proofs.check(member)
     before = None if member is None else member.role
+    was_by_group = member is not None and member.by_group
     if member is None:
         member = Member(project_id=project.id, user_id=user.id, user=user)
         db.add(member)
-    member.role = role
+    member.role, member.by_group = role, False
     db.flush()
-    if before != role:
+    if before != role or was_by_group:
         audit.record(
             tx, "member.put", user.id, project_id=project.id,
             name=user.name, role=role, before=before,

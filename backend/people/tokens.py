@@ -251,7 +251,8 @@ COLUMNS = (
     *(Token.hash, Token.parent_id, Token.revoked_at),
     *(Token.revision.label("token_revision"), Token.proof.label("token_proof")),
     *(User.name.label("user_name"), User.is_admin, User.password_hash.label("user_password")),
-    *(User.disabled_at, User.revision.label("user_revision"), User.proof.label("user_proof")),
+    *(User.disabled_at, User.identity, User.admin_by_group),
+    *(User.revision.label("user_revision"), User.proof.label("user_proof")),
     *(Run.status.label("run_status"), _run_is_alive().label("is_alive")),
     _use_is_due().label("use_is_due"),
 )
@@ -269,7 +270,7 @@ def joined(query: Any) -> Any:
 # Built once, at import: building a statement takes longer than executing it.
 _BY_HASH = joined(select(*COLUMNS).select_from(Token))
 MEMBER_COLUMNS = (
-    *(Member.role, Member.project_id.label("member_project_id")),
+    *(Member.role, Member.by_group, Member.project_id.label("member_project_id")),
     *(Member.user_id.label("member_user_id"), Member.revision.label("member_revision")),
     Member.proof.label("member_proof"),
 )

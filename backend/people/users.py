@@ -1,4 +1,4 @@
-"""Users: people who sign in with a password. Their tokens may do what their roles allow."""
+"""Users: people who sign in. Their tokens may do what their roles allow."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def update(tx: Transaction, reference: str, **changes: Unpack[Changes]) -> User:
     tx.keyring.proofs.check(user)
     administrators.lock(db)
     if "is_admin" in changes:
-        user.is_admin = changes["is_admin"]
+        user.is_admin, user.admin_by_group = changes["is_admin"], False
     if "disabled" in changes:
         since = user.disabled_at or db.scalar(select(now()))
         user.disabled_at = since if changes["disabled"] else None

@@ -1,8 +1,9 @@
 """The cookies of browsers, and the tokens of forms that belong to them.
 
 `stateroom_session` has the secret of a session. `stateroom_visitor` has a random value before
-somebody signs in. A form carries a token that only who got the cookie together with the page can
-know, so that no other site can send it.
+somebody signs in, `stateroom_begun` what belongs to a sign-in at the OpenID provider. A form
+carries a token that only who got the cookie together with the page can know, so that no other site
+can send it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Cookies:
         prefix = "__Host-" if self._is_secure else ""
         self.session = f"{prefix}stateroom_session"
         self.visitor = f"{prefix}stateroom_visitor"
+        self.begun = f"{prefix}stateroom_begun"  # a sign-in with the OpenID provider
         self.notice = f"{prefix}stateroom_notice"
 
     def put(self, response: Response, name: str, value: str, ends: datetime | int | None) -> None:

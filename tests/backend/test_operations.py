@@ -38,7 +38,7 @@ CASES: Mapping[str, Case] = {
     **upkeep.CASES,
 }
 # These do what their caller has decided, in its transaction; they let nobody in by themselves.
-PARTS = {*audit.PARTS, *states.PARTS, *runs.PARTS}
+PARTS = {*audit.PARTS, *people.PARTS, *states.PARTS, *runs.PARTS}
 # These find something for whoever belongs to its project, and nothing for a stranger.
 LOOKUPS: Mapping[str, Look] = {**catalogue.LOOKUPS, **states.LOOKUPS}
 

@@ -42,6 +42,10 @@ class Member(Answer):
     user_id: str
     name: str
     role: Role
+    by_group: bool = Field(
+        description="A group of the OpenID provider gave it: each sign-in sets it to what the "
+        "groups say"
+    )
     created_at: datetime
 
 
@@ -83,5 +87,6 @@ def shown(member: MemberRow) -> Member:
         user_id=member.user_id,
         name=member.user.name,
         role=member.role,
+        by_group=member.by_group,
         created_at=member.created_at,
     )

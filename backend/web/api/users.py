@@ -71,6 +71,9 @@ class User(Answer):
     name: str
     is_admin: bool = Field(description="Administrator of the whole installation")
     has_password: bool
+    identity: str | None = Field(
+        description="Who signs in with the OpenID provider: its issuer, a blank, and the subject"
+    )
     disabled_at: datetime | None
     last_login_at: datetime | None
     created_at: datetime
@@ -86,6 +89,7 @@ def shown(user: UserRow) -> User:
         name=user.name,
         is_admin=user.is_admin,
         has_password=user.password_hash is not None,
+        identity=user.identity,
         disabled_at=user.disabled_at,
         last_login_at=user.last_login_at,
         created_at=user.created_at,

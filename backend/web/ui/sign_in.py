@@ -9,7 +9,9 @@ from flask import Response, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from backend.errors import Conflict, Unauthorised
+from backend.models import Token
 from backend.people import logins, tokens, users
+from backend.people.oidc import sign_in as oidc
 from backend.transactions import Caller
 from backend.web.current import client_address, cookies, installation, principal
 from backend.web.ui import forms
@@ -23,21 +25,32 @@ log = structlog.get_logger()
 @bp.get("/sign-in")
 def ask() -> ResponseReturnValue:
     """The form. An installation without anybody shows how to make the first administrator."""
-    if not users.is_anybody_there(installation()):
+    here = installation()
+    provider = here.settings.oidc_name if here.settings.oidc_issuer else None
+    is_anybody_there = users.is_anybody_there(here)
+    if not is_anybody_there and provider is None:
         return redirect("/first", 303)
-    return page("sign_in/sign_in.html", next=_inside(request.args.get("next", "/")))
+    out = request.args.get("out") == "1"
+    return page(
+        "sign_in/sign_in.html",
+        next=inside(request.args.get("next", "/")),
+        provider=provider,
+        sign_out_there=oidc.address_to_sign_out(here) if out else None,
+        is_anybody_there=is_anybody_there,
+    )
 
 
 @bp.post("/sign-in")
 def sign_in() -> ResponseReturnValue:
     name, password = forms.text("name"), forms.text("password")
-    return begin_session(name, password, _inside(forms.text("next")))
+    return begin_session(name, password, inside(forms.text("next")))
 
 
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """End the session, so that a copy of its cookie opens nothing either."""
-    response = make_response(redirect("/sign-in", 303))
+    there = "/sign-in?out=1" if installation().settings.oidc_issuer else "/sign-in"
+    response = make_response(redirect(there, 303))
     jar = cookies()
     try:
         caller = Caller(installation(), principal())
@@ -82,6 +95,11 @@ def begin_session(name: str, password: str, then: str) -> Response:
         log.warning("login_refused", thing=refused.thing)
         logins.note_refused(here, refused)
         raise
+    return let_in(token, secret, then)
+
+
+def let_in(token: Token, secret: str, then: str) -> Response:
+    """Give the browser its session, and go on."""
     response = make_response(redirect(then, 303))
     jar = cookies()
     jar.put(response, jar.session, secret, token.expires_at)
@@ -97,7 +115,7 @@ def device(user_agent: str) -> str:
     return f"{browser} on {system}" if system else browser
 
 
-def _inside(address: str) -> str:
+def inside(address: str) -> str:
     """Where to go on, if it is a page of ours; else the first one."""
     parts = urlsplit(address)
     is_ours = address.startswith("/") and not parts.netloc and not parts.scheme

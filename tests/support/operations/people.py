@@ -17,6 +17,8 @@ ONESELF = {
     "people.users.change_own_password",
 }
 
+PARTS = {"people.logins.begin_session", "people.oidc.groups.give"}
+
 CASES: dict[str, Case] = {
     "people.members.find_all": case(
         "runs:read", call=lambda tx, w: members.find_all(tx, project(tx, w))

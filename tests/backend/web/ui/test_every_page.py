@@ -44,6 +44,7 @@ RAW = re.compile("[\u202e\x1b\x07]|<script>alert|<img src=x")
 AS_IT_IS = re.compile(r'(value|data-copy|data-must-be)="[^"]*"|<textarea.*?</textarea>', re.DOTALL)
 # who has no scope for it gets 403; everybody else in the project sees the page
 FOR_SOME = {200, 403}
+OPEN = ("ui-sign-in", "ui-single-sign-on")  # pages for who has not signed in
 VOID = {"meta", "link", "input", "br", "hr", "img", "path", "rect", "line", "circle", "col"}
 
 
@@ -95,7 +96,7 @@ def address(rule: Rule, values: dict[str, str]) -> str:
 
 def pages(app: Flask, values: dict[str, str]) -> list[str]:
     """The addresses of all pages that people see who have signed in."""
-    open_to_all = [rule for rule in rules(app, "GET") if rule.endpoint.startswith("ui-sign-in")]
+    open_to_all = [rule for rule in rules(app, "GET") if rule.endpoint.startswith(OPEN)]
     return [address(rule, values) for rule in rules(app, "GET") if rule not in open_to_all]
 
 
