@@ -121,6 +121,37 @@ def use(tx: Transaction, project: Project) -> Use:
     return Use(states or 0, most or 0, size or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a project: what is in the way of deleting it, and what goes with it."""
+
+    default_workspace: str | None
+    templates: int
+    workspaces: int
+    keys: int
+    variable_sets: int
+    tokens: int
+    members: int
+
+
+def contents(tx: Transaction, project: Project) -> Contents:
+    """How much is in a project. For its administrators."""
+    tx.require("admin", project.id)
+    named = select(Workspace.name).where(Workspace.id == project.default_workspace_id)
+    counted = (
+        select(func.count()).where(of == project.id, *more).scalar_subquery()
+        for of, *more in (
+            (Template.project_id,),
+            (Workspace.project_id,),
+            (Key.project_id,),
+            (VariableSet.project_id,),
+            (Token.project_id, Token.run_id.is_(None), Token.revoked_at.is_(None)),
+            (Member.project_id,),
+        )
+    )
+    return Contents(*tx.db.execute(select(named.scalar_subquery(), *counted)).one())
+
+
 def create(tx: Transaction, **fields: Unpack[Fields]) -> Project:
     """Create a project, for administrators of the installation.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -12,10 +14,13 @@ from backend.audit import chain, verify
 from backend.audit.chain import NOTHING, Head
 from backend.audit.verify import ChainReport
 from backend.db import now
-from backend.models import Report
+from backend.models import Canary, Report
+from backend.sealing import crypto
 from backend.transactions import Caller, Transaction
+from backend.upkeep import storage
+from backend.upkeep.storage import Storage
 
-AUDIT, DOCTOR = "audit", "doctor"
+AUDIT, DOCTOR, ROTATION = "audit", "doctor", "rotation"
 QUICK = 300_000  # links, which take some ten seconds
 
 
@@ -68,6 +73,47 @@ def store_doctor(tx: Transaction, content: dict[str, Any]) -> Report:
     stored = _store(tx, DOCTOR, content)
     audit.record(tx, "installation.doctor", DOCTOR, sound=content["sound"])
     return stored
+
+
+def note_rewrapped(tx: Transaction, key_id: str) -> None:
+    """Remember that everything is wrapped with this key. For Stateroom itself."""
+    known = get(tx, ROTATION)
+    if known is None or known.content["key"] != key_id:
+        _store(tx, ROTATION, {"key": key_id})
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What an installation tells of itself: its keys, the room it takes, and the last reports.
+
+    `current` is the id of the key that seals, `since` then. `is_rotating`: some objects are wrapped
+    with another key still.
+    """
+
+    keys: Sequence[str]
+    current: str
+    since: datetime
+    is_rotating: bool
+    storage: Storage
+    doctor: Report | None
+    audit: Report | None
+
+
+def condition(tx: Transaction) -> Condition:
+    """For administrators of the installation. It counts nothing, and is quick."""
+    tx.principal.require_installation()
+    found = {one.name: one for one in tx.db.scalars(select(Report))}
+    canary = tx.db.scalars(select(Canary)).one()
+    current, rotated = crypto.value_key_id(canary.sealed), found.get(ROTATION)
+    return Condition(
+        keys=sorted(tx.keyring.keys),
+        current=current,
+        since=canary.created_at,
+        is_rotating=rotated is None or rotated.content["key"] != current,
+        storage=storage.measure(tx),
+        doctor=found.get(DOCTOR),
+        audit=found.get(AUDIT),
+    )
 
 
 def _store(tx: Transaction, name: str, content: dict[str, Any]) -> Report:

@@ -23,7 +23,7 @@ from backend.sealing import keyring_file
 from backend.sealing.keyring import Keyring
 from backend.sealing.sealed import PAGE, SHELVES, RowKey, Shelf, Unopened, pages, text_of
 from backend.transactions import Caller, Installation, Transaction
-from backend.upkeep import installation
+from backend.upkeep import installation, reports
 
 AGAIN_SECONDS = 3600.0
 LATECOMERS_SECONDS = 120.0  # until then every process uses the new key, and has committed
@@ -183,7 +183,7 @@ class Rotation:
             self._rewrapper = Rewrapper(self._here.database, self._here.keyring)
         if self._rewrapper.step():
             return 0.0
-        self._finish(self._rewrapper.rewrapped)
+        self._finish(self._rewrapper)
         return self._here.settings.poll_seconds
 
     def follow(self) -> float:
@@ -192,10 +192,13 @@ class Rotation:
             installation.follow_canary(db, self._here.keyring)
         return self._here.settings.poll_seconds
 
-    def _finish(self, rewrapped: int) -> None:
+    def _finish(self, done: Rewrapper) -> None:
         again = AGAIN_SECONDS
-        if rewrapped:
-            log.info("rewrapped", key=self._here.keyring.current, objects=rewrapped)
+        if done.rewrapped:
+            log.info("rewrapped", key=self._here.keyring.current, objects=done.rewrapped)
             again = LATECOMERS_SECONDS
+        if not done.unopened:
+            with self._here.itself.transaction() as tx:
+                reports.note_rewrapped(tx, self._here.keyring.current)
         self._rewrapper = None
         self._done, self._again_at = self._here.keyring.current, time.monotonic() + again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -45,7 +45,7 @@ def readyz() -> ResponseReturnValue:
     So is an installation in whose database somebody changed rows: these are named, and refused. And
     one with a worker that does not confine its runs by namespaces.
     """
-    parts = {name: _state_of(name, check) for name, check in CHECKS.items()}
+    parts = states(CHECKS)
     ready = parts["database"] == parts["keyring"] == "ok"
     whole = ready and set(parts.values()) == {"ok"}
     status = "ready" if whole else "degraded" if ready else "not-ready"
@@ -53,6 +53,11 @@ def readyz() -> ResponseReturnValue:
     if suspects := sorted(installation().suspects):
         answer["changed_rows"] = suspects[:MOST_NAMED]
     return answer, 200 if ready else 503
+
+
+def states(names: Iterable[str]) -> dict[str, str]:
+    """How each of these parts is now: ok, degraded or failed."""
+    return {name: _state_of(name, CHECKS[name]) for name in names}
 
 
 def _database() -> None:

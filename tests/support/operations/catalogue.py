@@ -84,6 +84,9 @@ CASES: dict[str, Case] = {
     "catalogue.projects.use": case(
         "runs:read", call=lambda tx, w: projects.use(tx, project(tx, w))
     ),
+    "catalogue.projects.contents": case(
+        "admin", call=lambda tx, w: projects.contents(tx, project(tx, w))
+    ),
     "catalogue.projects.create": case(
         INSTALLATION, call=lambda tx, _w: projects.create(tx, name="other")
     ),

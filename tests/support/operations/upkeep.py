@@ -23,6 +23,10 @@ CASES: dict[str, Case] = {
     "upkeep.reports.audit_standing": case(
         INSTALLATION, call=lambda tx, _w: reports.audit_standing(tx)
     ),
+    "upkeep.reports.condition": case(INSTALLATION, call=lambda tx, _w: reports.condition(tx)),
+    "upkeep.reports.note_rewrapped": case(
+        INSTALLATION, call=lambda tx, _w: reports.note_rewrapped(tx, "key")
+    ),
     "upkeep.reports.verify_audit": case(
         INSTALLATION, call=lambda c, _w: reports.verify_audit(c), by_caller=True
     ),
