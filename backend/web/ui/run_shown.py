@@ -40,10 +40,15 @@ def icon(status: str) -> str:
 
 
 def lasted(run: Run) -> timedelta | None:
-    """How long it has been at work, from its first claim; None: it has not begun."""
+    """How long it was at work, without its wait for an approval; None: it has not begun."""
     if run.started_at is None:
         return None
-    return (run.finished_at or datetime.now(UTC)) - run.started_at
+    if run.planned_at is not None and run.approved_at is None and run.status != "applying":
+        return run.planned_at - run.started_at
+    waited = timedelta()
+    if run.planned_at is not None and run.approved_at is not None:
+        waited = max(waited, run.approved_at - run.planned_at)
+    return (run.finished_at or datetime.now(UTC)) - run.started_at - waited
 
 
 def counts(changes: Mapping[str, int] | None) -> list[tuple[str, str]]:

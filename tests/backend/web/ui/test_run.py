@@ -159,7 +159,7 @@ def test_a_queued_run_says_what_keeps_it_and_where_that_is_helped(
     said = words(page)
     assert f'href="{RUNS}/{first}"' in page
     assert "which is queued" in said
-    assert "number 2 of the queued runs" in said
+    assert "1 run of app begins before it" in said
     assert "none has been seen" in said
     assert "Ask whoever operates this installation" in said
     assert 'href="/installation"' in administrator.read(f"{RUNS}/{second}")

@@ -40,6 +40,9 @@
     }
   }, 1000);
 
+  // What somebody has opened stays open when it is renewed.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
+
   // A problem marks the fields that it names.
   function mark(problem) {
     const form = problem.closest("form");
