@@ -19,6 +19,7 @@
     const place = live();
     const icon = document.querySelector("link[rel=icon]");
     if (place && icon.getAttribute("href") !== place.dataset.icon) icon.setAttribute("href", place.dataset.icon);
+    if (place?.hasAttribute("data-written")) document.dispatchEvent(new CustomEvent("run:written"));
     count();
   }
 
