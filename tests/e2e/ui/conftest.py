@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support import browsers
 from tests.support.browsers import Window
 from tests.support.people import PASSWORD
 from tests.support.place import Place
 from tests.support.wire import Http
+
+expect.set_options(timeout=60_000)  # milliseconds: on a busy machine a run takes its time
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@
     find("previous").addEventListener("click", () => reach(found.at - 1));
     find("cancel").addEventListener("click", () => found.stop.abort());
     find("error").addEventListener("click", toFirstError);
-    find("link").addEventListener("click", () => link(view.here >= 0 ? view.here : view.topLine));
+    find("link").addEventListener("click", () => link(view.chosenLine));
     find("follow").addEventListener("click", () => {
       view.follow(!view.following);
       if (view.following) view.go({ isEnd: true });

@@ -7,6 +7,7 @@
   const BLOCK_BYTES = 32 * 1024;
   const FAR = 256 * 1024; // bytes that a follower leaves out, to be at the end
   const NEWLINE = 10;
+  const EDGE = 8; // pixels of a line that do not count as seen
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 
   class View {
@@ -226,11 +227,21 @@
       return 0;
     }
 
-    // The offset of the line at the top.
+    // The offset of the first line that is seen.
     get topLine() {
-      const top = this.top;
-      const block = this.blocks.find((one) => one.start <= top && top < one.end);
-      return block?.lines.findLast((line) => line.at <= top)?.at ?? 0;
+      const top = this.place.getBoundingClientRect().top + EDGE;
+      const isSeen = (element) => element.getBoundingClientRect().bottom > top;
+      const block = this.blocks.find((one) => isSeen(one.element));
+      const line = block ? [...block.element.children].findIndex(isSeen) : -1;
+      return line < 0 ? 0 : block.lines[line].at;
+    }
+
+    // The offset of the line that somebody went to, if it is seen; else of that at the top.
+    get chosenLine() {
+      const line = this.place.querySelector(".line.here");
+      const [seen, box] = [line?.getBoundingClientRect(), this.place.getBoundingClientRect()];
+      if (!line || seen.bottom < box.top || seen.top > box.bottom) return this.topLine;
+      return Number(line.querySelector("a").hash.slice(2));
     }
 
     get isAtEnd() {
