@@ -49,6 +49,11 @@ def text(name: str) -> str:
     return str(request.form.get(name, ""))
 
 
+def checked(name: str) -> bool:
+    """Whether a check box of the form is checked. The hidden field before it says false."""
+    return request.form.getlist(name)[-1:] == ["true"]
+
+
 def typed(name: str) -> None:
     """Check that the name of what is to be deleted was typed. Raises Invalid."""
     if text("typed") != name:

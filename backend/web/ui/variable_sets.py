@@ -90,7 +90,7 @@ def show_variable(project: str, variable_set: str, set_variable: str) -> Respons
 @bp.post(VARIABLE)
 def update_variable(project: str, variable_set: str, set_variable: str) -> ResponseReturnValue:
     fields = forms.read(VariableChange).fields()
-    if forms.text("keep") == "true":
+    if forms.checked("keep"):
         fields.pop("value", None)
     with transaction() as tx:
         chosen = variable_sets.named(tx, project, variable_set)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import redirect, request
+from flask import redirect
 from flask.typing import ResponseReturnValue
 
 from backend.catalogue import effective
@@ -55,7 +55,7 @@ def show(project: str, workspace: str, variable: str) -> ResponseReturnValue:
 @bp.post(f"{VARIABLES}/<variable>")
 def update(project: str, workspace: str, variable: str) -> ResponseReturnValue:
     fields = forms.read(VariableChange).fields()
-    if request.form.get("keep") == "true":
+    if forms.checked("keep"):
         fields.pop("value", None)
     with transaction() as tx:
         made = kept.update(tx, workspaces.named(tx, project, workspace), variable, fields)

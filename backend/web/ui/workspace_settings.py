@@ -117,9 +117,7 @@ def ask_to_delete(project: str, workspace: str) -> ResponseReturnValue:
 @bp.post(f"{WORKSPACE}/delete")
 def delete(project: str, workspace: str) -> ResponseReturnValue:
     forms.typed(workspace)
-    agreed = deleting.Agreed(
-        runs=forms.text("with_runs") == "true", state=forms.text("with_state") == "true"
-    )
+    agreed = deleting.Agreed(runs=forms.checked("with_runs"), state=forms.checked("with_state"))
     with transaction() as tx:
         deleting.delete(tx, workspaces.named(tx, project, workspace), agreed)
     say(f"The workspace {workspace} is deleted.")

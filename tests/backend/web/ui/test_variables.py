@@ -65,9 +65,11 @@ def test_a_sensitive_value_is_never_shown_and_stays_when_it_is_not_replaced(
 
     assert SECRET not in owner.read(AT) + owner.read(one)
     assert "sensitive, hidden" in words(owner.read(AT))
-    owner.done(one, {"keep": "true", "value": "", "type": "file", "sensitive": "true"})
+    owner.done(one, {"keep": ["false", "true"], "value": "", "type": "file", "sensitive": "true"})
     assert boss.get(f"{AT}/environment/password").json["type"] == "file"
-    refused = owner.send(one, {"keep": "true", "value": "", "type": "file", "sensitive": "false"})
+    refused = owner.send(
+        one, {"keep": ["false", "true"], "value": "", "type": "file", "sensitive": "false"}
+    )
     assert refused.status_code == 422
     owner.done(one, {"keep": "false", "value": "x", "type": "string", "sensitive": "false"})
     assert boss.get(f"{AT}/environment/password").json["value"] == "x"

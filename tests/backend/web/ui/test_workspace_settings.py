@@ -141,7 +141,7 @@ def test_deleting_a_workspace_says_what_goes_with_it_and_wants_its_name(
     assert "Runs 1 run" in page
     assert "Aliases 1 alias" in page
     assert "Variables 1 variable" in page
-    agreed = {"with_state": "true", "with_runs": "true"}
+    agreed = {"with_state": ["false", "true"], "with_runs": ["false", "true"]}
 
     for fields, status in (
         ({"typed": "shop", **agreed}, 422),
