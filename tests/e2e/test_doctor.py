@@ -43,6 +43,18 @@ def test_a_deployment_without_anything_in_between_is_sound(stateroom: Stateroom)
     assert leftovers(stateroom) == []
 
 
+def test_what_the_doctor_finds_is_reported_to_the_server(stateroom: Stateroom) -> None:
+    done = run(stateroom.url, "--quick", "--report", STATEROOM_TOKEN=stateroom.token)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = stateroom.api.get("/installation/doctor")
+    assert (kept["by"], kept["content"]["sound"]) == ("administrator", True)
+    assert len(kept["content"]["checks"]) > 10
+    refused = run("--address", f"{stateroom.url}/x", "--report", TF_HTTP_PASSWORD="x")
+    assert refused.returncode == 2
+    assert "not for --address" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("certificate", "words"),
     [
