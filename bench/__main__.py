@@ -21,6 +21,7 @@ BENCHES = (
         "rewrap",
         "viewers",
         "pages",
+        "pages_log",
     ),
 )
 

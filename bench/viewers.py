@@ -144,11 +144,12 @@ def some_seconds(seconds: float) -> Callable[[], bool]:
     return lambda: time.perf_counter() > end
 
 
-def beside_states(addresses: Addresses, run: str, extent: Extent) -> None:
+def beside_states(addresses: Addresses, run: str, extent: Extent, credential: str = "") -> None:
+    """`credential`: the header of the viewers, if it is not that of who reads the state."""
     joining, staying = [], []
     request = (
         f"GET /api/v1/projects/{addresses.project}/runs/{run}/events HTTP/1.1\r\n"
-        f"Host: localhost\r\n{addresses.header}\r\n"
+        f"Host: localhost\r\n{credential or addresses.header}\r\n"
     ).encode()
     for number in range(extent.rounds):
         before = _p99(reading(addresses, some_seconds(extent.seconds)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import ROOT
+from tests.support.required import required
 
 BENCH = ROOT / "bench"
 LINES = {
@@ -20,6 +21,10 @@ LINES = {
     "rewrap": ("re-wrapped", "p50 of POST 100 KB beside it", "p99 of POST"),
     "viewers": ("p99 of GET while they join", "p99 of GET with them", "statements for 20 viewers"),
     "pages": ("/projects/bench/workspaces/w0", "/search"),
+    "pages_log": (
+        *("first line, run ended", "first line, run live", "between frames, the log"),
+        *("to the end", "all of it searched", "p99 of GET with them"),
+    ),
     "diff": ("diff, 1 of 100 changed", "memory of it, all changed"),
     "providers": ("warm init, terraform, 100 MB", "written into the folder of a run"),
     "runs": ("from POST to the tool, filesystem", "a whole run, terraform", "worker memory"),
@@ -43,6 +48,8 @@ def run(name: str, *options: str, otherwise: Path) -> str:
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_quick_bench_prints_all_of_its_lines(name: str, terraform_in_wheel: Path) -> None:
+    if name == "pages_log":
+        required("chromium")
     lines = run(name, "--quick", otherwise=terraform_in_wheel.parent).splitlines()
 
     assert [start for start in LINES[name] if not any(x.startswith(start) for x in lines)] == []
