@@ -47,6 +47,7 @@ def ask(project: str) -> ResponseReturnValue:
         return page(
             "runs/new.html", place, offer=offer, operations=OPERATIONS, field=field_of,
             priorities=PRIORITIES, high=HIGH, operation=request.args.get("operation", "apply"),
+            ref=request.args.get("ref", ""),
             command=f"stateroom runs queue -p {place.name} -w {name} --operation plan",
         )  # fmt: skip
 
@@ -58,6 +59,8 @@ def queue_run(project: str) -> ResponseReturnValue:
         offer = offers.of_workspace(tx, place, forms.text("workspace"))
         answers = [*_answers([asked.question for asked in offer.survey])]
         body = forms.read(NewWorkspaceRun, variables=answers)
+        if body.auto_approve and body.operation == "destroy":
+            forms.typed(offer.workspace.name)
         given = [one.new() for one in body.variables]
         new = queue.NewRun(**body.model_dump(exclude={"variables"}), variables=given)
         made = once(

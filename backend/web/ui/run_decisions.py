@@ -6,7 +6,7 @@ from flask import redirect
 from flask.typing import ResponseReturnValue
 
 from backend.catalogue import projects
-from backend.errors import Conflict, Invalid
+from backend.errors import Conflict
 from backend.models import Project, Run
 from backend.runs import approvals, comments, outlooks, queue, retrying
 from backend.transactions import Transaction
@@ -79,6 +79,8 @@ def retry(project: str, run: str) -> ResponseReturnValue:
     body = forms.read(Said)
     with transaction() as tx:
         place = projects.named(tx, project)
+        tx.require("runs:create", place.id)
+        _check_name_of_retry(tx, place, run)
         made = once(
             tx,
             lambda: retrying.retry(tx, place, run, body.comment),
@@ -99,15 +101,15 @@ def comment(project: str, run: str) -> ResponseReturnValue:
 def _check_name(tx: Transaction, place: Project, run_id: str) -> None:
     """Raise Invalid if the plan destroys everything, and the workspace's name was not typed."""
     run = queue.named(tx.db, place, run_id)
-    if not _waits(run) or not outlooks.leaves_nothing(tx, run):
-        return
-    if forms.text("typed") != run.workspace.name:
-        raise Invalid(
-            "This destroys everything in the workspace: type its name, "
-            f"{run.workspace.name}, to approve it.",
-            code="typed-name-wrong",
-            errors=[{"field": "typed", "message": f"Type {run.workspace.name}"}],
-        )
+    if _waits(run) and outlooks.leaves_nothing(tx, run):
+        forms.typed(run.workspace.name)
+
+
+def _check_name_of_retry(tx: Transaction, place: Project, run_id: str) -> None:
+    """The same for a run that is queued again, and destroys without an approval."""
+    run = queue.named(tx.db, place, run_id)
+    if run.auto_approve and run.operation == "destroy":
+        forms.typed(run.workspace.name)
 
 
 def _waits(run: Run) -> bool:

@@ -200,3 +200,17 @@ def test_what_has_ended_is_not_decided_again(boss: Caller, app: Flask, owner: Vi
         assert owner.send(f"{RUNS}/{run}/{verb}").status_code == 409, verb
     staged(app, run, status="lost", blocking=True)
     assert owner.send(f"{RUNS}/{run}/retry").status_code == 409
+
+
+def test_a_destroy_without_an_approval_wants_the_name_when_it_is_queued(
+    boss: Caller, app: Flask, owner: Visitor, shop: str
+) -> None:
+    fields = {"workspace": "app", "operation": "destroy", "auto_approve": "true"}
+    refused = owner.send(f"{RUNS}/new", fields)
+    there = owner.done(f"{RUNS}/new", fields | {"typed": "app"})
+    run = staged(app, there.rpartition("/")[2], status="errored")
+    again = owner.send(f"{RUNS}/{run}/retry")
+
+    assert refused.status_code == again.status_code == 422
+    assert "without an approval" in words(owner.read(f"{RUNS}/{run}"))
+    owner.done(f"{RUNS}/{run}/retry", {"typed": "app"})

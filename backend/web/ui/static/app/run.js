@@ -42,5 +42,12 @@
     }
     follow(event);
   });
+  // The bar moves with the events; what is at work is renewed with the page.
+  document.addEventListener("run:progress", (event) => {
+    const bar = document.getElementById("progress-bar");
+    if (!bar || event.detail.total !== bar.max) return;
+    bar.value = event.detail.done;
+    document.getElementById("progress-done").textContent = event.detail.done.toLocaleString("en");
+  });
   document.addEventListener("DOMContentLoaded", follow);
 })();
