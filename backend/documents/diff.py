@@ -8,19 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw
 
-from backend.documents import secrecy
+from backend.documents import secrecy, shapes
 from backend.documents.secrecy import HIDDEN, Mask, Path
+from backend.documents.shapes import NOTHING, Document, Instance, Unfit
 from backend.errors import Conflict, Invalid
 
 MAX_BYTES = 32_000_000  # of each document; comparing takes a few times that in memory
 LARGEST = 1024 * 1024  # bytes of a difference as JSON; what comes after them is left out
 MOST = 5_000  # resources and outputs in a difference
-_NOTHING = Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,58 +57,7 @@ class Diff:
     left_out: int = 0
 
 
-class _Output(Struct, frozen=True):
-    value: Any = None
-    sensitive: bool = False
-
-
-class _Instance(Struct):
-    attributes: Raw = _NOTHING
-    attributes_flat: Raw = _NOTHING
-    sensitive_attributes: Raw = Raw(b"[]")
-    index_key: str | int | float | None = None
-    deposed: str = ""
-    status: str = ""
-
-
-class _Resource(Struct):
-    type: str
-    name: str
-    mode: str = "managed"
-    module: str = ""
-    instances: list[Raw] = []
-
-
-class _Document(Struct):
-    version: int | None = None
-    outputs: Raw = Raw(b"{}")
-    resources: list[Raw] = []
-    encrypted_data: Raw | UnsetType = UNSET
-
-
-Shape = TypeVar("Shape")
 Entry = TypeVar("Entry", Change, Resource)
-
-
-class _Decoder(Generic[Shape]):
-    """Decodes JSON into one struct. Raises Conflict for JSON of another shape."""
-
-    def __init__(self, shape: Any) -> None:
-        self._decoder: msgspec.json.Decoder[Shape] = msgspec.json.Decoder(shape)
-
-    def __call__(self, text: bytes | Raw) -> Shape:
-        try:
-            return self._decoder.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise _not_diffable(str(error)) from None
-
-
-_document = _Decoder[_Document](_Document)
-_resource = _Decoder[_Resource](_Resource)
-_instance = _Decoder[_Instance](_Instance)
-_outputs = _Decoder[dict[str, Raw]](dict[str, Raw])
-_output = _Decoder[_Output](_Output)
-_value = _Decoder[Any](Any)
 
 
 def check_size(size: int) -> None:
@@ -130,6 +79,8 @@ def diff(before: bytes, after: bytes) -> Diff:
     """
     try:
         return _diff(before, after)
+    except Unfit as reason:
+        raise _not_diffable(str(reason)) from None
     except RecursionError:
         raise _not_diffable("it is nested too deeply") from None
 
@@ -142,7 +93,7 @@ def _diff(before: bytes, after: bytes) -> Diff:
     news = _instances(text for digest, text in new_digests.items() if digest not in same)
     in_both = [_changed(olds[address], news[address]) for address in olds.keys() & news.keys()]
     changed = [resource for resource in in_both if resource.changes]
-    unchanged = sum(len(_resource(new_digests[digest]).instances) for digest in same)
+    unchanged = sum(len(shapes.resource(new_digests[digest]).instances) for digest in same)
     space = _Space()
     return Diff(
         outputs=space.fitting(_compare_outputs(old.outputs, new.outputs)),
@@ -174,17 +125,9 @@ class _Space:
         return fitting
 
 
-def _read(text: bytes) -> _Document:
+def _read(text: bytes) -> Document:
     check_size(len(text))
-    document = _document(text)
-    if document.encrypted_data is not UNSET:
-        raise Conflict(
-            "OpenTofu encrypted this state itself: only its own passphrase opens the content.",
-            code="state-encrypted",
-        )
-    if document.version != 4:
-        raise _not_diffable(f"it has the version {document.version}, not 4")
-    return document
+    return shapes.read(text)
 
 
 def _not_diffable(reason: str) -> Conflict:
@@ -198,7 +141,7 @@ class _Found:
     address: str
     data: bool
     type: str
-    instance: _Instance
+    instance: Instance
     text: Raw
 
     def alone(self) -> Resource:
@@ -208,27 +151,16 @@ class _Found:
 def _instances(resources: Iterable[Raw]) -> dict[str, _Found]:
     found: dict[str, _Found] = {}
     for text in resources:
-        resource = _resource(text)
-        data = resource.mode == "data"
-        for part in resource.instances:
-            instance = _instance(part)
-            address = _address(resource, instance)
-            found[address] = _Found(address, data, resource.type, instance, part)
+        whole = shapes.resource(text)
+        for part in whole.instances:
+            instance = shapes.instance(part)
+            address = shapes.address_of(whole, instance)
+            found[address] = _Found(address, whole.is_data, whole.type, instance, part)
     return found
 
 
-def _digests(document: _Document) -> dict[bytes, Raw]:
+def _digests(document: Document) -> dict[bytes, Raw]:
     return {hashlib.sha256(text).digest(): text for text in document.resources}
-
-
-def _address(resource: _Resource, instance: _Instance) -> str:
-    where = f"{resource.module}." if resource.module else ""
-    kind = "data." if resource.mode == "data" else ""
-    index, key = "", instance.index_key
-    if key is not None:
-        index = f"[{msgspec.json.encode(key).decode()}]"
-    deposed = f" (deposed {instance.deposed})" if instance.deposed else ""
-    return f"{where}{kind}{resource.type}.{resource.name}{index}{deposed}"
 
 
 def _changed(old: _Found, new: _Found) -> Resource:
@@ -248,24 +180,20 @@ def _compare(old: _Found, new: _Found) -> Iterator[Change]:
         texts = getattr(before, name), getattr(after, name)
         if bytes(texts[0]) != bytes(texts[1]):
             mask = Mask(
-                [*_marked(before), *_marked(after)], everything=secrecy.is_telling(new.type)
+                [*shapes.marked(before), *shapes.marked(after)],
+                everything=secrecy.is_telling(new.type),
             )
-            yield from _values(_value(texts[0]), _value(texts[1]), (), mask)
-
-
-def _marked(instance: _Instance) -> Iterator[Path]:
-    for steps in _value(instance.sensitive_attributes) or ():
-        yield secrecy.marked(steps if isinstance(steps, list) else ())
+            yield from _values(shapes.value(texts[0]), shapes.value(texts[1]), (), mask)
 
 
 def _compare_outputs(before: Raw, after: Raw) -> Iterator[Change]:
     if bytes(before) == bytes(after):
         return
-    olds, news = _outputs(before), _outputs(after)
+    olds, news = shapes.outputs(before), shapes.outputs(after)
     for name in sorted(olds.keys() | news.keys()):
-        texts = olds.get(name, _NOTHING), news.get(name, _NOTHING)
+        texts = olds.get(name, NOTHING), news.get(name, NOTHING)
         if bytes(texts[0]) != bytes(texts[1]):
-            old, new = (_output(t) if bytes(t) != b"null" else _Output() for t in texts)
+            old, new = (shapes.output(t) if bytes(t) != b"null" else shapes.Output() for t in texts)
             mask = Mask(everything=old.sensitive or new.sensitive)
             yield from _values(old.value, new.value, (name,), mask)
 

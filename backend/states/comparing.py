@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, undefer
 
 from backend import apart, audit
@@ -16,7 +16,7 @@ from backend.documents.diff import Diff
 from backend.errors import Invalid
 from backend.models import State, StateVersion
 from backend.offload import Room, off_loop
-from backend.states import states, versions
+from backend.states import rescued, states, versions
 from backend.transactions import Caller, Transaction
 
 Sizes = tuple[int, int]  # bytes
@@ -49,10 +49,40 @@ def compare(
     """
     with caller.transaction() as tx:
         older, newer = _read(tx, states.named(tx, project, workspace), before, after)
-    sizes = (len(NOTHING) if older is None else older.size), newer.size
-    compared = _here if sum(sizes) <= SMALL else _apart
-    found = compared(caller, sizes, _content(caller, older), _content(caller, newer))
+    before_size = len(NOTHING) if older is None else older.size
+    contents = _content(caller, older), _content(caller, newer)
+    found = _compared(caller, (before_size, newer.size), *contents)
     return Comparison(None if older is None else older.number, newer.number, found)
+
+
+def compare_rescued(caller: Caller, project: str, workspace: str, rescued_id: str) -> Comparison:
+    """Compare the newest version with a rescued write: what promoting it would change. Audited.
+
+    `after` is 0, as the rescued write has no number. Raises what `compare` raises, and Conflict
+    for a write that is decided.
+    """
+    with caller.transaction() as tx:
+        state = states.named(tx, project, workspace)
+        tx.require("state:read", state.project_id)
+        kept, newest = rescued.beside(tx.db, state, rescued_id)
+        rescued.refuse_decided(kept)
+        for size in (kept.size, 0 if newest is None else newest.size):
+            diff.check_size(size)
+        number = None if newest is None else newest.number
+        audit.record(
+            tx, "state.diff", state.id, project_id=state.project_id,
+            before=number, rescued=kept.id,
+        )  # fmt: skip
+    sizes = (len(NOTHING) if newest is None else newest.size), kept.size
+    content = rescued.content(kept, caller.here.keyring, caller.here.blobs)
+    return Comparison(number, 0, _compared(caller, sizes, _content(caller, newest), content))
+
+
+def _compared(
+    caller: Caller, sizes: Sizes, before: Iterator[bytes], after: Iterator[bytes]
+) -> Diff:
+    compared = _here if sum(sizes) <= SMALL else _apart
+    return compared(caller, sizes, before, after)
 
 
 def _here(_caller: Caller, _sizes: Sizes, before: Iterator[bytes], after: Iterator[bytes]) -> Diff:
@@ -90,8 +120,7 @@ def _read(
 ) -> tuple[StateVersion | None, StateVersion]:
     """Read both versions with their bodies, and write the audit entry."""
     tx.require("state:read", state.project_id)
-    newer = versions.numbered(tx.db, state, after)
-    older = _before(tx.db, newer) if before is None else versions.numbered(tx.db, state, before)
+    older, newer = _pair(tx.db, state, before, after)
     for version in (older, newer):
         if version is not None:
             states.refuse_removed(version)
@@ -103,18 +132,27 @@ def _read(
     return older, newer
 
 
-def _before(db: Session, version: StateVersion) -> StateVersion | None:
-    return db.scalars(
-        select(StateVersion)
-        .where(
-            StateVersion.state_id == version.state_id,
-            StateVersion.number < version.number,
-            StateVersion.removed_at.is_(None),
-        )
-        .order_by(StateVersion.number.desc())
-        .limit(1)
-        .options(undefer(StateVersion.sealed))
-    ).one_or_none()
+def _pair(
+    db: Session, state: State, before: str | None, after: str
+) -> tuple[StateVersion | None, StateVersion]:
+    """Both versions with their bodies, in one statement if they are there."""
+    newer = versions.number_of(state, after)
+    if before is None:
+        kept = StateVersion.removed_at.is_(None)
+        wanted = and_(StateVersion.number <= newer, or_(StateVersion.number == newer, kept))
+        older = None
+    else:
+        older = versions.number_of(state, before)
+        wanted = StateVersion.number.in_((older, newer))
+    asked = select(StateVersion).where(StateVersion.state_id == state.id, wanted)
+    newest_first = asked.order_by(StateVersion.number.desc()).limit(2)
+    found = {
+        one.number: one for one in db.scalars(newest_first.options(undefer(StateVersion.sealed)))
+    }
+    last = found.get(newer) or states.version(db, state, newer)
+    if older is not None:
+        return found.get(older) or states.version(db, state, older), last
+    return next((one for number, one in found.items() if number < newer), None), last
 
 
 def _content(caller: Caller, version: StateVersion | None) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import structlog
-from sqlalchemy import Exists, Select, exists, func, select
+from sqlalchemy import Exists, Select, and_, exists, func, select
 from sqlalchemy.orm import QueryableAttribute, Session, undefer
 
 from backend import audit
@@ -139,8 +139,12 @@ def named(db: Session, state: State, rescued_id: str) -> RescuedWrite:
     asked = _of(state).where(RescuedWrite.id == rescued_id).options(undefer(RescuedWrite.sealed))
     kept = db.scalars(asked).one_or_none()
     if kept is None:
-        raise NotFound(f"There is no rescued write {rescued_id} of this state.")
+        raise _missing(rescued_id)
     return kept
+
+
+def _missing(rescued_id: str) -> NotFound:
+    return NotFound(f"There is no rescued write {rescued_id} of this state.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +160,26 @@ class Compared:
     current: StateVersion | None
 
 
+def beside(db: Session, state: State, rescued_id: str) -> tuple[RescuedWrite, StateVersion | None]:
+    """A rescued write and the newest version, both with their bodies. Raises NotFound."""
+    newest = and_(StateVersion.state_id == state.id, StateVersion.number == state.current)
+    asked = (
+        select(RescuedWrite, StateVersion)
+        .outerjoin(StateVersion, newest)
+        .where(RescuedWrite.state_id == state.id, RescuedWrite.id == rescued_id)
+        .options(undefer(RescuedWrite.sealed), undefer(StateVersion.sealed))
+    )
+    found = db.execute(asked).one_or_none()
+    if found is None:
+        raise _missing(rescued_id)
+    return found[0], found[1]
+
+
 def get(tx: Transaction, state: State, rescued_id: str) -> Compared:
     """A rescued write, compared with the current version. Raises NotFound."""
     tx.require("state:read", state.project_id)
     db = tx.db
-    kept = named(db, state, rescued_id)
+    kept, current = beside(db, state, rescued_id)
     equals = None
     if kept.sha256 is not None:
         equals = db.scalar(
@@ -170,7 +189,6 @@ def get(tx: Transaction, state: State, rescued_id: str) -> Compared:
                 StateVersion.removed_at.is_(None),  # a removed version has no bytes any more
             )
         )
-    current = states.newest(db, state)
     return Compared(kept, "stored" if equals else _comparison(kept, current), equals, current)
 
 

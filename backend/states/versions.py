@@ -29,12 +29,17 @@ def numbered(db: Session, state: State, which: str) -> StateVersion:
 
     Raises NotFound, and Gone for the latest one of a deleted state.
     """
+    return states.version(db, state, number_of(state, which))
+
+
+def number_of(state: State, which: str) -> int:
+    """The number that is meant. Raises NotFound, and Gone for the latest one of a deleted state."""
     if which != LATEST:
-        return states.version(db, state, int(which))
-    newest = states.current(db, state)
-    if newest is None:
+        return int(which)
+    states.refuse_deleted(state)
+    if state.current == 0:
         raise NotFound("This state was never written.", code="never-written")
-    return newest
+    return state.current
 
 
 def find_all(

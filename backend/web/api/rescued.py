@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from backend.models import RescuedWrite as RescuedRow
 from backend.states import rescued, restoring
-from backend.states.rescued import Comparison
+from backend.states.rescued import Compared, Comparison
 from backend.web.api.answers import (
     WORKSPACE,
     Cursor,
@@ -73,7 +73,7 @@ def list_rescued_writes(path: WorkspacePath, query: RescuedList) -> Response:
     find = rescued.find_undecided if query.undecided else rescued.find_all
     with reading() as tx:
         found = find(tx, state_of(tx, path), query.cursor, query.limit)
-    items = [_shown(kept) for kept in found.items]
+    items = [shown(kept) for kept in found.items]
     return answer(RescuedWrites(items=items, next_cursor=found.next_cursor))
 
 
@@ -82,13 +82,7 @@ def get_rescued_write(path: RescuedPath) -> Response:
     """One refused document, compared with what is stored."""
     with reading() as tx:
         compared = rescued.get(tx, state_of(tx, path), path.rescued_id)
-    detail = RescuedWriteDetail(
-        **_shown(compared.kept).model_dump(),
-        comparison=compared.comparison,
-        equals_version=compared.equals,
-        current=None if compared.current is None else shown_version(compared.current),
-    )
-    return answer(detail)
+    return answer(detailed(compared))
 
 
 @bp.get(
@@ -132,8 +126,17 @@ def dismiss_rescued_write(path: RescuedPath) -> Response:
     """Remove the body of a refused document. Who decided so stays recorded."""
     with transaction() as tx:
         gone = rescued.dismiss(tx, state_of(tx, path), path.rescued_id)
-    return answer(_shown(gone))
+    return answer(shown(gone))
 
 
-def _shown(kept: RescuedRow) -> RescuedWrite:
+def shown(kept: RescuedRow) -> RescuedWrite:
     return with_fault(RescuedWrite, kept, rescued.fault(installation().keyring, kept))
+
+
+def detailed(compared: Compared) -> RescuedWriteDetail:
+    return RescuedWriteDetail(
+        **shown(compared.kept).model_dump(),
+        comparison=compared.comparison,
+        equals_version=compared.equals,
+        current=None if compared.current is None else shown_version(compared.current),
+    )

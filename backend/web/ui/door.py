@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
+from typing import IO, Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, g, make_response, redirect, request
+from flask import Blueprint, Flask, Request, Response, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from backend.errors import NotFound, Unauthorised
@@ -46,7 +48,15 @@ def open_pages(noun: str) -> Blueprint:
     return bp
 
 
+class _Request(Request):
+    """A request whose files stay in memory: a state must not get to the disk in clear."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return io.BytesIO()
+
+
 def install(app: Flask) -> None:
+    app.request_class = _Request
     app.after_request(_finish)
     app.jinja_env.globals["form_token"] = lambda: cookies.form_token(_key())
     app.jinja_env.globals["notice"] = _notice

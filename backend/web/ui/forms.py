@@ -25,7 +25,20 @@ def read(model: type[Model], form: MultiDict[str, str] | None = None, **more: An
     null where the body allows null. Lines of a text area are the items of a list. Of a check box
     the last value counts, so that a hidden field before it can say false.
     """
-    given = _nested(model, request.form if form is None else form) | more
+    return _checked(model, _nested(model, request.form if form is None else form) | more)
+
+
+def asked(model: type[Model]) -> Model:
+    """What the address of this page asks for, as a query of the API. Raises Invalid.
+
+    Parameters that are empty, or of another page, do not count.
+    """
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    given = {name: value for name, value in request.args.items() if value and name in known}
+    return _checked(model, given)
+
+
+def _checked(model: type[Model], given: dict[str, Any]) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from backend.documents.resources import List
 from backend.principal import LOCK, RESCUE
 from backend.states import (
     aliases,
@@ -16,6 +17,7 @@ from backend.states import (
     locks,
     outputs,
     rescued,
+    resources,
     restoring,
     retention,
     serving,
@@ -89,6 +91,11 @@ CASES: dict[str, Case] = {
         call=lambda c, _w: comparing.compare(c, *AT, None, "latest"),
         by_caller=True,
     ),
+    "states.comparing.compare_rescued": case(
+        "state:read",
+        call=lambda c, w: comparing.compare_rescued(c, *AT, w.rescued_id),
+        by_caller=True,
+    ),
     "states.deleting.contents": case(
         any_of=("runs:read", "templates:manage"),
         call=lambda tx, w: deleting.contents(tx, workspace(tx, w)),
@@ -158,6 +165,22 @@ CASES: dict[str, Case] = {
     "states.rescued.decide": case(
         "state:write",
         call=lambda tx, w: rescued.decide(tx, state(tx, w), kept(tx, w), "dismissed"),
+    ),
+    "states.resources.find_all": case(
+        "state:read",
+        call=lambda c, _w: resources.find_all(c, *AT, "latest", List()),
+        by_caller=True,
+    ),
+    "states.resources.get": case(
+        "state:read",
+        call=lambda c, _w: resources.get(c, *AT, "latest", "null_resource.a"),
+        by_caller=True,
+    ),
+    "states.resources.summarise": case(
+        "state:read", call=lambda c, _w: resources.summarise(c, *AT, "latest"), by_caller=True
+    ),
+    "states.resources.draw": case(
+        "state:read", call=lambda c, _w: resources.draw(c, *AT, "latest"), by_caller=True
     ),
     "states.restoring.restore": case(
         "state:write", call=lambda c, _w: restoring.restore(c, *AT, "1"), by_caller=True

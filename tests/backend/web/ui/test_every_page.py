@@ -90,7 +90,7 @@ def rules(app: Flask, method: str) -> Iterator[Rule]:
 def address(rule: Rule, values: dict[str, str]) -> str:
     path = rule.rule
     for name in rule.arguments:
-        path = re.sub(rf"<(\w+:)?{name}>", values[name], path)
+        path = re.sub(rf"<([^<>:]+:)?{name}>", values[name], path)
     return path
 
 
