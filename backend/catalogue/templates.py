@@ -155,7 +155,7 @@ def _assign(tx: Transaction, project: Project, template: Template, fields: Field
     if "key" in fields:
         template.key = keys.chosen(tx.db, project, fields["key"])
     name = fields.get("name")
-    if name is not None:
+    if name is not None and name != template.name:
         template.name = names.check(name, RESERVED)
     if "repository" in fields:
         tx.here.check_repository(fields["repository"])

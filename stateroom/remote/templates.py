@@ -50,10 +50,28 @@ DETAIL: Columns = {
     "key": "key.name",
     "made": "created_at",
 }
+PREVIEW: Columns = {
+    "what is wrong": "problem.message",
+    "commit": "commit",
+    "subject": "subject",
+    "backend of the sources": "detection.verdict",
+    "found in": lambda found: _place(found["detection"]),
+    "why": "detection.why",
+    "generated file": "override.name",
+    "tool": "tool.name",
+    "version": "tool.version",
+    "asked for": lambda found: [f"{one['text']} ({one['where']})" for one in found["requirements"]],
+    "needed variables": lambda found: [
+        one["name"] for one in found["variables"] if one["required"] and not one["is_set"]
+    ],
+    "warnings": lambda found: [*found["warnings"], *filter(None, [found["tool"]["warning"]])],
+    "refs like it": "refs",
+}
 WRAPPERS = ("terragrunt", "terraspace", "terramate", "cdktf", "atmos")
 
 
-_FIELDS = (
+# what decides what a run finds
+_FOUND_BY = (
     click.option(
         "--ref",
         type=TEXT_OR_NONE,
@@ -87,6 +105,27 @@ _FIELDS = (
         help="Run the sources without this program, which may keep their state elsewhere: import "
         "that first. May be given several times, and replaces earlier ones; none: take all away.",
     ),
+    variable_files,
+    click.option(
+        "--submodules/--no-submodules",
+        default=None,
+        help="Fetch the submodules that the folder uses. Default: refuse a run that needs one.",
+    ),
+    click.option(
+        "--lfs/--no-lfs",
+        default=None,
+        help="Fetch the files of Git LFS that the folder uses. Default: refuse a run that needs "
+        "one.",
+    ),
+    click.option(
+        "--key",
+        type=TEXT_OR_NONE,
+        shell_complete=names("keys"),
+        help="The stored key that opens the repository.",
+    ),
+)
+_FIELDS = (
+    *_FOUND_BY,
     click.option(
         "--allow-ref",
         "allowed_refs",
@@ -113,30 +152,12 @@ _FIELDS = (
     rules.OPTION,
     surveys.OPTION,
     surveys.FREE,
-    variable_files,
     backend_config_files,
     click.option(
         "--queue",
         metavar="LABEL",
         help="Let only workers take its runs that listen to this queue (`stateroom worker "
         "--queue LABEL`).",
-    ),
-    click.option(
-        "--submodules/--no-submodules",
-        default=None,
-        help="Fetch the submodules that the folder uses. Default: refuse a run that needs one.",
-    ),
-    click.option(
-        "--lfs/--no-lfs",
-        default=None,
-        help="Fetch the files of Git LFS that the folder uses. Default: refuse a run that needs "
-        "one.",
-    ),
-    click.option(
-        "--key",
-        type=TEXT_OR_NONE,
-        shell_complete=names("keys"),
-        help="The stored key that opens the repository.",
     ),
 )
 
@@ -145,6 +166,18 @@ def _of_a_template(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_FIELDS):
         command = option(command)
     return command
+
+
+def _of_a_preview(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FOUND_BY):
+        command = option(command)
+    return command
+
+
+def _place(found: dict[str, Any] | None) -> str | None:
+    if found is None or found["file"] is None:
+        return None
+    return found["file"] if found["line"] is None else f"{found['file']}:{found['line']}"
 
 
 @group("templates")
@@ -175,6 +208,22 @@ def create_template(
     first = None if workspace is None else {"name": workspace}
     made = api.post(f"{project}/templates", {**changes(given), "workspace": first})
     show.item(made, DETAIL)
+
+
+@command.command("preview")
+@click.argument("repository")
+@_of_a_preview
+@click.option("--workspace", help="The workspace whose address would be injected.")
+@in_project
+@connected
+def preview_template(api: Api, show: Show, *, project: str, **given: Any) -> None:
+    """Show what a run would find and inject, without making a template.
+
+    The server fetches the repository, and executes nothing of it.
+    """
+    found = api.post(f"{project}/templates/preview", changes(given))
+    text = "" if found["override"] is None else found["override"]["text"]
+    show.item(found, PREVIEW, text)
 
 
 @command.command("show")

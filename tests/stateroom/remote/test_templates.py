@@ -31,20 +31,36 @@ def test_a_template_needs_a_repository_alone(cli: CommandLine, repository: Repos
     assert rows == {"module": "auto", "repository": "auto"}
 
 
+def test_what_a_run_would_find_is_shown_before_there_is_a_template(
+    cli: CommandLine, repository: Repository
+) -> None:
+    repository.commit({"versions.tf": 'terraform {\n  required_version = ">= 1.4"\n}\n'})
+    folder = str(repository.folder)
+
+    said = cli.must("templates", "preview", folder, "--workspace", "prod")
+    [wrong] = cli.json("templates", "preview", folder, "--path", "not/there")
+
+    assert "backend of the sources: none" in said
+    assert ">= 1.4 (versions.tf:2)" in said
+    assert "/prod" in said
+    assert wrong["problem"]["code"] == "path-not-found"
+    assert cli.table("templates", "list")[0]["NAME"] == "module"
+
+
 def test_a_template_is_changed_and_deleted(cli: CommandLine, repository: Repository) -> None:
     folder = str(repository.folder)
     cli.must("templates", "create", folder, "--name", "old", "--ref", "main", "--workspace", "w")
 
-    [changed] = cli.json("templates", "set", "old", "--name", "new", "--ref", "none")
-    [shown] = cli.json("templates", "show", "new")
-    refused = cli.run("templates", "delete", "new")
+    [changed] = cli.json("templates", "set", "old", "--name", "newer", "--ref", "none")
+    [shown] = cli.json("templates", "show", "newer")
+    refused = cli.run("templates", "delete", "newer")
     cli.must("workspaces", "delete", "w")
-    deleted = cli.run("templates", "delete", "new")
+    deleted = cli.run("templates", "delete", "newer")
 
-    assert (changed["name"], changed["ref"]) == ("new", None)
+    assert (changed["name"], changed["ref"]) == ("newer", None)
     assert shown == changed
     assert refused.exit_code == 1
-    assert deleted.stderr == "The template new is deleted.\n"
+    assert deleted.stderr == "The template newer is deleted.\n"
 
 
 def test_what_is_wrong_with_a_template_is_one_line(cli: CommandLine) -> None:

@@ -212,6 +212,13 @@ def test_a_template_is_deleted_when_its_name_was_typed_and_nothing_runs_it(
     assert read(boss, AT)["items"] == []
 
 
+def test_a_name_that_means_a_page_is_refused(owner: Visitor) -> None:
+    for name in ("new", "preview"):
+        answer = owner.send(AT, {"name": name, "repository": "https://h.example/x"})
+
+        assert (answer.status_code, "name-reserved" in answer.get_data(as_text=True)) == (422, True)
+
+
 def test_each_role_sees_its_buttons_and_no_others(visitor_of: Callable[..., Visitor]) -> None:
     for role, manages, runs in (
         ("guest", False, False),
