@@ -9,19 +9,19 @@ from backend.models import PLANNED, Run
 from backend.runs import plan_documents, rules
 from backend.transactions import Transaction
 
-_STAYS = ("no-op", "update", "create", "replace", "read")
+_STAYS = ("no-op", "update", "replace")
 
 
 @dataclass(frozen=True)
 class Outlook:
     """`refused` is why the principal may not approve the run; None: it may.
 
-    `overrules`: whoever approves it overrules a rule. `leaves_nothing`: see below.
+    `overrules`: whoever approves it overrules a rule. `destroys_all`: see below.
     """
 
     refused: str | None
     overrules: bool
-    leaves_nothing: bool
+    destroys_all: bool
 
 
 def of_run(tx: Transaction, run: Run) -> Outlook | None:
@@ -32,21 +32,20 @@ def of_run(tx: Transaction, run: Run) -> Outlook | None:
     return Outlook(
         refused=_refused(tx, run),
         overrules=rules.verdict(rules.findings_of(run)) == "ask",
-        leaves_nothing=leaves_nothing(tx, run),
+        destroys_all=destroys_all(tx, run),
     )
 
 
-def leaves_nothing(tx: Transaction, run: Run) -> bool:
-    """Whether the plan of a run destroys everything, or may do so as far as can be known.
+def destroys_all(tx: Transaction, run: Run) -> bool:
+    """Whether a plan destroys all that there is, whatever it makes instead; or may, if unreadable.
 
-    Every `destroy` is meant so, also one with targets.
+    A replacement stays. Every `destroy` is meant so, also one with targets.
     """
     tx.require("runs:read", run.project_id)
     if run.operation == "destroy":
         return True
     changes = run.changes or {}
-    replaced, made = changes.get("replace", 0), changes.get("add", 0)
-    if changes.get("destroy", 0) <= replaced or made > 0:
+    if changes.get("destroy", 0) <= changes.get("replace", 0):
         return False
     try:
         index = plan_documents.index_of(tx, run)

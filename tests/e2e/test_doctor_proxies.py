@@ -249,7 +249,7 @@ def test_what_cannot_be_deleted_is_named(proxy: Proxy, stateroom: Stateroom) -> 
     stateroom.api.delete(f"/projects/{left}")
 
 
-def test_ctrl_c_leaves_nothing_behind(
+def test_ctrl_c_destroys_all_behind(
     new_stateroom: Callable[..., Stateroom], tmp_path: Path
 ) -> None:
     here = new_stateroom()

@@ -101,7 +101,7 @@ def comment(project: str, run: str) -> ResponseReturnValue:
 def _check_name(tx: Transaction, place: Project, run_id: str) -> None:
     """Raise Invalid if the plan destroys everything, and the workspace's name was not typed."""
     run = queue.named(tx.db, place, run_id)
-    if _waits(run) and outlooks.leaves_nothing(tx, run):
+    if _waits(run) and outlooks.destroys_all(tx, run):
         forms.typed(run.workspace.name)
 
 

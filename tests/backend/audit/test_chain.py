@@ -317,7 +317,7 @@ def test_many_linkers_at_once_make_one_chain(here: Installation) -> None:
     assert (found.broken, found.unlinked, found.verified) == (None, 0, entries(here))
 
 
-def test_a_linker_that_dies_before_its_commit_leaves_nothing(
+def test_a_linker_that_dies_before_its_commit_destroys_all(
     here: Installation, chain: Head, linker: Linker
 ) -> None:
     write(here, 5)

@@ -179,7 +179,7 @@ def test_a_document_with_another_md5_is_refused(blobs: Blobs, size: int) -> None
 @pytest.mark.parametrize(
     ("start", "code"), [(b"[", "state-not-json"), (b'{"a": "', "not-a-state"), (b'{"version', "state-truncated")]
 )  # fmt: skip
-def test_what_is_no_state_is_refused_and_leaves_nothing(
+def test_what_is_no_state_is_refused_and_destroys_all(
     blobs: Blobs, size: int, start: bytes, code: str
 ) -> None:
     end = b'"}' if code == "not-a-state" else b""
@@ -199,7 +199,7 @@ def test_an_empty_body_is_refused(blobs: Blobs) -> None:
     assert caught.value.code == "state-empty"
 
 
-def test_a_client_that_disappears_leaves_nothing(blobs: Blobs) -> None:
+def test_a_client_that_disappears_destroys_all(blobs: Blobs) -> None:
     class Disappearing(Arriving):
         def read(self, size: int, /) -> bytes:
             if self.taken > MB:
@@ -344,7 +344,7 @@ print(json.dumps({"size": size, "served": served}))
     assert found["served"] > 2 * found["size"] // PIECE
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_destroys_all(tmp_path: Path) -> None:
     script = """
 from backend.errors import Unavailable
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))

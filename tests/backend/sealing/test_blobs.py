@@ -72,14 +72,14 @@ def test_the_same_bytes_can_be_stored_twice(blobs: Blobs) -> None:
     assert len(files(blobs)) == 1
 
 
-def test_a_body_that_was_not_committed_leaves_nothing(blobs: Blobs) -> None:
+def test_a_body_that_was_not_committed_destroys_all(blobs: Blobs) -> None:
     with blobs.writer() as writer:
         writer.write(b"sealed")
 
     assert files(blobs) == []
 
 
-def test_a_body_that_failed_leaves_nothing(blobs: Blobs) -> None:
+def test_a_body_that_failed_destroys_all(blobs: Blobs) -> None:
     with pytest.raises(ZeroDivisionError), blobs.writer() as writer:
         writer.write(b"x" * (1 // 0))
 
@@ -183,7 +183,7 @@ def test_an_upload_that_was_swept_away_is_told_so(blobs: Blobs) -> None:
             writer.commit()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_destroys_all(tmp_path: Path) -> None:
     # A limit on the size of files is a full disk that needs no privilege.
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "blobs")],

@@ -42,6 +42,9 @@ def test_two_people_decide_and_the_second_one_is_told_what_the_first_one_did(
         expect(page).to_have_title(re.compile("^applied: apply of first"))
         expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("good.svg"))
     expect(second.get_by_role("button", name="Approve and apply")).to_have_count(0)
+    expect(second.locator("#side")).to_contain_text("Claim 2")
+    place.api.post(f"{run.path}/comments", text="Well done")
+    expect(second.locator("#said")).to_contain_text("Well done", timeout=2 * SOON)
     expect(second.locator("#outputs")).to_contain_text("hello")
 
 

@@ -322,7 +322,7 @@ def test_what_is_too_large_is_refused(
     assert refusal(from_disk(repository), work).code == "repository-too-large"
 
 
-def test_a_clone_that_is_canceled_before_it_starts_leaves_nothing(
+def test_a_clone_that_is_canceled_before_it_starts_destroys_all(
     repository: Repository, work: Path
 ) -> None:
     with pytest.raises(Stopped) as stopped:

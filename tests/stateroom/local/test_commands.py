@@ -358,7 +358,7 @@ def test_it_ends_cleanly_when_asked_to(start: Start, number: signal.Signals) -> 
     assert "process_died" not in up.said()
 
 
-def test_kill_9_of_up_leaves_nothing_running(start: Start) -> None:
+def test_kill_9_of_up_destroys_all_running(start: Start) -> None:
     up = start()
     wait_until(up.is_ready, "the server")
     up.remember()

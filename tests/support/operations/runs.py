@@ -214,8 +214,8 @@ CASES: dict[str, Case] = {
         "runs:create", call=lambda tx, w: offers.of_workspace(tx, project(tx, w), w.workspace_id)
     ),
     "runs.outlooks.of_run": case("runs:read", call=lambda tx, w: outlooks.of_run(tx, run(tx, w))),
-    "runs.outlooks.leaves_nothing": case(
-        "runs:read", call=lambda tx, w: outlooks.leaves_nothing(tx, run(tx, w))
+    "runs.outlooks.destroys_all": case(
+        "runs:read", call=lambda tx, w: outlooks.destroys_all(tx, run(tx, w))
     ),
     "runs.plan_documents.index_of": case(
         "runs:read", call=lambda tx, w: plan_documents.index_of(tx, run(tx, w))

@@ -38,7 +38,7 @@
     const problem = live()?.querySelector(".problem-place > .problem");
     if (problem && DECIDED.includes(problem.dataset.code)) {
       document.getElementById("refused").replaceChildren(problem);
-      htmx.ajax("GET", location.pathname, { source: live(), target: "#live", select: "#live", selectOOB: "#side:morph", swap: "morph:outerHTML" });
+      htmx.ajax("GET", location.pathname, { source: live(), target: "#live", select: "#live", selectOOB: "#side:morph,#said:morph", swap: "morph:outerHTML" });
     }
     follow(event);
   });
