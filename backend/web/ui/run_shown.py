@@ -14,6 +14,7 @@ import msgspec
 
 from backend.models import ACTIVE
 from backend.web.api.run_answers import Run, Step
+from backend.web.ui.shown import count
 
 LONGEST = 4000  # letters of an output
 ICONS = {
@@ -23,7 +24,8 @@ ICONS = {
     "planned": "waits",
 }
 _COUNTS = (("add", "+"), ("change", "~"), ("destroy", "\N{MINUS SIGN}"))
-_MORE = ("import", "move", "forget", "actions", "outputs")
+_MORE = {"import": "import", "move": "move", "forget": "forgotten resource", "actions": "action",
+         "outputs": "output"}  # fmt: skip
 _COMMAND = re.compile(r"`([^`]+)`")
 # how hosts address a commit of a repository
 _COMMITS = {"github.com": "commit", "gitlab.com": "-/commit", "codeberg.org": "commit",
@@ -62,7 +64,7 @@ def counts(changes: Mapping[str, int] | None) -> list[tuple[str, str]]:
 def more_counts(changes: Mapping[str, int] | None) -> list[str]:
     """What else a plan counts, in words."""
     given = changes or {}
-    return [f"{given[name]:,} {name}" for name in _MORE if given.get(name)]
+    return [count(given[name], noun) for name, noun in _MORE.items() if given.get(name)]
 
 
 def told(text: str) -> Iterator[tuple[bool, str]]:

@@ -48,6 +48,10 @@ def test_commands_in_a_sentence_are_told_apart_and_can_be_copied() -> None:
 def test_counts_of_a_plan_are_short_and_nothing_is_said_of_nothing() -> None:
     assert run_shown.counts({"add": 0, "change": 0, "destroy": 0, "read": 3}) == []
     assert run_shown.counts(None) == []
+    assert run_shown.more_counts({"import": 2, "outputs": 1, "move": 0}) == [
+        "2 imports",
+        "1 output",
+    ]
     assert run_shown.counts({"add": 1200, "destroy": 1}) == [
         ("add", "+1,200"), ("change", "~0"), ("destroy", "\N{MINUS SIGN}1"),
     ]  # fmt: skip
