@@ -30,6 +30,7 @@ from backend.transactions import Transaction
 
 Sign = Literal["locked", "drifted", "frozen", "failed", "deleted"]
 FAILED = ("errored", "lost")
+NO_TEMPLATE = "-"  # which is no name
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ class Glance:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which workspaces a list has: a part of their names, their template, and all these signs."""
+    """Which workspaces a list has: a part of their names, their template, and all these signs.
+
+    The template is a name or an id; `-` are workspaces that have none.
+    """
 
     text: str = ""
     template: str = ""
@@ -144,7 +148,7 @@ def _only(wanted: Wanted) -> list[ColumnElement[bool]]:
     found = [_SIGNS[sign]() for sign in wanted.signs]
     if wanted.text:
         found.append(Workspace.name.icontains(wanted.text, autoescape=True))
-    if wanted.template == "none":
+    if wanted.template == NO_TEMPLATE:
         found.append(Workspace.template_id.is_(None))
     elif wanted.template:
         of_template = select(Template.id).where(
