@@ -43,6 +43,7 @@ def test_an_alias_made_in_the_page_is_used_by_the_real_terraform(
 
     page.goto(at(place))
     expect(page.get_by_text("by alias laptop")).to_be_visible()
+    expect(page.get_by_role("link", name="List them")).to_be_visible()
     assert len(place.versions()) == 1
     page.goto(at(place, "/aliases"))
     page.locator("summary", has_text="Revoke").click()
