@@ -6,6 +6,8 @@ A large document is looked through in a process of its own, as one that is compa
 from __future__ import annotations
 
 import itertools
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -22,10 +24,33 @@ from backend.states import states, versions
 from backend.states.comparing import MEMORY
 from backend.transactions import Caller
 
-SMALL = 512 * 1024  # bytes of a document that is looked through in a thread of the server
+SMALL = 1024 * 1024  # bytes of a document that is looked through in a thread of the server
 ROOM = Room(2, seconds=20.0, refusal="Too many states are being looked through. Try again.")
 
+KEPT = 4  # graphs of versions, which never change: a picture is asked for after its page
+
 Found = TypeVar("Found")
+
+
+class _LastDrawn:
+    """The graphs that were asked for last, by the ids of their versions."""
+
+    def __init__(self) -> None:
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._in_turn = threading.Lock()
+
+    def get(self, version: StateVersion) -> Graph | None:
+        with self._in_turn:
+            return self._graphs.get(version.id)
+
+    def keep(self, version: StateVersion, drawn: Graph) -> None:
+        with self._in_turn:
+            self._graphs[version.id] = drawn
+            while len(self._graphs) > KEPT:
+                self._graphs.popitem(last=False)
+
+
+_last_drawn = _LastDrawn()
 
 
 @dataclass(frozen=True)
@@ -91,9 +116,14 @@ def _ask(caller: Caller, project: str, workspace: str, which: str, question: Ask
 
 
 def _answer(caller: Caller, version: StateVersion, question: Asked) -> document.Answer:
+    if isinstance(question, Draw) and (known := _last_drawn.get(version)) is not None:
+        return known
     content = states.content(version, caller.here.keyring, caller.here.blobs)
     ask = _here if version.size <= SMALL else _apart
-    return ask(caller, version.size, question, content)
+    found = ask(caller, version.size, question, content)
+    if isinstance(found, Graph):
+        _last_drawn.keep(version, found)
+    return found
 
 
 def _version(

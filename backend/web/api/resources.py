@@ -17,6 +17,7 @@ from backend.web.api.answers import (
     encoded,
     problems,
 )
+from backend.web.compression import compressed
 from backend.web.current import caller
 
 bp = blueprint("resources", "The resources in a state, without their attributes")
@@ -52,7 +53,9 @@ class Graph(Answer):
 def get_graph(path: WorkspacePath, query: Which) -> Response:
     """What depends on what: the resources of a version as a graph, without their attributes."""
     seen = resources.draw(caller(), path.project, path.workspace, query.version)
-    return encoded(off_loop(_written, seen))
+    response = encoded(off_loop(_written, seen))
+    response.headers["Vary"] = "Accept-Encoding"
+    return compressed(response)
 
 
 def _written(seen: Seen[Drawn]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 from typing import IO, Any
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from backend.errors import NotFound, Unauthorised
 from backend.web import browsers, cookies
+from backend.web.compression import compressed
 from backend.web.current import check_form, installation, principal
 from backend.web.current import cookies as own_cookies
 from backend.web.ui import forms
@@ -30,7 +30,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Vary": "Cookie, Accept, Accept-Encoding",
 }
-SMALL = 1_400  # bytes, which one packet takes anyway
 SIGN_IN = "/sign-in"
 
 
@@ -142,17 +141,4 @@ def _finish(response: Response) -> Response:
     if "HX-Request" in request.headers and response.status_code in {302, 303}:
         response.headers["HX-Redirect"] = response.headers.pop("Location")
         response.status_code, response.data = 200, b""
-    return _compressed(response)
-
-
-def _compressed(response: Response) -> Response:
-    if (
-        response.mimetype != "text/html"
-        or response.is_streamed
-        or not request.accept_encodings.quality("gzip")
-        or (response.content_length or 0) < SMALL
-    ):
-        return response
-    response.data = gzip.compress(response.data, 5, mtime=0)
-    response.headers["Content-Encoding"] = "gzip"
-    return response
+    return compressed(response) if response.mimetype == "text/html" else response

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 from sqlalchemy import select
 
@@ -11,7 +14,7 @@ from backend.transactions import Installation
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document
-from tests.support.resources import document, resource
+from tests.support.resources import document, large_document, resource
 
 STATE = "/api/terraform/state/shop/app"
 TWO = document(resource("net"), resource("web", "aws_instance.net", keys=("a",), password="s3cret"))
@@ -43,6 +46,7 @@ def test_a_large_document_is_looked_through_in_a_process_of_its_own(
     boss.call("POST", STATE, data=TWO)
     at_hand = boss.get(graph).json
     monkeypatch.setattr(resources, "SMALL", 0)
+    monkeypatch.setattr(resources, "_last_drawn", resources._LastDrawn())
 
     assert boss.get(graph).json == at_hand
     seen = resources.get(here.itself, "shop", "app", "latest", 'aws_instance.web["a"]')
@@ -51,6 +55,31 @@ def test_a_large_document_is_looked_through_in_a_process_of_its_own(
 
     boss.call("POST", STATE, data=b'{"version": 3, "serial": 9, "lineage": "l"}')
     refused(boss.get(graph), 409, "state-not-readable")
+
+
+@one_database
+def test_a_large_graph_is_short_on_the_wire(boss: Caller, graph: str) -> None:
+    boss.call("POST", STATE, data=large_document(500))
+
+    answer = boss.call("GET", graph, headers={"Accept-Encoding": "gzip"})
+
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(answer.data) < 15_000
+    assert len(json.loads(gzip.decompress(answer.data))["nodes"]) == 500
+
+
+@one_database
+def test_a_graph_that_is_kept_is_for_who_may_read_it_only(
+    boss: Caller, graph: str, stranger: Caller, app_workspace: str
+) -> None:
+    boss.call("POST", STATE, data=TWO)
+    boss.call("POST", STATE, data=document(serial=2))
+    assert len(boss.get(graph, version="1").json["nodes"]) == 2
+
+    refused(stranger.get(graph, version="1"), 404, "not-found")
+    assert boss.get(graph).json["nodes"] == []
+    boss.delete(f"{app_workspace}/states/1")
+    refused(boss.get(graph, version="1"), 410, "version-removed")
 
 
 @one_database

@@ -5,7 +5,7 @@ const WIDTH = 230;
 const HEIGHT = 42;
 const ACROSS = 90; // between columns
 const DOWN = 14; // between rows
-const WIDEST = 40; // nodes of one column that dagre still places well
+const WIDEST = 16; // nodes of one column: dagre makes a taller picture than anybody can read
 const MOST_FOR_DAGRE = 300;
 
 onmessage = ({ data: { nodes, edges, dagre: address } }) => {

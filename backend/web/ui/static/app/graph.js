@@ -11,7 +11,7 @@
   const legend = root.querySelector(".graph-legend");
   const field = root.querySelector("#graph-q");
   const FONT = getComputedStyle(document.documentElement).getPropertyValue("--mono");
-  const READABLE = 0.3; // the zoom from which names are drawn
+  const READABLE = 0.35; // the zoom from which names are drawn
   const MOST_TYPES = 24; // in the legend
 
   let nodes = [], edges = [], places = null, lines = null, width = 0, height = 0;
