@@ -13,6 +13,7 @@ from tests.support.browsers import Window, faults_of
 from tests.support.place import Place
 from tests.support.queued_run import QueuedRun
 from tests.support.repositories import Repository
+from tests.support.stateroom import Stateroom
 
 LINES = 100_000
 ESCAPE = b"\x1b[31mred"
@@ -175,3 +176,29 @@ def test_stamps_and_wrapping_are_remembered(
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert faults_of(page) == [], scheme
+
+
+def test_a_viewer_too_many_is_told_so_and_reads_on(
+    new_stateroom: Callable[..., Stateroom],
+    repository: Repository,
+    gate: Path,
+    window_of: Callable[..., Window],
+) -> None:
+    module = MODULE.replace("GATE", str(gate)).replace("HOSTILE", "hello")
+    repository.replace({"main.tf": module.replace("LINES", "9").replace("exit 3", "echo bye")})
+    stateroom = new_stateroom(max_viewers=2, sandbox_readable=str(gate.parent)).start()
+    place = stateroom.place(repository=str(repository.folder))
+    run = place.queue()
+    window = window_of(place, "guest")
+    first = window.open(f"{run.path}/log")
+    expect(first.locator("[data-log=lines]")).to_contain_text("Provisioning with 'local-exec'")
+
+    page = window.open(f"{run.path}/log")
+
+    said = page.locator("[data-log=said]")
+    expect(said).to_contain_text("This token has 1 streams of events open")
+    expect(said).to_contain_text("The log is asked for every 5 seconds.")
+    gate.touch()
+    expect(page.locator("#log[data-ended]")).to_be_attached()
+    expect(page.locator("[data-log=lines]")).to_contain_text("Apply complete!")
+    expect(said).to_be_hidden()

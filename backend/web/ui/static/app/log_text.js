@@ -117,6 +117,23 @@
     return found;
   }
 
+  // The length of some bytes without a character at their end that is incomplete, and how many
+  // bytes at their beginning are of a character that began before.
+  function wholeEnd(bytes) {
+    for (let back = 1; back < 4 && back <= bytes.length; back += 1) {
+      const byte = bytes[bytes.length - back];
+      if ((byte & 0xc0) === 0x80) continue;
+      const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+      return back < length ? bytes.length - back : bytes.length;
+    }
+    return bytes.length;
+  }
+  function wholeBegin(bytes) {
+    let begin = 0;
+    while (begin < 3 && begin < bytes.length && (bytes[begin] & 0xc0) === 0x80) begin += 1;
+    return begin;
+  }
+
   const withoutCapitals = (text) => text.replace(/[A-Z]+/g, (some) => some.toLowerCase());
 
   // Bytes as a text to search in, without colours; `offset(place)` is the byte of a place in it.
@@ -163,5 +180,5 @@
     return offset(found.index + (isBegin ? 0 : 1));
   }
 
-  window.stateroomLog = { encoder, lines, pieces, nodes, hits, firstError };
+  window.stateroomLog = { encoder, wholeBegin, wholeEnd, lines, pieces, nodes, hits, firstError };
 })();

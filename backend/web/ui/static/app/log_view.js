@@ -2,7 +2,7 @@
 // lines are added and taken away while one scrolls, and the bar beside them is about all bytes.
 (() => {
   "use strict";
-  const { lines, pieces, nodes } = window.stateroomLog;
+  const { lines, pieces, nodes, wholeBegin, wholeEnd } = window.stateroomLog;
   const BLOCK_LINES = 200;
   const BLOCK_BYTES = 32 * 1024;
   const FAR = 256 * 1024; // bytes that a follower leaves out, to be at the end
@@ -134,8 +134,9 @@
         const height = heightOf(this.blocks[0]);
         const top = this.following ? place.scrollHeight - place.clientHeight : place.scrollTop;
         if (top - height < 3 * place.clientHeight) return;
+        const below = place.scrollTop - height; // without the block the browser may move it
         this.blocks.shift().element.remove();
-        this.scrollTo(place.scrollTop - height);
+        this.scrollTo(below);
       }
     }
 
@@ -153,7 +154,7 @@
       if (from === offset) return null;
       const bytes = await this.store.bytes(from, offset);
       const cut = from > 0 ? bytes.indexOf(NEWLINE) + 1 : 0;
-      const begin = cut < bytes.length ? cut : 0;
+      const begin = cut > 0 && cut < bytes.length ? cut : from > 0 ? wholeBegin(bytes) : 0;
       const found = lines(bytes.subarray(begin), from + begin).slice(-BLOCK_LINES);
       return this.block(found, offset === this.store.size);
     }
@@ -162,7 +163,7 @@
       const to = Math.min(this.store.size, offset + BLOCK_BYTES);
       if (to <= offset) return null;
       const bytes = await this.store.bytes(offset, to);
-      const end = to < this.store.size ? bytes.lastIndexOf(NEWLINE) + 1 || bytes.length : bytes.length;
+      const end = to < this.store.size ? bytes.lastIndexOf(NEWLINE) + 1 || wholeEnd(bytes) : bytes.length;
       const found = lines(bytes.subarray(0, end), offset).slice(0, BLOCK_LINES);
       return this.block(found, found.at(-1).next === this.store.size);
     }
