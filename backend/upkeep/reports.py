@@ -21,7 +21,7 @@ from backend.upkeep import storage
 from backend.upkeep.storage import Storage
 
 AUDIT, DOCTOR, ROTATION = "audit", "doctor", "rotation"
-QUICK = 300_000  # links, which take some ten seconds
+QUICK = 100_000  # links, which take some ten seconds
 
 
 def get(tx: Transaction, name: str) -> Report | None:
