@@ -106,7 +106,7 @@ def test_a_private_repository_over_ssh_is_applied_with_a_key_made_in_the_guide(
 def test_the_guide_can_be_left_and_taken_up_again(window: Window, repository: Repository) -> None:
     page = begin(window, "left")
     page.get_by_label("Address").fill(str(repository.folder))
-    page.get_by_role("button", name="Use this repository").click()
+    page.get_by_label("Address").press("Enter")
     page.wait_for_url("**/variables")
 
     page.goto("/guide")
