@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
+from flask import Flask
+from sqlalchemy import update
+
+from backend.models import Lock
 from tests.support.caller import Caller
 from tests.support.counted import read_within
 from tests.support.databases import one_database
@@ -76,6 +81,34 @@ def test_what_a_client_says_of_itself_does_no_harm(owner: Visitor, boss: Caller)
         assert "\x1b" not in page
         assert BIDI not in page
     assert "&lt;img src=x onerror=alert(1)&gt;\\x1b[2J\\u202etxt.exe" in owner.read(AT)
+
+
+@one_database
+def test_the_lock_of_a_client_that_fell_silent_is_said_to_be_one(
+    app: Flask, owner: Visitor, boss: Caller
+) -> None:
+    lock(boss)
+    assert "Nothing was heard of this client" not in words(owner.read(AT))
+
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        tx.db.execute(update(Lock).values(last_seen_at=datetime.now(UTC) - timedelta(minutes=6)))
+
+    assert "Nothing was heard of this client" in words(owner.read(AT))
+    assert "silent" in words(owner.read("/projects/shop/workspaces/app"))
+
+
+@one_database
+def test_the_lock_of_a_run_leads_to_it(app: Flask, owner: Visitor, boss: Caller) -> None:
+    run = boss.made("/projects/shop/workspaces/app/runs", {"operation": "plan"})
+    lock(boss)
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        tx.db.execute(update(Lock).values(run_id=run["id"]))
+
+    page = owner.read(AT)
+
+    assert f'href="/projects/shop/runs/{run["id"]}"' in page
+    assert "Locked by a run" in words(page)
+    assert "cancel it" in words(page)
 
 
 @one_database
