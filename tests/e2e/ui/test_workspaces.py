@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.browsers import Window, faults_of
+from tests.support.documents import state_document
 from tests.support.place import Place
 from tests.support.repositories import MODULE
 from tests.support.tools import Checkout, find_tool
@@ -121,3 +122,19 @@ def test_forms_of_a_workspace_are_accessible_also_when_they_are_open(
         page = window.open(at(place, tab))
         page.evaluate("document.querySelectorAll('main details').forEach(d => { d.open = true; })")
         assert faults_of(page) == [], tab
+
+
+def test_a_state_in_the_repository_is_brought_here_by_the_guide(
+    window_of: Callable[..., Window], run_place: Callable[..., Place]
+) -> None:
+    document = state_document(7, outputs={"region": "eu"})
+    place = run_place({"main.tf": MODULE, "terraform.tfstate": document.decode()})
+    page = window_of(place, "manager").open(at(place))
+    page.get_by_role("link", name="Move its state here or away").click()
+
+    page.get_by_role("button", name="Import the state").click()
+
+    expect(page.locator(".badge.applied").first).to_be_visible()
+    assert [version["serial"] for version in place.versions()] == [7]
+    page.goto(at(place, "/transfer"))
+    expect(page.get_by_text("There is a state here: version 1, serial 7")).to_be_visible()
