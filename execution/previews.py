@@ -20,6 +20,7 @@ from runner.job import SourcePolicy
 
 SECONDS = 30.0  # for fetching the sources
 GRACE = 10.0  # until a process that does not end is killed
+WAIT = 5.0  # for the end of others
 AT_ONCE = 3  # in one process of the server; each occupies one of ten threads
 MEMORY = 4 << 30  # bytes of address space, of which git maps whole packs
 CPU_SECONDS = 60
@@ -72,7 +73,7 @@ class Previews:
         self._folder, self._policy = folder, policy
         self._last: dict[str, _Looking] = {}
         self._room = Room(
-            AT_ONCE, seconds=5.0, refusal="Other repositories are being looked at just now."
+            AT_ONCE, seconds=WAIT, refusal="Other repositories are being looked at just now."
         )
 
     def look(self, who: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from backend.errors import Conflict
+import pytest
+
+from backend.errors import Conflict, Unavailable
+from execution import previews
 from execution.previews import Previews
 from runner.job import SourcePolicy
 from tests.support.repositories import Repository
@@ -37,6 +40,32 @@ def test_somebody_who_looks_at_something_newer_gets_that(tmp_path: Path) -> None
     held.close()
     silent.close()
     assert (found["problem"], first) == (None, ["superseded"])
+    assert not any((tmp_path / "previews").iterdir())
+
+
+def test_who_comes_when_all_places_are_taken_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "AT_ONCE", 1)
+    monkeypatch.setattr(previews, "WAIT", 0.1)
+    here = Previews(tmp_path / "previews", SourcePolicy())
+
+    with here._room.enter(), pytest.raises(Unavailable, match="Other repositories") as refused:
+        here.look("ann", wanted("https://h.example/x"))
+
+    assert refused.value.code == "busy"
+
+
+def test_a_process_that_needs_too_much_ends_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "MEMORY", 30_000_000)
+    here = Previews(tmp_path / "previews", SourcePolicy())
+
+    with pytest.raises(Unavailable, match="more time or memory") as refused:
+        here.look("ann", wanted("https://h.example/x"))
+
+    assert refused.value.code == "preview-exceeded"
     assert not any((tmp_path / "previews").iterdir())
 
 
