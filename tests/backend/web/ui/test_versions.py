@@ -139,6 +139,24 @@ def test_a_document_is_uploaded_with_a_form(owner: Visitor, boss: Caller, shop: 
 
 
 @one_database
+def test_a_document_in_a_form_is_never_on_the_disk_in_clear(
+    owner: Visitor, boss: Caller, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a file")
+
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
+
+    heading = b'--x\r\nContent-Disposition: form-data; name="document"; filename="s"\r\n\r\n'
+    whole = heading + state(7, "a", note="x" * 1_500_000) + b"\r\n--x--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    token = {"X-CSRF-Token": owner.form_token()}
+    answer = owner.client.post(f"{AT}/versions", data=whole, headers=kind | token)
+
+    assert answer.headers["Location"] == f"{AT}/versions/1"
+
+
+@one_database
 def test_an_upload_that_fits_not_is_explained_and_accepted_by_force(
     owner: Visitor, written: None, boss: Caller
 ) -> None:

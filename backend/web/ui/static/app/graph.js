@@ -3,6 +3,7 @@
   "use strict";
   const root = document.getElementById("graph");
   if (!root) return;
+  const words = window.graphWords;
   const canvas = root.querySelector("canvas");
   const pen = canvas.getContext("2d");
   const says = root.querySelector(".graph-says");
@@ -12,15 +13,10 @@
   const field = root.querySelector("#graph-q");
   const FONT = getComputedStyle(document.documentElement).getPropertyValue("--mono");
   const READABLE = 0.35; // the zoom from which names are drawn
-  const MOST_TYPES = 24; // in the legend
 
   let nodes = [], edges = [], places = null, lines = null, width = 0, height = 0;
   let needs = [], neededBy = [], colours = [];
   let scale = 1, left = 0, top = 0, selected = -1, matches = null, at = -1, paint = {}, isDue = false;
-
-  // Control, bidirectional and invisible characters are shown as escapes.
-  const odd = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]/g;
-  const harmless = (text) => text.replace(odd, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
   function colour() {
     const style = getComputedStyle(document.documentElement);
@@ -32,23 +28,7 @@
     types.sort((one, other) => sizes.get(other) - sizes.get(one) || (one < other ? -1 : 1));
     const hues = new Map(types.map((type, place) => [type, `hsl(${Math.round(place * 137.5 + 210) % 360} ${dark ? "50% 62%" : "48% 50%"})`]));
     colours = nodes.map((one) => hues.get(one.type));
-    legend.replaceChildren(...types.slice(0, MOST_TYPES).map((type) => {
-      const item = document.createElement("li");
-      const button = document.createElement("button");
-      const sample = document.createElement("i");
-      sample.style.background = hues.get(type);
-      button.type = "button";
-      button.append(sample, `${harmless(type)} ${sizes.get(type)}`);
-      button.addEventListener("click", () => { field.value = field.value === `${type}.` ? "" : `${type}.`; search(); });
-      item.append(button);
-      return item;
-    }));
-    if (types.length > MOST_TYPES) {
-      const rest = document.createElement("li");
-      rest.className = "quiet small";
-      rest.textContent = `and ${types.length - MOST_TYPES} other types`;
-      legend.append(rest);
-    }
+    words.legend(legend, types, hues, sizes, (type) => { field.value = field.value === `${type}.` ? "" : `${type}.`; search(); });
   }
 
   const draw = () => { if (!isDue) { isDue = true; requestAnimationFrame(now); } };
@@ -158,7 +138,7 @@
   }
 
   function label(one, x, y) {
-    one.lines ??= [`${one.name}${one.instances === 1 ? "" : ` ×${one.instances}`}`, `${one.data ? "data." : ""}${one.type}${one.module ? `  ${one.module.replace(/^module\./, "")}` : ""}`].map((text) => short(harmless(text)));
+    one.lines ??= [`${one.name}${one.instances === 1 ? "" : ` ×${one.instances}`}`, `${one.data ? "data." : ""}${one.type}${one.module ? `  ${one.module.replace(/^module\./, "")}` : ""}`].map((text) => short(words.harmless(text)));
     pen.fillStyle = paint.text;
     pen.font = `600 12px ${FONT}`;
     pen.fillText(one.lines[0], x, y + 17);
@@ -218,28 +198,6 @@
     found.textContent = `${at + 1} of ${all.length.toLocaleString()}`;
   }
 
-  // Facts
-  function part(name, text) {
-    const one = document.createElement(name);
-    one.textContent = harmless(text);
-    return one;
-  }
-
-  function list(title, all) {
-    if (!all.length) return [];
-    const items = all.slice(0, 30).map((node) => {
-      const [item, button] = [document.createElement("li"), part("button", nodes[node].address)];
-      button.type = "button";
-      button.addEventListener("click", () => show(node));
-      item.append(button);
-      return item;
-    });
-    if (all.length > 30) items.push(part("li", `and ${all.length - 30} more`));
-    const whole = document.createElement("ul");
-    whole.append(...items);
-    return [part("h4", `${title} (${all.length})`), whole];
-  }
-
   function address(one) {
     const query = new URLSearchParams({ [one.is_keyed || one.instances !== 1 ? "q" : "address"]: one.address });
     if (root.dataset.pinned) query.set("version", root.dataset.pinned);
@@ -249,21 +207,7 @@
   function select(node) {
     selected = node;
     facts.hidden = node < 0;
-    if (node >= 0) {
-      const one = nodes[node];
-      const close = part("button", "×");
-      close.className = "close small";
-      close.type = "button";
-      close.setAttribute("aria-label", "Close");
-      close.addEventListener("click", () => { select(-1); canvas.focus(); });
-      const open = part("a", one.instances === 1 ? "Open the resource" : `Open its ${one.instances} instances`);
-      open.href = address(one);
-      open.className = "button small";
-      const way = document.createElement("p");
-      way.append(open);
-      const kind = `${one.data ? "Data source" : "Resource"} of ${one.module ? one.module : "the root module"}`;
-      facts.replaceChildren(close, part("h3", one.address), part("p", kind), way, ...list("Depends on", needs[node]), ...list("Needed by", neededBy[node]));
-    }
+    if (node >= 0) words.facts(facts, nodes, node, needs[node], neededBy[node], { address, show, close: () => { select(-1); canvas.focus(); } });
     draw();
   }
 
