@@ -96,7 +96,7 @@ def of(index: Index, wanted: Wanted) -> Outline:
         root=root,
         rows=shown,
         found=len(ordered),
-        counts={name: sum(has(head) for _, head in changes) for name, has in FILTERS.items()},
+        counts=_counts(head for _, head in changes),
         next_offset=end if end < len(ordered) else None,
     )
 
@@ -119,7 +119,21 @@ def _row(position: int, head: Head) -> Row:
 def _is_wanted(head: Head, wanted: Wanted) -> bool:
     if wanted.action and not FILTERS[wanted.action](head):
         return False
-    return wanted.text.casefold() in head.address.casefold()
+    return not wanted.text or wanted.text.casefold() in head.address.casefold()
+
+
+def _counts(heads: Iterable[Head]) -> Mapping[str, int]:
+    """How many each filter has. There are few kinds of heads, and each is asked about once."""
+    examples: dict[tuple[str, bool, bool], Head] = {}
+    kinds: Counter[tuple[str, bool, bool]] = Counter()
+    for head in heads:
+        kind = head.action, head.imports, head.moves
+        examples[kind] = head
+        kinds[kind] += 1
+    return {
+        name: sum(count for kind, count in kinds.items() if has(examples[kind]))
+        for name, has in FILTERS.items()
+    }
 
 
 def _tree(rows: Iterable[Row]) -> Module:
@@ -128,7 +142,10 @@ def _tree(rows: Iterable[Row]) -> Module:
         at = root
         at.counts[row.head.action] += 1
         for name in row.modules:
-            at = at.modules.setdefault(name, Module(name))
+            inner = at.modules.get(name)
+            if inner is None:
+                inner = at.modules[name] = Module(name)
+            at = inner
             at.counts[row.head.action] += 1
         at.rows.append(row)
     return root
