@@ -101,6 +101,9 @@ def test_a_plan_is_read_filtered_and_searched(
         assert faults_of(page) == [], scheme
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    older = "htmx.ajax('GET', `${location.pathname}?cursor=9_9`, '#plan-list')"
+    page.evaluate(older)
+    expect(page.locator("#plan-list")).to_contain_text("This address is of another plan")
     page.wait_for_load_state("networkidle")
     assert len(bodies) > 5
     assert [CANARY.encode() in body for body in bodies] == [False] * len(bodies)

@@ -87,6 +87,15 @@
     });
   }
 
+  // A part of a page that was refused has nothing of what is selected in it: the problem is shown in
+  // its place. What lives stays as it is while the server is out of order.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (xhr.status < 400 || target.matches(".problem-place")) return;
+    if (xhr.status >= 500 && target.matches("[data-live]")) event.detail.shouldSwap = false;
+    else Object.assign(event.detail, { selectOverride: "unset", swapOverride: "innerHTML" });
+  });
+
   // Copy buttons, dialogs, and names that have to be typed.
   document.addEventListener("click", async (event) => {
     const copy = event.target.closest("button[data-copy]");
