@@ -33,12 +33,7 @@ class Example:
 
     def session(self, name: str = "ann") -> str:
         """The secret of a new session. `ann` administers the installation."""
-        body = json.dumps({"username": name, "password": PASSWORD}).encode()
-        answer = self.room.wire.send(
-            "POST", "/api/login", body, {"Content-Type": "application/json"}
-        )
-        token: str = answer.json()["access_token"]
-        return token
+        return session(self.room, name)
 
     def at(self, path: str) -> str:
         """An address with the ids of what was made: `/projects/shop/runs/{planned}`."""
@@ -50,19 +45,26 @@ class Example:
         self.room.api.wait_for_run(f"{SHOP}/runs/{self.runs['live']}", "canceled", "lost")
 
 
+def session(room: Stateroom, name: str) -> str:
+    body = json.dumps({"username": name, "password": PASSWORD}).encode()
+    answer = room.wire.send("POST", "/api/login", body, {"Content-Type": "application/json"})
+    token: str = answer.json()["access_token"]
+    return token
+
+
 def make(room: Stateroom, folder: Path, tool: str = "terraform") -> Example:
     """Fill an installation whose server and worker are up. Takes about 20 seconds.
 
     The repository is made in `folder`, which the installation may clone from.
     """
     repository = Repository(folder / "shop", modules.shop())
-    api = room.api
+    room.api.post("/users", name="ann", password=PASSWORD, is_admin=True)
+    api = Api(room.wire, session(room, "ann"))
     things = _people_and_things(api, repository, tool)
     return Example(room, _runs(api, repository), things | _states(room, api))
 
 
 def _people_and_things(api: Api, repository: Repository, tool: str) -> dict[str, str]:
-    api.post("/users", name="ann", password=PASSWORD, is_admin=True)
     api.post("/projects", name="shop", description="The web shop and what it runs on")
     for name, role in ROLES.items():
         api.post("/users", name=name, password=PASSWORD)
@@ -76,11 +78,14 @@ def _people_and_things(api: Api, repository: Repository, tool: str) -> dict[str,
     api.post(f"{SHOP}/workspaces", name="laptop")
     at = f"{SHOP}/workspaces/production/variables"
     api.post(at, name="region", value="eu-central-1", kind="terraform")
-    api.post(at, name="database_password", value="hunter2hunter2", kind="terraform", sensitive=True)
+    secret = {"name": "database_password", "value": "hunter2hunter2", "sensitive": True}
+    variable = api.post(at, kind="terraform", **secret)
+    in_set = api.post(f"{SHOP}/variable-sets/eu/variables", name="zone", value="eu-central-1a")
     token = api.post(f"{SHOP}/tokens", name="ci", scopes=["runs:read", "runs:create"])
     return {
         "project": "shop", "workspace": "production", "template": "shop", "key": made_key["id"],
         "variable_set": shared["name"], "template_id": template["id"], "token": token["id"],
+        "variable": variable["id"], "set_variable": in_set["id"],
     }  # fmt: skip
 
 
@@ -139,4 +144,4 @@ def _states(room: Stateroom, api: Api) -> dict[str, str]:
     assert address.write(state_document(9, lineage="b"), "another-lock").status in {409, 423}
     alias = api.post(f"{SHOP}/workspaces/laptop/aliases", name="ann-laptop", access="read-write")
     rescued = api.get(f"{SHOP}/workspaces/laptop/rescued")["items"]
-    return {"alias": alias["id"], "rescued": rescued[0]["id"] if rescued else ""}
+    return {"alias": alias["id"], "rescued_id": rescued[0]["id"]}

@@ -113,7 +113,7 @@ resource "terraform_data" "certificate" {
 SLOW = """\
 resource "terraform_data" "migration" {
   provisioner "local-exec" {
-    command = "for table in customers orders invoices payments; do echo migrating $table; sleep 15; done"
+    command = "for table in customers orders invoices payments; do echo migrating $table; sleep 150; done"
   }
 }
 """
