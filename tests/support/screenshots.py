@@ -15,7 +15,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.support import browsers
+from tests.support import browsers, small_png
 from tests.support.example import installation
 from tests.support.example.installation import Example
 from tests.support.project import ROOT
@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
 @contextmanager
 def example() -> Iterator[Example]:
     """An installation with the example, stopped at the end."""
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory(prefix="example-") as place:
         room = Stateroom(Path(place))
         try:
             room.start()
@@ -108,7 +108,7 @@ def take(
         assert answer is not None
         assert answer.status == 200, f"{path}: {answer.status}"
         page.wait_for_timeout(SETTLE_MS)
-        page.screenshot(path=folder / f"{name}{suffix}.png")
+        (folder / f"{name}{suffix}.png").write_bytes(small_png.smaller(page.screenshot()))
         page.close()
         print(folder / f"{name}{suffix}.png")  # noqa: T201 it says what it made
         if name == "sign-in":
