@@ -148,6 +148,18 @@ def test_groups_give_roles_and_take_them_away(
     assert all(one["detail"]["by_group"] for one in entries)
 
 
+def test_pages_say_who_signs_in_with_the_provider_and_whose_role_is_of_a_group(
+    app: Flask, browser: Visitor, provider: Provider, boss: Caller
+) -> None:
+    provider.claims["groups"] = ["devs"]
+    come_back(browser, provider)
+    admin = Visitor(app, new_person(boss, "lord", is_admin=True).token)
+
+    assert f"yes, with the OpenID provider: {provider.url} ann-1" in words(admin.read("/users/ann"))
+    assert "no password" not in words(admin.read("/users"))
+    assert "ann by group" in words(admin.read("/projects/shop/members"))
+
+
 def test_a_role_given_by_hand_stays_whatever_the_groups_say(
     browser: Visitor, provider: Provider, boss: Caller
 ) -> None:
