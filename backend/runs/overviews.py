@@ -103,7 +103,7 @@ def of_run(tx: Transaction, run: Run) -> RunOverview:
         workspace_frozen=run.workspace.frozen_at is not None,
         waiting_for=found.reasons,
         position=found.position,
-        steps=steps.of_run(tx.db, run) if run.epoch else (),
+        steps=steps.of_run(tx.db, run) if run.epoch else (),  # claimed at least once
         comments=comments.of_run(tx.db, run),
         state_versions=() if run.status in _BEFORE else versions.written_by(tx.db, run),
     )

@@ -141,7 +141,12 @@ def test_changes_behind_guards_are_all_made_or_none(
         User,
         "user",
         ("id", "name", "password_hash"),
-        {"created_at": now(), "is_admin": false(), "revision": literal(1)},
+        {
+            "created_at": now(),
+            "is_admin": false(),
+            "admin_by_group": false(),
+            "revision": literal(1),
+        },
     )
     guarded = Guarded(guards, [update(User).values(is_admin=bindparam("is_admin")), new])
     row = {"id": "usr_cid", "name": "cid", "password_hash": None}

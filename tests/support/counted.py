@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,11 +16,14 @@ MOST = 8  # statements of a page, with those that find out who asks
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """The texts of the statements that any database is asked meanwhile."""
+    """The texts of the statements that this thread asks any database meanwhile."""
     asked: list[str] = []
+    here = threading.get_ident()  # applications of other tests may still have readers of their own
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+        if threading.get_ident() == here and not statement.startswith(
+            ("BEGIN", "COMMIT", "ROLLBACK")
+        ):
             asked.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)

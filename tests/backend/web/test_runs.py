@@ -198,6 +198,8 @@ def test_a_log_is_read_piece_by_piece_until_it_is_complete(
 
 def test_steps_are_shown_in_their_order(boss: Caller, shop: str, app: Flask) -> None:
     run = boss.made(f"{shop}/runs")
+    with app.extensions["stateroom"].itself.transaction() as tx:
+        tx.db.get_one(Run, run["id"]).epoch = 1  # somebody has claimed it
     clone = Event("clone", 1, started=time.monotonic() - 2)
     with told_by(run["id"], app) as tx:
         steps.record(tx, [clone, Event("detect", 2, started=time.monotonic() - 1)])

@@ -93,6 +93,7 @@ def test_a_plan_is_read_filtered_and_searched(
     page.get_by_text("Replaced 1").click()
     page.get_by_label("Find resources").fill("")
     page.get_by_text("All", exact=True).click()
+    expect(page.locator(".item")).to_have_count(5)
     page.get_by_text("Expand all").click()
     expect(page.locator(".planned")).to_have_count(5)
     expect(page.locator(".planned .ins", has_text="line 7 of 2")).to_be_visible()

@@ -37,12 +37,12 @@ def test_a_workspace_is_changed_and_deleted(cli: CommandLine) -> None:
     cli.must("workspaces", "create", "kept")
 
     [limited] = cli.json("workspaces", "set", "kept", "--keep-versions", "5")
-    [renamed] = cli.json("workspaces", "set", "kept", "--keep-versions", "none", "--name", "new")
-    deleted = cli.run("workspaces", "delete", "new")
+    [renamed] = cli.json("workspaces", "set", "kept", "--keep-versions", "none", "--name", "newer")
+    deleted = cli.run("workspaces", "delete", "newer")
 
     assert limited["keep_versions"] == 5
-    assert (renamed["keep_versions"], renamed["name"]) == (None, "new")
-    assert deleted.stderr == "The workspace new is deleted.\n"
+    assert (renamed["keep_versions"], renamed["name"]) == (None, "newer")
+    assert deleted.stderr == "The workspace newer is deleted.\n"
 
 
 def test_a_frozen_workspace_says_why_until_it_is_unfrozen(cli: CommandLine, place: Place) -> None:
