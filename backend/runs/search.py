@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import aliased, joinedload
 
 from backend.catalogue.projects import seen
 from backend.models import Project, Run, Template, Workspace
 from backend.transactions import Transaction
 
 MOST = 20  # of each kind
+MOST_RUNS = 10_000  # whose texts are looked through: the newest
 LONGEST = 200  # letters of what is looked for
+
+_NEWER = aliased(Run)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Found:
 def find(tx: Transaction, text: str, project: Project | None = None) -> Found:
     """What has this text in its name, in this project or in all that the principal sees.
 
-    A template is found by its repository too, and a run by its id, message, ref and commit.
+    A template is found by its repository too, and a run by the beginning of its id, or one of the
+    newest 10,000 by its message, ref or commit.
     """
     if project is None:
         tx.principal.require_held("runs:read")  # every role has it
@@ -53,7 +57,7 @@ def find(tx: Transaction, text: str, project: Project | None = None) -> Found:
         select(Template, Project.name).join(Project, Project.id == Template.project_id),
         Template.project_id, Template.name, Template.repository,
     )  # fmt: skip
-    runs = wanted(select(Run), Run.project_id, Run.id, Run.message, Run.ref, Run.commit)
+    runs = select(Run).where(seen(tx.principal, Run.project_id, project), _is_run(text)).limit(MOST)
     names = joinedload(Run.workspace).joinedload(Workspace.project), joinedload(Run.template)
     return Found(
         db.scalars(wanted(select(Project), Project.id, Project.name).order_by(Project.name)).all(),
@@ -63,6 +67,15 @@ def find(tx: Transaction, text: str, project: Project | None = None) -> Found:
         [(template, name) for template, name in db.execute(templates.order_by(Template.name))],
         db.scalars(runs.options(*names).order_by(Run.id.desc())).all(),
     )
+
+
+def _is_run(text: str) -> ColumnElement[bool]:
+    """The condition for a run with this text."""
+    if text.startswith("run_"):
+        return Run.id.startswith(text, autoescape=True)
+    oldest = select(_NEWER.id).order_by(_NEWER.id.desc()).limit(1).offset(MOST_RUNS - 1)
+    is_new = Run.id >= func.coalesce(oldest.scalar_subquery(), "")
+    return and_(is_new, _has(text, (Run.message, Run.ref, Run.commit)))
 
 
 def _has(text: str, columns: Sequence[Any]) -> ColumnElement[bool]:
