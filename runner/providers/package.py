@@ -10,11 +10,11 @@ import shutil
 import stat
 import sys
 import zipfile
-import zlib
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
+from runner.archives import BROKEN
 from runner.errors import ToolError
 from runner.providers.locked import ADDRESS, VERSION
 
@@ -28,11 +28,6 @@ _ARCHITECTURES = {
 }
 _MOST_FILES = 1000
 _CHUNK_BYTES = 1 << 20
-# what zipfile raises for an archive that is broken, encrypted, or compressed in an unknown way
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError),
-    FileExistsError,  # two files of one name
-)
 
 
 def own_platform() -> str:
@@ -92,7 +87,7 @@ def unpack(archive: BufferedReader, into: Path, most_bytes: int) -> Unpacked:
             entries = _entries(opened, most_bytes)
             for entry in entries:
                 sums[entry.filename] = _extract(opened, entry, into / entry.filename)
-    except _BROKEN as error:
+    except (*BROKEN, FileExistsError) as error:  # or two files of one name
         raise _invalid(str(error)) from None
     _fsync_folders(into)
     return Unpacked(_h1(sums), f"zh:{zh}", sum(entry.file_size for entry in entries))

@@ -13,13 +13,13 @@ import shutil
 import stat
 import time
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, BinaryIO
 
+from runner.archives import BROKEN
 from runner.errors import Stopped, ToolError
 from runner.job import ToolName
 from runner.tools import downloads, tool
@@ -29,8 +29,6 @@ from runner.tools.releases import Archive, Shop
 
 _ARCHIVE_BYTES, _PROGRAM_BYTES = 512 << 20, 1 << 30
 _CHUNK_BYTES = 1 << 20
-# what zipfile raises for an archive that is broken, encrypted, or compressed in an unknown way
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 _WAIT_SECONDS = 0.2
 _OPEN_MODE = 0o755  # every user that a run may have starts it
 
@@ -153,7 +151,7 @@ def _unpack(fetched: BinaryIO, name: ToolName, program: Path) -> None:
                 os.fchmod(unpacked.fileno(), _OPEN_MODE)
                 unpacked.flush()
                 os.fsync(unpacked.fileno())
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ToolError("archive-invalid", f"The archive cannot be unpacked: {error}.") from None
 
 
