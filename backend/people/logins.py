@@ -15,7 +15,7 @@ from backend import audit, names
 from backend.db import now
 from backend.errors import Unauthorised
 from backend.models import Token, User
-from backend.people import passwords, throttles, tokens
+from backend.people import authentication, passwords, throttles, tokens
 from backend.people.throttles import Counter, Limit
 from backend.principal import Principal
 from backend.sealing import faults, proven
@@ -163,7 +163,7 @@ def begin_session(tx: Transaction, user: User, device: str) -> tuple[Token, str]
 def _client(db: Session, client_id: str, client_secret: str) -> Principal:
     """The principal of the token with this id and secret. Raises LoginRefused."""
     try:
-        found = tokens.authenticate(db, client_secret)
+        found = authentication.authenticate(db, client_secret)
     except Unauthorised:
         found = None
     if found is None or found.token_id != client_id or found.run_id is not None:

@@ -1,4 +1,4 @@
-"""Tokens for people who look at them: without sessions, newest first, and what ends with each."""
+"""Tokens and sessions for people who look at them, newest first, and what ends with each token."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from backend.models import Alias, Project, Token
 from backend.paging import DEFAULT_LIMIT, Page, cut
-from backend.people import tokens
+from backend.people import authentication, tokens
 from backend.transactions import Transaction
 
 SHOWN = 50
+MOST_SESSIONS = 100
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ def find_issued(
 ) -> Page[Token]:
     """The tokens of the person who asks."""
     return _newest_first(tx.db, _issued().where(tokens.is_own(tx.principal)), after, limit)
+
+
+def find_sessions(tx: Transaction) -> Sequence[Token]:
+    """The sessions of the person who asks that have not ended, the newest first."""
+    own = select(Token).where(
+        Token.user_id == tx.principal.user_id, Token.is_session, authentication.in_time()
+    )
+    return tx.db.scalars(own.order_by(Token.id.desc()).limit(MOST_SESSIONS)).all()
 
 
 def find_in_project(
@@ -74,7 +83,10 @@ def _ends(db: Session, token: Token) -> Ends:
     tree = tree.union(select(Token.id).join(tree, Token.parent_id == tree.c.id))
     below = select(tree.c.id)
     others = select(Token.name).where(
-        Token.id.in_(below), Token.id != token.id, tokens.in_time(), Token.is_session.is_(False)
+        Token.id.in_(below),
+        Token.id != token.id,
+        authentication.in_time(),
+        Token.is_session.is_(False),
     )
     aliases = select(Alias.name).where(Alias.token_id.in_(below), Alias.revoked_at.is_(None))
     return Ends(

@@ -14,7 +14,7 @@ from backend.db import now
 from backend.errors import Conflict, Forbidden, NotFound
 from backend.models import Member, Project, Token, User
 from backend.paging import DEFAULT_LIMIT, Page, page
-from backend.people import administrators, passwords, throttles, tokens
+from backend.people import administrators, authentication, passwords, throttles, tokens
 from backend.sealing import proven
 from backend.transactions import Caller, Installation, Transaction
 
@@ -79,7 +79,7 @@ def create_first(here: Installation, secret: str, name: str, password: str, addr
     """
     throttles.count(here.database, throttles.of_login("first", "administrator", address))
     with here.database.reading() as db:
-        caller = Caller(here, tokens.authenticate(db, secret))
+        caller = Caller(here, authentication.authenticate(db, secret))
     hashed = hash_password(caller, password)
     with caller.transaction() as tx:
         administrators.lock(tx.db)
@@ -122,7 +122,9 @@ def belongings(tx: Transaction, user: User) -> Belongings:
     """What goes with a person. For administrators of the installation."""
     tx.principal.require_installation()
     roles = select(Project.name, Member.role).join(Project, Project.id == Member.project_id)
-    mine = select(Token.is_session, func.count()).where(Token.user_id == user.id, tokens.in_time())
+    mine = select(Token.is_session, func.count()).where(
+        Token.user_id == user.id, authentication.in_time()
+    )
     alive = dict(tx.db.execute(mine.group_by(Token.is_session)).all())
     found = tx.db.execute(roles.where(Member.user_id == user.id).order_by(Project.name)).all()
     return Belongings(dict(found), alive.get(False, 0), alive.get(True, 0))

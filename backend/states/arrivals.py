@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, bindparam, or_, sele
 from backend.errors import NotFound
 from backend.express import Statement
 from backend.models import Alias, Key, Lock, Member, Project, State, StateVersion, Token, Workspace
-from backend.people import tokens
+from backend.people import authentication
 from backend.principal import Principal
 from backend.sealing import crypto
 from backend.states import alias_logins, aliases, states
@@ -84,21 +84,21 @@ def arrive(
     alone, or as the password with any username.
     """
     by_login = address.alias is not None and given.username is not None
-    if by_login and not tokens.looks_like_one(given.secret):
+    if by_login and not authentication.looks_like_one(given.secret):
         row = _ask(here, _BY_LOGIN[with_body], address)
         username = given.username or ""
         who = alias_logins.log_in(here, row, username, given.secret, given.address)
         _note_use(here, who, aliases.NOTE_USE)
         return Arrival(here, who, row)
     if not crypto.token_well_formed(given.secret):
-        raise tokens.invalid()
+        raise authentication.invalid()
     row = _ask(here, _BY_TOKEN[_kind(address), with_body], address, given.secret)
     if row is None:
-        raise tokens.invalid()
+        raise authentication.invalid()
     proofs = here.keyring.proofs
-    roles = {} if row.role is None else {row.project_id: tokens.role_scopes(proofs, row)}
-    who = tokens.principal_of(proofs, row, roles)
-    _note_use(here, who, tokens.NOTE_USE)
+    roles = {} if row.role is None else {row.project_id: authentication.role_scopes(proofs, row)}
+    who = authentication.principal_of(proofs, row, roles)
+    _note_use(here, who, authentication.NOTE_USE)
     return Arrival(here, who, row)
 
 
@@ -171,7 +171,7 @@ def _at_workspace(
 
 
 def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
-    columns = (*tokens.COLUMNS, *columns, *tokens.MEMBER_COLUMNS)
+    columns = (*authentication.COLUMNS, *columns, *authentication.MEMBER_COLUMNS)
     query: Any = select(*columns).select_from(Token)
     is_open = and_(
         or_(Token.project_id.is_(None), Token.project_id == State.project_id),
@@ -179,11 +179,11 @@ def _by_token(kind: str, columns: Sequence[Any]) -> Statement:
     )
     named = and_(Workspace.project_id == Project.id, _called(Workspace, "workspace"))
     if kind == "alias":
-        query = _at_alias(tokens.joined(query), is_open)
+        query = _at_alias(authentication.joined(query), is_open)
     else:
         default = Workspace.id == Project.default_workspace_id
         which = named if kind == "workspace" else default
-        query = _at_workspace(tokens.joined(query), is_open, which)
+        query = _at_workspace(authentication.joined(query), is_open, which)
     in_project = and_(Member.project_id == State.project_id, Member.user_id == Token.user_id)
     return Statement(_with_lock_and_version(query.outerjoin(Member, in_project)))
 

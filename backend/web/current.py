@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from flask import current_app, g, request
 
 from backend.errors import Forbidden, Unauthorised
-from backend.people import tokens
+from backend.people import authentication
 from backend.principal import Principal
 from backend.transactions import Caller, Installation, Transaction
 from backend.web import browsers, clients
@@ -77,9 +77,9 @@ def check_form() -> None:
 
 def _authenticate(here: Installation, secret: str) -> Principal:
     with here.database.reading() as db:
-        found = tokens.authenticate(db, secret)
+        found = authentication.authenticate(db, secret)
     if found.use_is_due:
-        here.database.change(tokens.NOTE_USE, {"used": found.token_id})
+        here.database.change(authentication.NOTE_USE, {"used": found.token_id})
     return found
 
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Request, Response
 
 from backend import errors
-from backend.people import tokens
+from backend.people import authentication
 from backend.states import arrivals, serving
 from backend.states.arrivals import Address, Arrival, Credential
 from backend.states.locks import MAX_INFO_BYTES, LockInfo
@@ -96,7 +96,7 @@ class Protocol:
 
     def _unknown(self, request: Request) -> Response:
         with self._here.database.reading() as db:
-            tokens.authenticate(db, self._credential(request).secret)
+            authentication.authenticate(db, self._credential(request).secret)
         return _no_such_address()
 
 

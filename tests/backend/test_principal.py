@@ -7,7 +7,7 @@ from sqlalchemy import event, select
 
 from backend.errors import Forbidden, Unauthorised
 from backend.models import Member, Project, Token, User
-from backend.people import tokens
+from backend.people import authentication, tokens
 from backend.principal import ROLES, SCOPES, Principal
 from backend.transactions import Caller, Installation
 
@@ -104,7 +104,7 @@ def member(here: Installation, role: str, *, is_admin: bool = False) -> tuple[st
 
 def let_in(here: Installation, secret: str) -> Principal:
     with here.database.reading() as db:
-        return tokens.authenticate(db, secret)
+        return authentication.authenticate(db, secret)
 
 
 def test_a_plain_token_is_let_in_by_one_statement_and_a_persons_by_two(here: Installation) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import redirect
 from flask.typing import ResponseReturnValue
 
-from backend.people import tokens, users
+from backend.people import token_lists, tokens, users
 from backend.web.current import caller, client_address, reading, transaction
 from backend.web.ui import forms
 from backend.web.ui.door import pages, say
@@ -17,7 +17,7 @@ bp = pages("account")
 @bp.get("/account")
 def show() -> ResponseReturnValue:
     with reading() as tx:
-        me, sessions = users.oneself(tx), tokens.find_sessions(tx)
+        me, sessions = users.oneself(tx), token_lists.find_sessions(tx)
         return page("account/account.html", person=me, sessions=sessions)
 
 

@@ -12,7 +12,7 @@ from backend.catalogue.windows import DAYS
 from backend.db import now
 from backend.errors import Conflict, Forbidden
 from backend.models import AuditEntry, Plan, Run, Token, User, Workspace
-from backend.people import members, tokens, users
+from backend.people import authentication, members, tokens, users
 from backend.principal import SCOPES, Principal
 from backend.runs import approvals, claims, comments, inputs, plans, queue, rules
 from backend.runs.plans import Bundle, Made
@@ -204,7 +204,7 @@ def with_token(here: Installation, user: User, name: str) -> Principal:
             tx.db, name=name, scopes=" ".join(SCOPES), user_id=user.id, created_by=user.name
         )
     with here.itself.reading() as tx:
-        return tokens.authenticate(tx.db, secret)
+        return authentication.authenticate(tx.db, secret)
 
 
 @pytest.fixture

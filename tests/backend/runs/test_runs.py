@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from backend.db import now
 from backend.errors import Conflict, Unauthorised
 from backend.models import AuditEntry, Project, Run, State, Workspace
-from backend.people import tokens
+from backend.people import authentication, tokens
 from backend.principal import LOCK, RESCUE
 from backend.runs import claims, moves, queue
 from backend.states import fencing, freezing, locks, states
@@ -209,12 +209,12 @@ def test_the_credential_of_a_run_dies_with_its_epoch(
         secret = tokens.issue_for_run(tx.db, run, state.id)
     move(here, run, "planning", "applying")
     with here.itself.reading() as tx:
-        assert tokens.authenticate(tx.db, secret).holds("state:write")
+        assert authentication.authenticate(tx.db, secret).holds("state:write")
 
     silence(here, run)
 
     with here.itself.reading() as tx:
-        late = tokens.authenticate(tx.db, secret)
+        late = authentication.authenticate(tx.db, secret)
     assert late.scopes == {RESCUE}
     with Caller(here, late).reading() as tx, pytest.raises(Conflict):
         fencing.fence(tx)
@@ -272,12 +272,12 @@ def credential(here: Installation, run: Run) -> str:
 
 def scopes_of(here: Installation, secret: str) -> frozenset[str]:
     with here.itself.reading() as tx:
-        return tokens.authenticate(tx.db, secret).scopes
+        return authentication.authenticate(tx.db, secret).scopes
 
 
 def test_a_token_that_is_not_one_opens_nothing(here: Installation) -> None:
     with here.database.reading() as db, pytest.raises(Unauthorised):
-        tokens.authenticate(db, "stateroom_nothing")
+        authentication.authenticate(db, "stateroom_nothing")
 
 
 def test_the_lock_of_a_run_ends_with_it(here: Installation, workspaces: list[Workspace]) -> None:
@@ -285,7 +285,7 @@ def test_the_lock_of_a_run_ends_with_it(here: Installation, workspaces: list[Wor
     assert run is not None
     with here.itself.transaction() as tx:
         state = states.of_workspace(tx.db, workspaces[0])
-        itself = tokens.authenticate(tx.db, tokens.issue_for_run(tx.db, run, state.id))
+        itself = authentication.authenticate(tx.db, tokens.issue_for_run(tx.db, run, state.id))
         as_run = replace(tx, principal=itself)
         locks.acquire(as_run, state, LockInfo("lock-1", {"ID": "lock-1"}))
     move(here, run, "planning", "applying")

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from backend.config import Settings
 from backend.models import Canary, Token
-from backend.people import tokens
+from backend.people import authentication
 from backend.upkeep import installation
 from backend.upkeep.installation import NotReady
 from tests.support.project import ROOT
@@ -40,7 +40,7 @@ def test_processes_that_start_for_the_first_time_together_agree(settings: Settin
     with here.database.reading() as db:
         assert db.scalar(select(func.count()).select_from(Token)) == 1
         secret = settings.admin_token_path.read_text().strip()
-        assert tokens.authenticate(db, secret).may("admin", None)
+        assert authentication.authenticate(db, secret).may("admin", None)
     here.database.close()
 
 
@@ -55,7 +55,7 @@ def test_a_start_that_died_before_its_first_commit_is_taken_up(settings: Setting
 
     with again.database.reading() as db:
         secret = settings.admin_token_path.read_text().strip()
-        assert tokens.authenticate(db, secret).may("admin", None)
+        assert authentication.authenticate(db, secret).may("admin", None)
     again.database.close()
 
 

@@ -19,7 +19,7 @@ from backend.config import Settings
 from backend.db import Database
 from backend.migrations import history
 from backend.models import Project, RescuedWrite, StateVersion
-from backend.people import tokens
+from backend.people import authentication
 from backend.sealing.blobs import Blobs
 from backend.sealing.keyring import Keyring
 from backend.transactions import Installation
@@ -369,6 +369,6 @@ def test_who_has_the_machine_gets_a_new_administrators_token(here: Installation)
     secret = must(here.settings, "administrator").strip()
 
     with here.database.reading() as db:
-        who = tokens.authenticate(db, secret)
+        who = authentication.authenticate(db, secret)
     assert who.scopes == {"admin"}
     assert who.project_id is None

@@ -10,7 +10,7 @@ ONESELF = {
     "people.token_lists.what_ends",
     "people.tokens.get",
     "people.tokens.find_own",
-    "people.tokens.find_sessions",
+    "people.token_lists.find_sessions",
     "people.tokens.parent",
     "people.tokens.revoke",
     "people.users.oneself",
