@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, undefer
 
-from backend import apart, audit
-from backend.apart import Budget
+from backend import audit
 from backend.documents import diff, diff_process
 from backend.documents.diff import Diff
 from backend.errors import Invalid
 from backend.models import State, StateVersion
 from backend.offload import Room, off_loop
-from backend.states import rescued, states, versions
+from backend.states import looking, rescued, states, versions
 from backend.transactions import Caller, Transaction
 
 Sizes = tuple[int, int]  # bytes
@@ -24,9 +23,7 @@ Sizes = tuple[int, int]  # bytes
 NOTHING = b'{"version": 4}'
 
 SMALL = 256 * 1024  # bytes of two documents that are compared in a thread of the server
-_BUSY = "Too many states are being compared. Try again."
-ROOM = Room(2, seconds=20.0, refusal=_BUSY)
-MEMORY = Budget(seconds=20.0, refusal=_BUSY)
+ROOM = Room(2, seconds=20.0, refusal="Too many states are being compared. Try again.")
 
 
 @dataclass(frozen=True)
@@ -92,18 +89,8 @@ def _here(_caller: Caller, _sizes: Sizes, before: Iterator[bytes], after: Iterat
 
 def _apart(caller: Caller, sizes: Sizes, before: Iterator[bytes], after: Iterator[bytes]) -> Diff:
     """Compare in a process of its own. Raises Invalid when it needs more than it may have."""
-    memory, total = diff_process.memory_for(sum(sizes)), caller.here.settings.diff_memory_bytes
-    if memory > total:
-        raise _too_much(total)
     first = sizes[0].to_bytes(diff_process.LENGTH, "big")
-    pieces = itertools.chain((first,), before, after)
-    with MEMORY.take(memory, total):
-        try:
-            answer = apart.run(
-                diff_process.__name__, pieces, memory=memory, seconds=diff_process.CPU_SECONDS
-            )
-        except apart.Exceeded:
-            raise _too_much(memory) from None
+    answer = _PROCESS.answer(caller, sum(sizes), itertools.chain((first,), before, after))
     return off_loop(diff_process.found_in, answer)
 
 
@@ -113,6 +100,9 @@ def _too_much(memory: int) -> Invalid:
         f"{diff_process.CPU_SECONDS} seconds. Download both versions to compare them.",
         code="diff-too-large",
     )
+
+
+_PROCESS = looking.Process(diff_process.__name__, diff_process.CPU_SECONDS, _too_much)
 
 
 def _read(

@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from backend import apart, audit
-from backend.documents import diff_process, resources_process
+from backend import audit
 from backend.documents import resources as document
+from backend.documents import resources_process
 from backend.documents.graph import Graph
 from backend.documents.resources import Asked, Detail, Draw, List, Listing, Show, Sum, Summary
 from backend.errors import Conflict, Gone, Invalid, Unreadable
 from backend.models import StateVersion
 from backend.offload import Room, off_loop
-from backend.states import states, versions
-from backend.states.comparing import MEMORY
+from backend.states import looking, states, versions
 from backend.transactions import Caller
 
 SMALL = 1024 * 1024  # bytes of a document that is looked through in a thread of the server
@@ -165,21 +164,8 @@ def _here(
 
 def _apart(caller: Caller, size: int, question: Asked, content: Iterator[bytes]) -> document.Answer:
     """Look through it in a process of its own. Raises Invalid when it needs more than it may."""
-    memory, total = diff_process.memory_for(size), caller.here.settings.diff_memory_bytes
-    if memory > total:
-        raise _too_much(total)
     pieces = itertools.chain((resources_process.heading(question),), content)
-    with MEMORY.take(memory, total):
-        try:
-            answer = apart.run(
-                resources_process.__name__,
-                pieces,
-                memory=memory,
-                seconds=resources_process.CPU_SECONDS,
-            )
-        except apart.Exceeded:
-            raise _too_much(memory) from None
-    return off_loop(resources_process.found_in, answer)
+    return off_loop(resources_process.found_in, _PROCESS.answer(caller, size, pieces))
 
 
 def _too_much(memory: int) -> Invalid:
@@ -188,3 +174,6 @@ def _too_much(memory: int) -> Invalid:
         f"{resources_process.CPU_SECONDS} seconds. Download it, and read it with `terraform show`.",
         code="state-too-large-to-show",
     )
+
+
+_PROCESS = looking.Process(resources_process.__name__, resources_process.CPU_SECONDS, _too_much)

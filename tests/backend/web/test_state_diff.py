@@ -8,7 +8,7 @@ import pytest
 
 from backend.documents import diff_process
 from backend.documents.diff import LARGEST, MOST
-from backend.states import comparing
+from backend.states import comparing, looking
 from tests.support.caller import Caller, refused
 from tests.support.databases import one_database
 from tests.support.documents import encrypted_document, state_document
@@ -163,10 +163,10 @@ def test_only_a_few_states_are_compared_at_once(
 def test_a_large_comparison_waits_for_memory_and_says_when_there_is_none(
     boss: Caller, diff: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing.MEMORY, "_seconds", 0.05)
+    monkeypatch.setattr(looking.MEMORY, "_seconds", 0.05)
     written(boss, document(1, "a", size=comparing.SMALL), document(2, "b"))
 
-    with comparing.MEMORY.take(500_000_000, 500_000_000):
+    with looking.MEMORY.take(500_000_000, 500_000_000):
         answer = boss.get(diff)
 
     refused(answer, 503, "busy")
