@@ -44,10 +44,10 @@ def imports() -> Iterator[None]:
 
 def settings(**given: Any) -> Settings:
     """The settings, in a process whose memory and files are its own. Raises WrongSetting."""
-    from backend import config, log_lines
+    from backend import environ, log_lines
     from runner.processes import sandbox
 
-    found = config.load(**given)
+    found = environ.load(**given)
     log_lines.configure(found.log_format)
     os.umask(0o077)
     sandbox.hide_memory()
@@ -56,10 +56,10 @@ def settings(**given: Any) -> Settings:
 
 def settings_of_a_service(**given: Any) -> Settings:
     """The settings of a process that says where the server is. Raises WrongSetting."""
-    from backend import config
+    from backend import environ
 
     found = settings(**given)
-    config.refuse_clients_url(found, os.environ)
+    environ.refuse_clients_url(found, os.environ)
     return found
 
 

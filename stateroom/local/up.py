@@ -25,7 +25,7 @@ def command(**given: Any) -> None:
     The first start shows the administrator's token at a terminal; elsewhere it only says where
     the token is.
     """
-    from backend import config
+    from backend import environ
     from backend.upkeep import installation
     from stateroom.local import earlier, stopping, supervisor
 
@@ -42,7 +42,7 @@ def command(**given: Any) -> None:
     # what is not a terminal is a journal or a file, which others read
     token = _token(settings) if sys.stdout.isatty() and not had_token else None
     _note_where_it_is(settings)
-    variables = config.variables(os.environ) | {
+    variables = environ.variables(os.environ) | {
         "STATEROOM_DATA_DIR": str(settings.data_dir.absolute()),
         "STATEROOM_HOST": settings.host,
         "STATEROOM_PORT": str(settings.port),

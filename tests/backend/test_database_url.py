@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from backend import config, database_url
+from backend import database_url, environ
 from backend.config import Settings, WrongSetting
 from backend.db import Database
 from backend.models import Canary
@@ -35,7 +35,7 @@ def test_a_raw_password_gets_a_sentence_that_does_not_have_it(raw: str) -> None:
     url = f"postgresql://ann:secret{raw}@db/stateroom"
 
     with pytest.raises(WrongSetting) as caught:
-        config.load({"STATEROOM_DATABASE_URL": url})
+        environ.load({"STATEROOM_DATABASE_URL": url})
 
     said = str(caught.value)
     assert said.startswith("STATEROOM_DATABASE_URL: ")

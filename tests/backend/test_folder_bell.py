@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend import config, folder_bell
+from backend import environ, folder_bell
 from backend.broker import QUEUE, Bell, celery_app
 from backend.config import Settings
 from backend.folder_bell import Ear
@@ -21,7 +21,7 @@ LONG = 60.0  # seconds that no test waits for
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return config.load({}, data_dir=tmp_path)
+    return environ.load({}, data_dir=tmp_path)
 
 
 @contextmanager

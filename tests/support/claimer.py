@@ -10,13 +10,13 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from backend import config
+from backend import environ
 from backend.runs import claims
 from backend.upkeep import installation
 
 
 def main(name: str, go: Path) -> None:
-    here = installation.existing(config.load())
+    here = installation.existing(environ.load())
     print("ready", flush=True)  # noqa: T201 what it is for
     while not go.exists():
         time.sleep(0.001)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from backend import config
+from backend import environ
 from backend.config import Settings
 from tests.support.api import Api, token_of
 from tests.support.place import Place
@@ -69,7 +69,7 @@ class Stateroom:
     @property
     def configuration(self) -> Settings:
         """What its processes read from their environment."""
-        return config.load({}, **self.settings)
+        return environ.load({}, **self.settings)
 
     def place(self, **template: object) -> Place:
         """A fresh project here; `template` says what is run in it."""

@@ -6,7 +6,7 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from backend import config
+from backend import environ
 from backend.config import Settings, WrongSetting
 from backend.web import clients
 
@@ -49,4 +49,4 @@ def test_a_trusted_proxy_says_who_the_client_is(
 
 def test_a_wrong_network_stops_the_start() -> None:
     with pytest.raises(WrongSetting, match="STATEROOM_TRUSTED_PROXIES"):
-        config.load({"STATEROOM_TRUSTED_PROXIES": "10.0.0.1/8"})
+        environ.load({"STATEROOM_TRUSTED_PROXIES": "10.0.0.1/8"})
