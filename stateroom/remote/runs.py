@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,7 +11,7 @@ from stateroom import again, ids
 from stateroom.completing import argument, names
 from stateroom.groups import group
 from stateroom.options import Command, connected, in_project, limited
-from stateroom.remote import answers, deciding, following, plans
+from stateroom.remote import answers, deciding, exit_codes, following, plans
 from stateroom.remote.run_columns import COMMENT, DETAIL, LIST
 from stateroom.tables import Json, Show
 
@@ -24,7 +22,6 @@ STATUSES = (
     *("queued", "preparing", "planning", "planned", "applying", *following.DONE),
     *("discarded", "stale", "errored", "canceled", "lost"),
 )
-CHANGES = 2  # the exit status of a plan, as with `terraform plan -detailed-exitcode`
 
 
 def on_a_run(command: Command) -> Command:
@@ -44,42 +41,12 @@ def on_a_run(command: Command) -> Command:
     return argument("run")(workspace(in_project(connected(on_run))))
 
 
-class WrongUsage(click.UsageError):
-    """Exit status 1, where 2 means something else."""
-
-    exit_code = 1
-
-
-class Queue(click.Command):
-    """With --detailed-exitcode, 2 means "changes": wrong usage is 1 then, as terraform has it."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], *rest: Any, **more: Any
-    ) -> click.Context:
-        with _usage(is_detailed="--detailed-exitcode" in args):
-            return super().make_context(info_name, args, *rest, **more)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _usage(is_detailed=ctx.params["detailed"]):
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _usage(*, is_detailed: bool) -> Iterator[None]:
-    try:
-        yield
-    except click.UsageError as error:
-        if is_detailed:
-            raise WrongUsage(error.format_message(), error.ctx) from None
-        raise
-
-
 @group("runs")
 def command() -> None:
     """Executions of terraform and tofu: queue, follow, cancel and list them."""
 
 
-@command.command("queue", cls=Queue)
+@command.command("queue", cls=exit_codes.Detailed)
 @click.option(
     "-w", "--workspace", envvar="STATEROOM_WORKSPACE", shell_complete=names("workspaces"),
     help="Where to run. Default: the project's default workspace.",
@@ -152,8 +119,8 @@ def queue_run(
     run["workspace"] = ids.whole(api, project, "workspaces", run["workspace"])
     made = answers.queue(api, f"{project}/runs", run)
     ended = _followed(api, show, project, made, wait=wait)
-    if detailed and _has_changes(ended):
-        sys.exit(CHANGES)
+    if detailed and exit_codes.has_changes(ended):
+        sys.exit(exit_codes.CHANGES)
 
 
 def _followed(api: Api, show: Show, project: str, made: Item, *, wait: bool | None) -> Item:
@@ -407,9 +374,3 @@ def _what_happens(run: Item, *, force: bool, wait: bool) -> str:
             "unlocks it."
         )
     return said if wait else f"{said}\nTo watch it: {again.command('runs', 'log', run['id'], '-f')}"
-
-
-def _has_changes(run: Item) -> bool:
-    """What `terraform plan -detailed-exitcode` said: outputs are changes too."""
-    plans: Sequence[Item] = [step for step in run["steps"] if step["name"] == "plan"]
-    return bool(plans and plans[-1]["detail"].get("has_changes"))
