@@ -11,7 +11,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import insert
 
 from app import create_app
 from backend.config import Settings
@@ -42,6 +41,7 @@ from backend.states import states
 from backend.transactions import Installation
 from bench import bodies, installed
 from bench.rounds import options, percentile
+from tests.support.counted import counted
 
 PASSWORD = "a password of the bench"
 VERSIONS, RUNS = 100, 50  # of each workspace
@@ -148,22 +148,6 @@ class Site:
             )
             if answer.status_code != 200:
                 raise RuntimeError(answer.get_data(as_text=True))
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements that any database is asked meanwhile."""
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
-            asked.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def _versions(state: State) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,7 @@ def upload(project: str, workspace: str) -> ResponseReturnValue:
         force = request.form.getlist("force")[-1:] == ["true"]
         made = uploads.upload(caller(), *where, document, force=force)
     say(f"Version {made.number} is the newest state, with serial {_serial(made)}.")
-    return redirect(f"/projects/{project}/workspaces/{workspace}/versions/{made.number}", 303)
+    return _to(project, workspace, made.number)
 
 
 @bp.post(f"{ONE}/restore")
@@ -74,7 +74,7 @@ def restore(project: str, workspace: str, number: int) -> ResponseReturnValue:
     copied = made.restored_from == number
     what = f"a copy of version {number}" if copied else "as it was, and nothing was stored"
     say(f"Version {made.number} is the newest state: {what}.")
-    return redirect(f"/projects/{project}/workspaces/{workspace}/versions/{made.number}", 303)
+    return _to(project, workspace, made.number)
 
 
 @bp.post(f"{ONE}/pin")
@@ -82,7 +82,7 @@ def pin(project: str, workspace: str, number: int) -> ResponseReturnValue:
     with transaction() as tx:
         versions.pin(tx, states.named(tx, project, workspace), str(number))
     say(f"Version {number} is pinned: retention does not remove it.")
-    return redirect(f"/projects/{project}/workspaces/{workspace}/versions/{number}", 303)
+    return _to(project, workspace, number)
 
 
 @bp.post(f"{ONE}/unpin")
@@ -90,7 +90,7 @@ def unpin(project: str, workspace: str, number: int) -> ResponseReturnValue:
     with transaction() as tx:
         versions.unpin(tx, states.named(tx, project, workspace), str(number))
     say(f"Version {number} is not pinned any more: retention may remove it.")
-    return redirect(f"/projects/{project}/workspaces/{workspace}/versions/{number}", 303)
+    return _to(project, workspace, number)
 
 
 @bp.post(f"{ONE}/delete")
@@ -99,6 +99,10 @@ def delete(project: str, workspace: str, number: int) -> ResponseReturnValue:
         versions.delete(tx, states.named(tx, project, workspace), str(number))
     say(f"The content of version {number} is deleted. Who wrote it, and when, stays on record.")
     return redirect(f"/projects/{project}/workspaces/{workspace}/versions?removed=true", 303)
+
+
+def _to(project: str, workspace: str, number: int) -> ResponseReturnValue:
+    return redirect(f"/projects/{project}/workspaces/{workspace}/versions/{number}", 303)
 
 
 def _chosen() -> Incoming:

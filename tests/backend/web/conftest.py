@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.transactions import Installation
 from tests.support.caller import Caller
 
 REPOSITORY = "https://git.example.com/team/app.git"
@@ -48,4 +50,18 @@ def aliases(app_workspace: str) -> str:
 def laptop(boss: Caller, aliases: str) -> dict[str, Any]:
     """A read-write alias, as its maker sees it this once."""
     made: dict[str, Any] = boss.made(aliases, {"name": "ann-laptop", "access": "read-write"})
+    return made
+
+
+@pytest.fixture
+def server(app: Flask) -> Installation:
+    """The installation behind the pages and the API."""
+    made: Installation = app.extensions["stateroom"]
+    return made
+
+
+@pytest.fixture
+def run(boss: Caller, shop: str) -> str:
+    """The id of a run that waits in the queue."""
+    made: str = boss.made(f"{shop}/runs")["id"]
     return made

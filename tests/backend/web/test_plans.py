@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from backend.models import PlanDocument
@@ -17,19 +16,6 @@ from tests.support.kept_plans import keep_plan
 from tests.support.plans import plan_json, resource
 
 CANARY = "canary-3f9a1c77"
-
-
-@pytest.fixture
-def server(app: Flask) -> Installation:
-    made: Installation = app.extensions["stateroom"]
-    return made
-
-
-@pytest.fixture
-def run(boss: Caller, shop: str) -> str:
-    """The id of a run that waits in the queue."""
-    made: str = boss.made(f"{shop}/runs")["id"]
-    return made
 
 
 @pytest.fixture

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-
 import pytest
-from flask import Flask
 
-from backend.models import Run
-from backend.runs import claims, drifts
+from backend.transactions import Installation
+from tests.support import drift
 from tests.support.caller import Caller
 from tests.support.counted import read_within
 from tests.support.databases import one_database
@@ -53,15 +49,10 @@ FOUND = {
 
 
 @pytest.fixture
-def looked(boss: Caller, shop: str, app: Flask) -> str:
+def looked(boss: Caller, shop: str, server: Installation) -> str:
     """The run that has looked for drift in the workspace `app`."""
     run: str = boss.made(f"{shop}/runs", {"operation": "drift"})["id"]
-    with app.extensions["stateroom"].itself.transaction() as tx:
-        row = tx.db.get_one(Run, run)
-        row.status, row.epoch = "planning", 1
-        tx.db.flush()
-        found = drifts.Found(3, 1, 4, json.dumps(FOUND).encode())
-        drifts.keep(replace(tx, principal=claims.itself(row)), found)
+    drift.keep(server, run, FOUND)
     return run
 
 

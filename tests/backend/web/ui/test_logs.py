@@ -8,7 +8,6 @@ from dataclasses import replace
 from html import unescape
 
 import pytest
-from flask import Flask
 
 from backend.models import Run
 from backend.runs import claims, logs
@@ -19,18 +18,6 @@ from tests.support.databases import one_database
 from tests.support.visitor import Visitor
 
 pytestmark = one_database
-
-
-@pytest.fixture
-def server(app: Flask) -> Installation:
-    made: Installation = app.extensions["stateroom"]
-    return made
-
-
-@pytest.fixture
-def run(boss: Caller, shop: str) -> str:
-    made: str = boss.made(f"{shop}/runs")["id"]
-    return made
 
 
 @pytest.fixture

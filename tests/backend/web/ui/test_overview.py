@@ -23,15 +23,11 @@ pytestmark = one_database
 PLACES = ("/", "/projects/shop")
 
 
-@pytest.fixture
-def here(app: Flask) -> Installation:
-    made: Installation = app.extensions["stateroom"]
-    return made
-
-
-def add_run(here: Installation, status: str, *, ago: timedelta = timedelta(), **fields: Any) -> str:
+def add_run(
+    server: Installation, status: str, *, ago: timedelta = timedelta(), **fields: Any
+) -> str:
     """A run of the workspace `app` that came so far; its id."""
-    with here.itself.transaction() as tx:
+    with server.itself.transaction() as tx:
         workspace = tx.db.scalars(select(Workspace).where(Workspace.name == "app")).one()
         run = Run(
             project_id=workspace.project_id, workspace_id=workspace.id,
@@ -43,13 +39,13 @@ def add_run(here: Installation, status: str, *, ago: timedelta = timedelta(), **
         return run.id
 
 
-def change(here: Installation, row: Any) -> None:
-    with here.itself.transaction() as tx:
+def change(server: Installation, row: Any) -> None:
+    with server.itself.transaction() as tx:
         tx.db.add(row)
 
 
-def state_id(here: Installation) -> str:
-    with here.itself.reading() as tx:
+def state_id(server: Installation) -> str:
+    with server.itself.reading() as tx:
         return tx.db.scalars(select(State.id)).one()
 
 
@@ -78,9 +74,9 @@ def test_a_quiet_installation_says_so(owner: Visitor) -> None:
     ],
 )
 def test_a_run_stands_where_its_status_belongs(
-    here: Installation, owner: Visitor, status: str, title: str
+    server: Installation, owner: Visitor, status: str, title: str
 ) -> None:
-    run_id = add_run(here, status)
+    run_id = add_run(server, status)
 
     for place in PLACES:
         page = read_within(owner, place)
@@ -88,41 +84,43 @@ def test_a_run_stands_where_its_status_belongs(
         assert f'href="/projects/shop/runs/{run_id}"' in section
 
 
-def test_a_failure_that_was_mended_since_is_no_news(here: Installation, owner: Visitor) -> None:
-    failed = add_run(here, "errored", ago=timedelta(hours=2))
-    old = add_run(here, "errored", ago=timedelta(days=20))
+def test_a_failure_that_was_mended_since_is_no_news(server: Installation, owner: Visitor) -> None:
+    failed = add_run(server, "errored", ago=timedelta(hours=2))
+    old = add_run(server, "errored", ago=timedelta(days=20))
     assert failed in owner.read("/")
     assert old not in owner.read("/")
 
-    add_run(here, "applied", ago=timedelta(hours=1))
+    add_run(server, "applied", ago=timedelta(hours=1))
 
     assert failed not in owner.read("/")
 
 
 def test_a_plan_that_worked_does_not_hide_a_failed_apply(
-    here: Installation, owner: Visitor
+    server: Installation, owner: Visitor
 ) -> None:
-    failed = add_run(here, "errored", ago=timedelta(hours=2))
-    add_run(here, "planned_and_finished", ago=timedelta(hours=1), operation="plan")
+    failed = add_run(server, "errored", ago=timedelta(hours=2))
+    add_run(server, "planned_and_finished", ago=timedelta(hours=1), operation="plan")
 
     assert failed in owner.read("/")
 
 
-def test_runs_that_wait_without_a_worker_are_a_warning(here: Installation, owner: Visitor) -> None:
-    add_run(here, "queued")
+def test_runs_that_wait_without_a_worker_are_a_warning(
+    server: Installation, owner: Visitor
+) -> None:
+    add_run(server, "queued")
     assert "no worker is alive" in words(owner.read("/"))
 
-    change(here, Worker(name="w", slots=1, seen_at=datetime.now(UTC)))
+    change(server, Worker(name="w", slots=1, seen_at=datetime.now(UTC)))
 
     assert "no worker is alive" not in words(owner.read("/"))
 
 
 def test_locks_drift_and_rescued_writes_are_shown(
-    here: Installation, owner: Visitor, boss: Caller
+    server: Installation, owner: Visitor, boss: Caller
 ) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=3)
-    state, looked = state_id(here), add_run(here, "planned_and_finished", operation="drift")
-    with here.itself.transaction() as tx:
+    state, looked = state_id(server), add_run(server, "planned_and_finished", operation="drift")
+    with server.itself.transaction() as tx:
         lock = tx.db.get_one(Lock, state)
         lock.held, lock.lock_id, lock.held_by = True, "x", "laptop"
         lock.acquired_at = lock.last_seen_at = long_ago
@@ -154,9 +152,9 @@ def test_locks_drift_and_rescued_writes_are_shown(
 
 
 def test_strangers_see_nothing_of_it(
-    here: Installation, visitor_of: Callable[..., Visitor]
+    server: Installation, visitor_of: Callable[..., Visitor]
 ) -> None:
-    run_id, stranger = add_run(here, "planned"), visitor_of(None)
+    run_id, stranger = add_run(server, "planned"), visitor_of(None)
 
     assert run_id not in stranger.read("/")
     assert stranger.get("/projects/shop").status_code == 404
@@ -166,18 +164,20 @@ def test_strangers_see_nothing_of_it(
     assert "Nothing is called like that" in found
 
 
-def test_figures_count_runs_by_the_day(here: Installation, owner: Visitor) -> None:
+def test_figures_count_runs_by_the_day(server: Installation, owner: Visitor) -> None:
     for status, days in (("applied", 0), ("errored", 0), ("lost", 3), ("applied", 40)):
-        add_run(here, status, ago=timedelta(days=days))
+        add_run(server, status, ago=timedelta(days=days))
 
     for page in (read_within(owner, "/figures"), read_within(owner, "/projects/shop/figures")):
         assert "3 in 30 days, 2 of them failed" in words(page)
         assert "Storage" not in page
 
 
-def test_administrators_see_workers_and_storage(here: Installation, administrator: Visitor) -> None:
+def test_administrators_see_workers_and_storage(
+    server: Installation, administrator: Visitor
+) -> None:
     tools = [{"name": "tofu", "version": "1.12.6", "origin": "PATH"}]
-    change(here, Worker(name="host:1", slots=4, seen_at=datetime.now(UTC), tools=tools))
+    change(server, Worker(name="host:1", slots=4, seen_at=datetime.now(UTC), tools=tools))
 
     said = words(read_within(administrator, "/figures"))
 
@@ -185,8 +185,8 @@ def test_administrators_see_workers_and_storage(here: Installation, administrato
     assert "free of" in said
 
 
-def test_everything_is_found_by_a_part_of_its_name(here: Installation, owner: Visitor) -> None:
-    run_id = add_run(here, "applied", message="Raise the 100% limit_of things")
+def test_everything_is_found_by_a_part_of_its_name(server: Installation, owner: Visitor) -> None:
+    run_id = add_run(server, "applied", message="Raise the 100% limit_of things")
 
     page = read_within(owner, "/search?q=APP&project=shop")
 

@@ -8,11 +8,9 @@ from html import unescape
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from backend.models import Run
 from backend.transactions import Installation
-from tests.support.caller import Caller
 from tests.support.counted import read_within
 from tests.support.databases import one_database
 from tests.support.kept_plans import keep_plan
@@ -23,18 +21,6 @@ pytestmark = one_database
 CANARY = "canary-3f9a1c77"
 MINUS = "\N{MINUS SIGN}"
 HOSTILE = 'a.b["<script>alert(1)</script>\u202e\u0007"]'
-
-
-@pytest.fixture
-def server(app: Flask) -> Installation:
-    made: Installation = app.extensions["stateroom"]
-    return made
-
-
-@pytest.fixture
-def run(boss: Caller, shop: str) -> str:
-    made: str = boss.made(f"{shop}/runs")["id"]
-    return made
 
 
 @pytest.fixture
