@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from backend.people.logins import LoginRefused
 from backend.transactions import Installation
 
+BACK = "/sign-in/oidc/back"  # where the provider sends people to
 LIFE_SECONDS = 600
 _LONGEST_PAGE = 1500
 

@@ -17,8 +17,8 @@ from urllib3.util import Retry
 from backend.config import Settings
 from backend.errors import Unavailable
 from backend.people.logins import LoginRefused
+from backend.people.oidc import begun
 
-BACK = "/sign-in/oidc/back"  # where the provider sends people to
 SECONDS = (4.0, 8.0)  # to connect, and to wait for more of an answer
 KEPT_SECONDS = 600.0
 PAUSE_SECONDS = 5.0  # after a failure nobody else waits for it
@@ -111,7 +111,7 @@ def _client(settings: Settings, method: str) -> Any:
         settings.oidc_client_secret or None,
         token_endpoint_auth_method=method,
         scope=settings.oidc_scopes,
-        redirect_uri=settings.url + BACK,
+        redirect_uri=settings.url + begun.BACK,
         code_challenge_method="S256",
     )
 

@@ -11,8 +11,7 @@ from flask.typing import ResponseReturnValue
 from backend.errors import Conflict, Unauthorised
 from backend.models import Token
 from backend.people import logins, tokens, users
-from backend.people.oidc import sign_in as oidc
-from backend.transactions import Caller
+from backend.transactions import Caller, Installation
 from backend.web.current import client_address, cookies, installation, principal
 from backend.web.ui import forms
 from backend.web.ui.door import open_pages, say
@@ -35,9 +34,16 @@ def ask() -> ResponseReturnValue:
         "sign_in/sign_in.html",
         next=inside(request.args.get("next", "/")),
         provider=provider,
-        sign_out_there=oidc.address_to_sign_out(here) if out else None,
+        sign_out_there=_address_to_sign_out(here) if out and provider is not None else None,
         is_anybody_there=is_anybody_there,
     )
+
+
+def _address_to_sign_out(here: Installation) -> str | None:
+    """Where people sign out of the provider too."""
+    from backend.people.oidc import sign_in as oidc  # noqa: PLC0415 see single_sign_on.py
+
+    return oidc.address_to_sign_out(here)
 
 
 @bp.post("/sign-in")
