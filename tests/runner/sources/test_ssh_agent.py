@@ -62,6 +62,18 @@ def connected(agent: ssh.Agent) -> Iterator[socket.socket]:
         yield peer
 
 
+def answer_of(peer: socket.socket) -> bytes:
+    """One whole answer. A socket with a time-out ignores MSG_WAITALL, so pieces are joined here."""
+    answer = b""
+    length = 4
+    while len(answer) < length:
+        piece = peer.recv(length - len(answer))
+        assert piece, "the agent hung up within an answer"
+        answer += piece
+        length = 4 + int.from_bytes(answer[:4])
+    return answer
+
+
 @pytest.fixture
 def open_agent(work: Path) -> Iterator[ssh.Agent]:
     """One that lets this test in."""
@@ -162,9 +174,9 @@ def test_other_requests_fail_and_the_connection_goes_on(
 ) -> None:
     with connected(open_agent) as peer:
         peer.sendall(request_)
-        answer = peer.recv(100)
+        answer = answer_of(peer)
         peer.sendall(WHICH_KEYS)
-        listed = peer.recv(1000)
+        listed = answer_of(peer)
 
     assert answer == FAILURE
     assert listed[4] == 12
@@ -176,7 +188,7 @@ def test_what_is_no_request_is_hung_up_on(header: bytes, open_agent: ssh.Agent) 
         peer.sendall(header)
         hung_up = peer.recv(100)
         other.sendall(WHICH_KEYS)
-        listed = other.recv(1000)
+        listed = answer_of(other)
 
     assert hung_up == b""
     assert listed[4] == 12
@@ -186,9 +198,9 @@ def test_a_request_may_arrive_in_pieces_and_several_at_once(open_agent: ssh.Agen
     with connected(open_agent) as peer:
         for byte in WHICH_KEYS:
             peer.sendall(bytes([byte]))
-        first = peer.recv(1000)
+        first = answer_of(peer)
         peer.sendall(WHICH_KEYS * 2)
-        both = peer.recv(len(first) * 2, socket.MSG_WAITALL)
+        both = answer_of(peer) + answer_of(peer)
 
     assert both == first * 2
 
@@ -201,7 +213,7 @@ def test_who_asks_without_listening_is_hung_up_on_and_hinders_nobody(
             while True:
                 flood.sendall(WHICH_KEYS * 1000)
         other.sendall(WHICH_KEYS)
-        listed = other.recv(1000)
+        listed = answer_of(other)
 
     assert listed[4] == 12
 
@@ -211,7 +223,7 @@ def test_more_connections_than_there_may_be_wait_for_one_to_end(open_agent: ssh.
         peers = [held.enter_context(connected(open_agent)) for _ in range(16)]
         for peer in peers:
             peer.sendall(WHICH_KEYS)
-            assert peer.recv(1000)[4] == 12
+            assert answer_of(peer)[4] == 12
         late = held.enter_context(connected(open_agent))
         late.sendall(WHICH_KEYS)
         late.setblocking(False)
@@ -220,7 +232,7 @@ def test_more_connections_than_there_may_be_wait_for_one_to_end(open_agent: ssh.
 
         peers[0].close()
         late.settimeout(20)
-        answered = late.recv(1000)
+        answered = answer_of(late)
 
     assert answered[4] == 12
 
@@ -232,7 +244,7 @@ def test_who_is_connected_when_the_block_ends_is_hung_up_on(work: Path) -> None:
         agent = block.enter_context(ssh.agent(key, work=work, admits=lambda _: True))
         peer.connect(agent.environment["SSH_AUTH_SOCK"])
         peer.sendall(WHICH_KEYS)
-        before = peer.recv(1000)
+        before = answer_of(peer)
         block.close()
         peer.settimeout(20)
         after = peer.recv(1000)
@@ -287,9 +299,9 @@ def test_an_rsa_key_signs_with_the_digest_that_is_asked_for(
 
     with ssh.agent(key, work=work, admits=lambda _: True) as agent, connected(agent) as peer:
         peer.sendall(WHICH_KEYS)
-        blob = peer.recv(4000)[13:-4]
+        blob = answer_of(peer)[13:-4]
         peer.sendall(string(b"\x0d" + string(blob) + string(b"data") + flags.to_bytes(4, "big")))
-        answer = peer.recv(4000)
+        answer = answer_of(peer)
 
     assert answer[9:].startswith(string(name))
     public.verify(answer[-256:], b"data", padding.PKCS1v15(), digest)
